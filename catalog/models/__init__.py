@@ -1,0 +1,7 @@
+from catalog.models.audit import AuditEvent
+from catalog.models.channel import Channel, Platform
+from catalog.models.listing import Listing
+from catalog.models.product import Product, Sku, Supplier
+from catalog.models.staff import User
+
+__all__ = ["AuditEvent", "Channel", "Listing", "Platform", "Product", "Sku", "Supplier", "User"]

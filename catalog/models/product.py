@@ -1,0 +1,103 @@
+"""What we sell, whoever shows it: products, their SKUs, and who supplies them."""
+
+from typing import Self
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models.channel import Channel, validate_currency
+from catalog.models.staff import User
+
+
+class Supplier(models.Model):
+    name = models.CharField(_("name"), max_length=120, unique=True)
+    contact = models.CharField(_("contact"), max_length=200, blank=True)
+    note = models.TextField(_("note"), blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("supplier")
+        verbose_name_plural = _("suppliers")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductQuerySet(models.QuerySet["Product"]):
+    def visible_to(self, user: User) -> Self:
+        """Products with a listing on one of the person's channels, and those that are not listed anywhere yet."""
+        if user.sees_all_channels:
+            return self
+        skus = Sku.objects.filter(product=OuterRef("pk"), listings__isnull=False)
+        seen = skus.filter(listings__channel__in=Channel.objects.visible_to(user))
+        return self.filter(Exists(seen) | ~Exists(skus))
+
+
+class Product(models.Model):
+    name = models.CharField(_("name"), max_length=200)
+    brand = models.CharField(_("brand"), max_length=80, blank=True, db_index=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        verbose_name = _("product")
+        verbose_name_plural = _("products")
+        constraints = [models.UniqueConstraint(fields=["name", "brand"], name="product_name_brand")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SkuQuerySet(models.QuerySet["Sku"]):
+    def visible_to(self, user: User) -> Self:
+        """SKUs with a listing on one of the person's channels, and those that are not listed anywhere yet."""
+        if user.sees_all_channels:
+            return self
+        listed = Sku.objects.filter(pk=OuterRef("pk"), listings__isnull=False)
+        seen = listed.filter(listings__channel__in=Channel.objects.visible_to(user))
+        return self.filter(Exists(seen) | ~Exists(listed))
+
+
+class Sku(models.Model):
+    class Status(models.TextChoices):
+        ACTIVE = "active", _("active")
+        PAUSED = "paused", _("paused")
+        RETIRED = "retired", _("retired")
+
+    code = models.CharField(_("SKU"), max_length=100, unique=True)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="skus", verbose_name=_("product"))
+    name = models.CharField(_("variant"), max_length=200, blank=True, help_text=_("What sets it apart, for example 500 ml, black."))
+    barcode = models.CharField(_("barcode"), max_length=32, blank=True, db_index=True)
+    supplier = models.ForeignKey(
+        Supplier, models.SET_NULL, null=True, blank=True, related_name="skus", verbose_name=_("supplier")
+    )
+    cost_price = models.DecimalField(
+        _("cost price"),
+        max_digits=14,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("What one unit costs us, without tax. Empty means not known."),
+    )
+    cost_currency = models.CharField(_("cost currency"), max_length=3, default="CNY", validators=[validate_currency])
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.ACTIVE)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    objects = SkuQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["code"]
+        verbose_name = _("SKU")
+        verbose_name_plural = _("SKUs")
+        permissions = [("view_cost", "Can see cost prices")]
+        constraints = [
+            models.CheckConstraint(condition=Q(cost_price__isnull=True) | Q(cost_price__gte=0), name="sku_cost_not_negative")
+        ]
+
+    def __str__(self) -> str:
+        return self.code

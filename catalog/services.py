@@ -1,0 +1,132 @@
+"""What happens in the catalog: listings come, go and come back, and every deed leaves an audit event."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from django.db import models, transaction
+
+from catalog.models import AuditEvent, Channel, Listing, User
+from catalog.signals import channel_changed, listing_changed
+
+
+def audit(
+    *,
+    action: str,
+    obj: models.Model,
+    actor: User | None,
+    now: datetime,
+    changes: Mapping[str, Sequence[Any]] | None = None,
+) -> AuditEvent:
+    """Append one event about `obj`. `changes` maps a field to [before, after]; the caller masks secrets."""
+    return audit_many(action=action, objects=[obj], actor=actor, now=now, changes=changes)[0]
+
+
+def audit_many(
+    *,
+    action: str,
+    objects: Iterable[models.Model],
+    actor: User | None,
+    now: datetime,
+    changes: Mapping[str, Sequence[Any]] | None = None,
+) -> list[AuditEvent]:
+    """Append the same event about each of the objects, in one statement."""
+    plain = {field: [_plain(value) for value in pair] for field, pair in (changes or {}).items()}
+    return AuditEvent.objects.bulk_create(
+        AuditEvent(
+            at=now,
+            actor=actor,
+            action=action,
+            object_type=obj._meta.label_lower,
+            object_id=str(obj.pk),
+            object_name=str(obj)[:255],
+            channel_id=obj.pk if isinstance(obj, Channel) else getattr(obj, "channel_id", None),
+            changes=plain,
+        )
+        for obj in objects
+    )
+
+
+def add_listings(*, listings: Sequence[Listing], actor: User | None, now: datetime) -> int:
+    """Store new listings; one that exists is left as it is, one that was removed comes back. Returns how many are new or back."""
+    with transaction.atomic():
+        channels = {listing.channel_id for listing in listings}
+        known = {
+            (listing.channel_id, listing.platform_item_id, listing.platform_sku_id): listing
+            for listing in Listing.objects.select_for_update().filter(
+                channel__in=channels, platform_item_id__in={listing.platform_item_id for listing in listings}
+            )
+        }
+        new, back = [], []
+        for listing in listings:
+            stored = known.get((listing.channel_id, listing.platform_item_id, listing.platform_sku_id))
+            if stored is None:
+                new.append(listing)
+            elif stored.removed_at is not None:
+                back.append(stored)
+        Listing.objects.bulk_create(new)
+        audit_many(action="added", objects=new, actor=actor, now=now)
+        if back:
+            restore_listings(listings=Listing.objects.filter(pk__in=[listing.pk for listing in back]), actor=actor, now=now)
+        tell_listings_changed([listing.pk for listing in new])
+    return len(new) + len(back)
+
+
+def remove_listings(*, listings: models.QuerySet[Listing], actor: User | None, now: datetime) -> int:
+    """Stop showing and reading the listings; their history stays. Returns how many were still there."""
+    return _set_removed(listings.filter(removed_at__isnull=True), "removed", now, actor=actor, now=now)
+
+
+def restore_listings(*, listings: models.QuerySet[Listing], actor: User | None, now: datetime) -> int:
+    """Bring removed listings back. Returns how many had been removed."""
+    return _set_removed(listings.filter(removed_at__isnull=False), "restored", None, actor=actor, now=now)
+
+
+def _set_removed(
+    listings: models.QuerySet[Listing], action: str, removed_at: datetime | None, *, actor: User | None, now: datetime
+) -> int:
+    with transaction.atomic():
+        changed = list(listings.select_for_update(of=("self",)))
+        ids = [listing.pk for listing in changed]
+        Listing.objects.filter(pk__in=ids).update(removed_at=removed_at)
+        audit_many(action=action, objects=changed, actor=actor, now=now)
+        tell_listings_changed(ids)
+    return len(ids)
+
+
+def set_watched(*, channels: models.QuerySet[Channel], is_watched: bool, actor: User | None, now: datetime) -> int:
+    """Start or stop reading all listings of the channels. Returns how many changed."""
+    with transaction.atomic():
+        changed = list(channels.select_for_update(of=("self",)).filter(is_watched=not is_watched))
+        ids = [channel.pk for channel in changed]
+        Channel.objects.filter(pk__in=ids).update(is_watched=is_watched)
+        audit_many(
+            action="started" if is_watched else "stopped",
+            objects=changed,
+            actor=actor,
+            now=now,
+            changes={"is_watched": [not is_watched, is_watched]},
+        )
+        tell_channels_changed(ids)
+    return len(ids)
+
+
+def tell_listings_changed(listing_ids: Sequence[int]) -> None:
+    """Send `listing_changed` once the present transaction is committed."""
+    if listing_ids:
+        transaction.on_commit(partial(listing_changed.send, Listing, listing_ids=list(listing_ids)))
+
+
+def tell_channels_changed(channel_ids: Sequence[int]) -> None:
+    """Send `channel_changed` once the present transaction is committed."""
+    if channel_ids:
+        transaction.on_commit(partial(channel_changed.send, Channel, channel_ids=list(channel_ids)))
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON holds it; a Decimal stays exact as text."""
+    if isinstance(value, Decimal | datetime):
+        return str(value)
+    return value if value is None or isinstance(value, bool | int | str | list | dict) else str(value)

@@ -1,0 +1,11 @@
+"""News from the catalog for the rooms above it; sent after the commit, never inside a transaction.
+
+Senders use `transaction.on_commit`. Every signal carries ids only, so that a receiver reads the present state.
+"""
+
+from django.dispatch import Signal
+
+# listing_ids: list[int]; the listings were added, restored, removed or edited.
+listing_changed = Signal()
+# channel_ids: list[int]; the channels were added or edited, watching started or stopped.
+channel_changed = Signal()

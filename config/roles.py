@@ -1,0 +1,46 @@
+"""The roles everybody starts with: groups of permissions, made and mended after each migrate."""
+
+from typing import Any
+
+from django.apps import apps
+from django.utils.translation import gettext_noop
+
+_VIEW_CATALOG = ["view_product", "view_sku", "view_supplier", "view_channel", "view_listing"]
+_VIEW_WATCH = ["view_observation", "view_pollrun", "view_listingwatch"]
+
+# Role -> codenames. Owners are superusers and need no group. A group of another name is left alone.
+ROLES: dict[str, list[str]] = {
+    gettext_noop("Manager"): [*_VIEW_CATALOG, *_VIEW_WATCH, "view_cost", "view_all_channels", "view_auditevent"],
+    gettext_noop("Operator"): [
+        *_VIEW_CATALOG,
+        *_VIEW_WATCH,
+        *(f"{verb}_{model}" for model in ("product", "sku", "listing", "listingwatch") for verb in ("add", "change")),
+        "change_channel",
+        "view_credential",
+    ],
+    gettext_noop("Buyer"): [*_VIEW_CATALOG, *_VIEW_WATCH, "view_cost", "add_supplier", "change_supplier", "change_sku"],
+    gettext_noop("Viewer"): [*_VIEW_CATALOG, *_VIEW_WATCH],
+}
+
+
+def create_roles(app_config: Any = None, **kwargs: Any) -> None:
+    """Give each role exactly its permissions; safe to run any number of times.
+
+    As a receiver of post_migrate it acts once, after the last of our apps, when all tables are there.
+    """
+    if app_config is not None and app_config.label != "integrations":
+        return
+    from django.contrib.auth.management import create_permissions
+    from django.contrib.auth.models import Group, Permission
+
+    for label in ("auth", "catalog", "monitoring", "integrations"):
+        create_permissions(apps.get_app_config(label), verbosity=0)
+    by_codename = {
+        permission.codename: permission
+        for permission in Permission.objects.filter(
+            content_type__app_label__in=["catalog", "monitoring", "integrations"]
+        )
+    }
+    for name, codenames in ROLES.items():
+        group, _created = Group.objects.get_or_create(name=name)
+        group.permissions.set([by_codename[codename] for codename in codenames])

@@ -1,0 +1,304 @@
+"""HTTP to platforms: bounded in time and size, never redirected, its failures told as ConnectorErrors.
+
+Nothing is repeated here. The lanes that call connectors know the backoff, the quota and the other due work; a retry
+hidden in here would spend quota slots unseen and hold a thread that another channel could use.
+"""
+
+import http.client
+import io
+import json
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from integrations.connectors.errors import ConnectorError, Fatal, Retry, Review, Wait
+
+MAX_RETRY_AFTER = timedelta(hours=1)
+DEFAULT_RETRY_AFTER = timedelta(seconds=30)  # for a 429 that does not say
+
+_HEADERS = {
+    "Content-Type": "application/x-www-form-urlencoded;charset=utf-8",
+    "Accept": "application/json",
+    # Without compression the size that is capped is the size that arrives: no small answer can unfold into a huge one.
+    "Accept-Encoding": "identity",
+    "User-Agent": "Evenshelf",
+}
+# A JSON number that a binary float could not hold exactly: with a fraction or an exponent, or beyond 18 digits.
+_INEXACT_NUMBER = re.compile(rb"[:,\[][ \t\r\n]*-?(?:[0-9]+[.eE]|[0-9]{19})")
+_HOST_CHARACTERS = re.compile(r"[^0-9A-Za-z.:-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and bytes that one call may take; `total_seconds` covers it from connecting to the last byte."""
+
+    connect_seconds: float = 5.0
+    read_seconds: float = 15.0  # silence between two pieces of the answer
+    total_seconds: float = 30.0
+    max_bytes: int = 4 * 1024 * 1024
+
+
+class HttpClient:
+    """Posts forms and reads JSON; cheap to make, may be shared by threads.
+
+    Connections belong to the calling thread and are reused by every client in it, so no pool can run short however many
+    threads there are. `before_call` runs before every call, once per call: it reserves a quota slot and may raise Wait.
+    """
+
+    def __init__(
+        self, *, limits: Limits | None = None, proxy: str = "", before_call: Callable[[], None] | None = None
+    ) -> None:
+        self.limits = limits or Limits()
+        self.before_call = before_call
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+
+    def post_form(
+        self,
+        url: str,
+        fields: Mapping[str, str],
+        *,
+        platform: str,
+        operation: str,
+        now: datetime,
+        json_statuses: frozenset[int] = frozenset(),
+    ) -> Any:
+        """The parsed JSON of an answer with status 200, or with one of `json_statuses`.
+
+        Integers are exact, and numbers with a fraction come as Decimal, never as float. Raises ConnectorError.
+        """
+        if self.before_call is not None:
+            self.before_call()
+        status, headers, body = self._exchange(url, urlencode(fields).encode("ascii"), platform, operation)
+        if status != 200 and status not in json_statuses:
+            raise _status_error(status, headers, platform, operation, now)
+        try:
+            return parse_json(body)
+        except ValueError as error:
+            raise Retry(platform, operation, cause="not-json", detail=_kind_of_body(body)) from error
+
+    def _exchange(
+        self, url: str, body: bytes, platform: str, operation: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        limits = self.limits
+        _threads.deadline = time.monotonic() + limits.total_seconds
+        try:
+            response = _session().post(
+                url,
+                data=body,
+                headers=_HEADERS,
+                stream=True,
+                allow_redirects=False,
+                timeout=(min(limits.connect_seconds, limits.total_seconds), limits.read_seconds),
+                proxies=self._proxies,
+            )
+            try:
+                if 300 <= response.status_code < 400:
+                    host = _host_of(response.headers.get("Location", ""))
+                    raise Fatal(platform, operation, cause="redirect", code=str(response.status_code), detail=host)
+                content = _bounded_body(response, limits.max_bytes)
+            finally:
+                response.close()  # gives an answer that was read to its end back for reuse, drops any other
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+            raise Retry(platform, operation, cause="timeout") from error
+        except requests.exceptions.SSLError as error:
+            raise Retry(platform, operation, cause="tls") from error
+        except (requests.ConnectionError, urllib3.exceptions.HTTPError, OSError) as error:
+            # RequestException is an OSError; those about the address itself are ValueErrors too.
+            if isinstance(error, ValueError):
+                raise Fatal(platform, operation, cause="wrong-address") from error
+            raise Retry(platform, operation, cause="connection") from error
+        if content is None:
+            raise Retry(platform, operation, cause="too-large", detail=f"more than {limits.max_bytes} bytes")
+        return response.status_code, response.headers, content
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON without binary floats: a number with a fraction or an exponent is the Decimal of its text.
+
+    Raises ValueError for anything that is not strict UTF-8 JSON.
+    """
+    parsed = orjson.loads(body)
+    if _INEXACT_NUMBER.search(body) is None:
+        return parsed
+    # orjson knows floats only, so the rare answer with such a number is read again by the slower parser.
+    try:
+        return json.loads(body, parse_float=Decimal)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def retry_after(value: str, now: datetime) -> datetime | None:
+    """When a Retry-After header (seconds or an HTTP date) allows the next call; None when it makes no sense.
+
+    At least one second and at most MAX_RETRY_AFTER ahead, whatever the header claims.
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        # Long enough to exceed the maximum: not worth converting, and int() has its own limit.
+        wait = timedelta(seconds=int(value)) if len(value) < 7 else MAX_RETRY_AFTER
+    else:
+        try:
+            date = parsedate_to_datetime(value)
+            wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
+        except (ValueError, OverflowError):
+            return None
+    return now + min(max(wait, timedelta(seconds=1)), MAX_RETRY_AFTER)
+
+
+def _status_error(
+    status: int, headers: Mapping[str, str], platform: str, operation: str, now: datetime
+) -> ConnectorError:
+    code = str(status)
+    retry_at = retry_after(headers.get("Retry-After", ""), now) if status in {429, 503} else None
+    if status == 429 or retry_at is not None:
+        return Wait(platform, operation, retry_at=retry_at or now + DEFAULT_RETRY_AFTER, cause="quota", code=code)
+    if status == 408:
+        return Retry(platform, operation, cause="timeout", code=code)
+    if status in {401, 403, 407, 451}:
+        return Review(platform, operation, scope="channel", cause="forbidden", code=code)
+    if status in {404, 405, 410}:
+        return Fatal(platform, operation, cause="wrong-address", code=code)
+    if 400 <= status < 500:
+        return Fatal(platform, operation, cause="bad-request", code=code)
+    if status < 400:
+        return Retry(platform, operation, cause="not-json", code=code)
+    return Retry(platform, operation, cause="server-error", code=code)
+
+
+def _bounded_body(response: requests.Response, max_bytes: int) -> bytes | None:
+    """The whole body, or None when it is larger; of a larger one no more than max_bytes are read."""
+    declared = response.headers.get("Content-Length", "")
+    if declared.isdigit() and (len(declared) > 15 or int(declared) > max_bytes):
+        return None
+    body = response.raw.read(max_bytes + 1, decode_content=False)
+    return body if len(body) <= max_bytes else None
+
+
+def _kind_of_body(body: bytes) -> str:
+    """A word about a body that is not JSON; never its text, which may quote what was sent."""
+    start = body[:200].lstrip().lower()
+    if not start:
+        return "empty body"
+    return "HTML" if start.startswith((b"<!doctype html", b"<html")) else f"{len(body)} bytes"
+
+
+def _host_of(location: str) -> str:
+    try:
+        host = urlsplit(location).hostname or ""
+    except ValueError:
+        host = ""
+    return "to " + (_HOST_CHARACTERS.sub("", host)[:100] or "the same host")
+
+
+# --- One session per thread -----------------------------------------------------------------------------------------
+
+
+class _Threads(threading.local):
+    session: requests.Session | None = None
+    deadline: float = 0.0  # time.monotonic() at which the call of this thread must have ended
+
+
+_threads = _Threads()
+
+
+def _forget_sessions() -> None:
+    """A forked child must not speak on its parent's connections."""
+    global _threads
+    _threads = _Threads()
+
+
+os.register_at_fork(after_in_child=_forget_sessions)
+
+
+def _session() -> requests.Session:
+    if _threads.session is None:
+        session = _Session()
+        session.trust_env = False  # proxies and certificates come from settings, not from the host's environment
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # shops share sessions: keep no cookie
+        session.mount("http://", _Adapter(pool_maxsize=1))
+        session.mount("https://", _Adapter(pool_maxsize=1))
+        _threads.session = session
+    return _threads.session
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        # Even with allow_redirects=False the session works out the next request, and reads the whole body for it.
+        return None
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket until the deadline of the calling thread; the socket's own timeout only limits silence."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._silence = sock.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = _threads.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer took too long")
+        self._sock.settimeout(left if self._silence is None else min(left, self._silence))
+        return self._raw.readinto(buffer)  # type: ignore[attr-defined]  # unbuffered, so a raw reader
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _DeadlineResponse(http.client.HTTPResponse):
+    """Status line, headers and body all count towards the deadline: a server may drip any of them for ever."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(_DeadlineReader(sock), 64 * 1024)
+
+
+class _DeadlineConnection(HTTPConnection):
+    response_class = _DeadlineResponse
+
+
+class _DeadlineTlsConnection(HTTPSConnection):
+    response_class = _DeadlineResponse
+
+
+class _DeadlinePool(HTTPConnectionPool):
+    ConnectionCls = _DeadlineConnection
+
+
+class _DeadlineTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _DeadlineTlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}
+        return manager

@@ -1,0 +1,80 @@
+"""One factory per model, each making the smallest valid row; a test sets the fields it is about."""
+
+from datetime import UTC, datetime
+
+import factory
+
+from catalog.models import Channel, Listing, Product, Sku, Supplier, User
+from integrations.models import Credential
+from monitoring.models import ListingWatch
+
+NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"user{n}")
+    is_staff = True
+    password = factory.django.Password("correct horse battery")
+
+
+class ChannelFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Channel
+
+    name = factory.Sequence(lambda n: f"天猫旗舰店 {n}")
+
+
+class CredentialFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Credential
+
+    channel = factory.SubFactory(ChannelFactory)
+    app_key = "12345678"
+    app_secret = "helloworld"
+    access_token = "test"
+
+
+class SupplierFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Supplier
+
+    name = factory.Sequence(lambda n: f"工厂 {n}")
+
+
+class ProductFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Product
+
+    name = factory.Sequence(lambda n: f"手冲咖啡壶 {n}")
+
+
+class SkuFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Sku
+
+    code = factory.Sequence(lambda n: f"EV-KET-{n}")
+    product = factory.SubFactory(ProductFactory)
+
+
+class ListingFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Listing
+
+    channel = factory.SubFactory(ChannelFactory)
+    platform_item_id = factory.Sequence(lambda n: str(616_000_000_001 + n))
+    title = factory.Sequence(lambda n: f"手冲咖啡壶 细口 600ml {n}")
+
+
+class ListingWatchFactory(factory.django.DjangoModelFactory):
+    """The watch of a listing that is due at NOW."""
+
+    class Meta:
+        model = ListingWatch
+
+    listing = factory.SubFactory(ListingFactory)
+    channel = factory.SelfAttribute("listing.channel")
+    next_due_at = NOW

