@@ -50,7 +50,10 @@ def audit_many(
 
 
 def add_listings(*, listings: Sequence[Listing], actor: User | None, now: datetime) -> int:
-    """Store new listings; one that exists is left as it is, one that was removed comes back. Returns how many are new or back."""
+    """Store new listings; returns how many are new or back.
+
+    A listing that exists stays as it is, and one that was removed comes back with its history.
+    """
     with transaction.atomic():
         channels = {listing.channel_id for listing in listings}
         known = {
@@ -69,7 +72,9 @@ def add_listings(*, listings: Sequence[Listing], actor: User | None, now: dateti
         Listing.objects.bulk_create(new)
         audit_many(action="added", objects=new, actor=actor, now=now)
         if back:
-            restore_listings(listings=Listing.objects.filter(pk__in=[listing.pk for listing in back]), actor=actor, now=now)
+            restore_listings(
+                listings=Listing.objects.filter(pk__in=[listing.pk for listing in back]), actor=actor, now=now
+            )
         tell_listings_changed([listing.pk for listing in new])
     return len(new) + len(back)
 

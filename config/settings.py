@@ -143,7 +143,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# Work engine. `retry` is above `timeout`, so a task that still runs is never handed out twice; slices take 20 s at most.
+# Work engine. `retry` is above `timeout`: a task that still runs is never handed out twice. Slices take 20 s at most.
 WORK_SLICE_SECONDS = env.int("WORK_SLICE_SECONDS", default=20)
 WORKERS = env.int("WORKERS", default=2)
 _CLUSTER = {
@@ -199,4 +199,3 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["mask_secrets"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }
-

@@ -18,7 +18,9 @@ class Credential(models.Model):
     app_secret = EncryptedTextField(_("app secret"), blank=True)
     access_token = EncryptedTextField(_("access token"), blank=True)
     refresh_token = EncryptedTextField(_("refresh token"), blank=True)
-    options = models.JSONField(_("options"), default=dict, blank=True)  # what only this platform asks for, never a secret
+    options = models.JSONField(
+        _("options"), default=dict, blank=True
+    )  # what only this platform asks for, never a secret
     base_url = models.URLField(
         _("base URL"), blank=True, help_text=_("Empty: the platform's own. Set it for a staging shop or a proxy.")
     )
@@ -28,7 +30,9 @@ class Credential(models.Model):
         decimal_places=2,
         null=True,
         blank=True,
-        help_text=_("What the platform's console grants the app. Empty: no limit of ours, only the platform's answers."),
+        help_text=_(
+            "What the platform's console grants the app. Empty: no limit of ours, only the platform's answers."
+        ),
     )
     account_id = models.CharField(_("account id"), max_length=64, blank=True)
     account_name = models.CharField(_("account"), max_length=128, blank=True)
@@ -36,7 +40,9 @@ class Credential(models.Model):
     refresh_expires_at = models.DateTimeField(null=True, blank=True)
     token_levels = models.JSONField(default=dict, blank=True)  # level -> ISO time at which it lapses
     authorised_at = models.DateTimeField(_("authorised at"), null=True, blank=True)
-    authorised_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    authorised_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     secret_set_at = models.DateTimeField(null=True, blank=True)
     revoked_cause = models.CharField(max_length=60, blank=True)  # set when the platform said: authorise again
 

@@ -47,7 +47,9 @@ class PollRun(models.Model):
         indexes = [models.Index(fields=["channel", "-started_at"])]
         constraints = [
             models.UniqueConstraint(
-                fields=["channel"], condition=Q(kind="scheduled", finished_at__isnull=True), name="one_open_pass_per_channel"
+                fields=["channel"],
+                condition=Q(kind="scheduled", finished_at__isnull=True),
+                name="one_open_pass_per_channel",
             )
         ]
 
@@ -79,7 +81,9 @@ class ListingWatch(models.Model):
     lease_token = models.UUIDField(null=True)
     attempts = models.PositiveIntegerField(default=0)  # failed readings in a row
     read_at = models.DateTimeField(_("last read"), null=True)  # the last good reading, changed or not
-    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome, blank=True)  # of the last attempt; "": none yet
+    outcome = models.CharField(
+        _("outcome"), max_length=10, choices=Outcome, blank=True
+    )  # of the last attempt; "": none yet
     cause = models.CharField(_("cause"), max_length=60, blank=True)  # slug, see integrations/connectors/errors.py
     tried_at = models.DateTimeField(_("last attempt"), null=True)
     poll_run = models.ForeignKey(PollRun, models.SET_NULL, null=True, related_name="watches")
@@ -93,7 +97,8 @@ class ListingWatch(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(interval_seconds__isnull=True) | Q(interval_seconds__gte=30), name="watch_interval_at_least_30_s"
+                condition=Q(interval_seconds__isnull=True) | Q(interval_seconds__gte=30),
+                name="watch_interval_at_least_30_s",
             )
         ]
 
@@ -151,6 +156,9 @@ class Observation(models.Model):
             )
         ]
 
+    def __str__(self) -> str:
+        return f"{self.listing_id} {self.observed_at:%Y-%m-%d %H:%M:%S}"
+
 
 class DailyRollup(models.Model):
     """One listing's local day in short, kept when its observations are pruned."""
@@ -172,3 +180,6 @@ class DailyRollup(models.Model):
     class Meta:
         verbose_name = _("day")
         verbose_name_plural = _("days")
+
+    def __str__(self) -> str:
+        return f"{self.listing_id} {self.day}"

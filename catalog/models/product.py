@@ -70,7 +70,9 @@ class Sku(models.Model):
 
     code = models.CharField(_("SKU"), max_length=100, unique=True)
     product = models.ForeignKey(Product, models.PROTECT, related_name="skus", verbose_name=_("product"))
-    name = models.CharField(_("variant"), max_length=200, blank=True, help_text=_("What sets it apart, for example 500 ml, black."))
+    name = models.CharField(
+        _("variant"), max_length=200, blank=True, help_text=_("What sets it apart, for example 500 ml, black.")
+    )
     barcode = models.CharField(_("barcode"), max_length=32, blank=True, db_index=True)
     supplier = models.ForeignKey(
         Supplier, models.SET_NULL, null=True, blank=True, related_name="skus", verbose_name=_("supplier")
@@ -96,7 +98,9 @@ class Sku(models.Model):
         verbose_name_plural = _("SKUs")
         permissions = [("view_cost", "Can see cost prices")]
         constraints = [
-            models.CheckConstraint(condition=Q(cost_price__isnull=True) | Q(cost_price__gte=0), name="sku_cost_not_negative")
+            models.CheckConstraint(
+                condition=Q(cost_price__isnull=True) | Q(cost_price__gte=0), name="sku_cost_not_negative"
+            )
         ]
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ class Capability(StrEnum):
     READ_COMPETITORS = "read_competitors"  # read_listings() of listings of other shops
     DISCOVER_LISTINGS = "discover_listings"
     AUTHORISE = "authorise"  # authorise_url() and exchange_code()
-    REFRESH_TOKEN = "refresh_token"  # refresh(); ask `can_refresh`, since it may depend on the kind of app
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105  # refresh(); ask `can_refresh`, since it may depend on the kind of app
 
 
 class InvalidSetting(ValueError):
@@ -169,7 +169,7 @@ class Connector(ABC):
         return batches
 
     def read_listings(self, batch: Sequence[ListingRef], *, now: datetime) -> list[Reading]:
-        """Exactly one Reading per ref of one batch, in its order. Raises ConnectorError when the call brought nothing."""
+        """Exactly one Reading per ref of one batch, in its order. Raises ConnectorError when a call brought nothing."""
         self._unsupported("read_listings")
 
     def discover_listings(self, *, now: datetime) -> Iterator[DiscoveredListing]:

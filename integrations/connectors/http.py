@@ -41,7 +41,7 @@ _HEADERS = {
     "User-Agent": "Evenshelf",
 }
 # A JSON number that a binary float could not hold exactly: with a fraction or an exponent, or beyond 18 digits.
-_INEXACT_NUMBER = re.compile(rb"[:,\[][ \t\r\n]*-?(?:[0-9]+[.eE]|[0-9]{19})")
+_INEXACT_NUMBER = re.compile(rb"(?:\A|[:,\[])[ \t\r\n]*-?(?:[0-9]+[.eE]|[0-9]{19})")
 _HOST_CHARACTERS = re.compile(r"[^0-9A-Za-z.:-]")
 
 
@@ -93,9 +93,7 @@ class HttpClient:
         except ValueError as error:
             raise Retry(platform, operation, cause="not-json", detail=_kind_of_body(body)) from error
 
-    def _exchange(
-        self, url: str, body: bytes, platform: str, operation: str
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    def _exchange(self, url: str, body: bytes, platform: str, operation: str) -> tuple[int, Mapping[str, str], bytes]:
         limits = self.limits
         _threads.deadline = time.monotonic() + limits.total_seconds
         try:
@@ -260,7 +258,7 @@ class _DeadlineReader(io.RawIOBase):
         if left <= 0:
             raise TimeoutError("the answer took too long")
         self._sock.settimeout(left if self._silence is None else min(left, self._silence))
-        return self._raw.readinto(buffer)  # type: ignore[attr-defined]  # unbuffered, so a raw reader
+        return self._raw.readinto(buffer)
 
     def close(self) -> None:
         if not self.closed:

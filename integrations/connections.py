@@ -1,0 +1,200 @@
+"""From a channel to a connector, and what the outcome of its calls means for the next ones.
+
+`connector_for` reads the real clock, because tokens live on it, also while a pass is made for another moment.
+`mark_good` and `mark_failed` keep `ChannelHealth`, for any number of workers at once.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from catalog.models import Channel
+from catalog.services import audit
+from integrations.connectors import CONNECTORS
+from integrations.connectors.base import Connector, InvalidSetting
+from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Review, Wait
+from integrations.connectors.http import HttpClient, Limits
+from integrations.models import ChannelHealth, Credential
+
+logger = logging.getLogger(__name__)
+
+CIRCUIT_FAILURES = 5  # failed calls in a row after which the circuit is open
+FIRST_BACKOFF = timedelta(seconds=1)  # after the first failure, doubled by each further one
+FIRST_OPEN = timedelta(seconds=30)  # when the circuit opens, doubled by each probe that fails
+LONGEST_HOLD = timedelta(minutes=15)
+LONGEST_WAIT = timedelta(hours=25)  # a daily quota, and an hour for a day that is longer than others
+PROBE_LIFE = timedelta(seconds=60)  # longer than a call can take
+# Calls that were under way when one of them failed come back within this time; together they are one failure.
+BURST = timedelta(seconds=20)
+
+
+class Unconnected(Exception):
+    """The channel cannot be called before a person has acted.
+
+    `cause` is "not-set-up", "not-authorised", "expired", "bad-setting", or what the platform refused the token with.
+    `detail` names the setting and what is wrong with it, never its value.
+    """
+
+    kind = "unconnected"
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.detail = detail
+
+
+def connector_for(
+    channel: Channel, *, before_call: Callable[[], None] | None = None, now: datetime | None = None
+) -> Connector:
+    """A connector that may call the channel's platform now; raises Unconnected when it may not.
+
+    `before_call` runs before each call and may raise Wait. `now` is for the life of the token; None: the real clock.
+    """
+    credential = _credential(channel)
+    match credential.state(now or timezone.now()):
+        case Credential.State.NOT_SET_UP | Credential.State.NOT_AUTHORISED | Credential.State.EXPIRED as state:
+            raise Unconnected(state.value)
+        case Credential.State.REAUTHORISE:
+            raise Unconnected(credential.revoked_cause)
+    return _build(channel, credential, credential.access_token, before_call)
+
+
+def unauthorised_connector_for(channel: Channel) -> Connector:
+    """A connector for what needs no token: to authorise, to exchange a code, to refresh. Raises Unconnected."""
+    credential = _credential(channel)
+    if not (credential.app_key and credential.app_secret):
+        raise Unconnected(Credential.State.NOT_SET_UP.value)
+    return _build(channel, credential, "", None)
+
+
+def _credential(channel: Channel) -> Credential:
+    try:
+        return channel.credential
+    except Credential.DoesNotExist:
+        raise Unconnected(Credential.State.NOT_SET_UP.value) from None
+
+
+def _build(
+    channel: Channel, credential: Credential, access_token: str, before_call: Callable[[], None] | None
+) -> Connector:
+    connector_class = CONNECTORS[channel.platform]
+    stored = {
+        **{name: str(value) for name, value in credential.options.items()},
+        "app_key": credential.app_key,
+        "app_secret": credential.app_secret,
+        "access_token": access_token,
+    }
+    http = HttpClient(
+        limits=Limits(
+            connect_seconds=settings.HTTP_CONNECT_TIMEOUT_SECONDS,
+            read_seconds=settings.HTTP_READ_TIMEOUT_SECONDS,
+            total_seconds=settings.HTTP_TOTAL_TIMEOUT_SECONDS,
+        ),
+        proxy=settings.HTTP_PROXY_URL,
+        before_call=before_call,
+    )
+    try:
+        return connector_class(
+            connector_class.Credentials.from_settings(stored), base_url=credential.base_url, http=http
+        )
+    except InvalidSetting as error:
+        raise Unconnected("bad-setting", f"{error.field}: {error}") from error
+
+
+# --- How calls went -------------------------------------------------------------------------------------------------
+
+
+def mark_good(channel_ids: Collection[int], now: datetime) -> None:
+    """The channels answered a call well: whatever held them back is over. One statement."""
+    ChannelHealth.objects.bulk_create(
+        [ChannelHealth(channel_id=channel_id, good_at=now) for channel_id in sorted(set(channel_ids))],
+        update_conflicts=True,
+        unique_fields=["channel"],
+        update_fields=["good_at", "failures", "retry_at", "kind", "cause", "code"],
+    )
+
+
+def mark_failed(channel: Channel, error: ConnectorError, now: datetime) -> None:
+    """A call to the channel brought nothing: hold its next calls back for as long as the error and the ones before say.
+
+    An error about one listing says nothing about the channel and changes nothing here. The token's refusal counts only
+    while the token in `channel.credential` is still the stored one: a newer one may work.
+    """
+    if isinstance(error, Review) and error.scope == "listing":
+        return
+    with transaction.atomic():
+        if isinstance(error, Reauthorise) and not _revoke(channel, error, now):
+            return
+        ChannelHealth.objects.bulk_create([ChannelHealth(channel=channel)], ignore_conflicts=True)
+        health = ChannelHealth.objects.select_for_update().get(channel=channel)
+        held = health.retry_at is not None and health.retry_at > now
+        if isinstance(error, Wait):
+            retry_at = min(max(error.retry_at, now + timedelta(seconds=1)), now + LONGEST_WAIT)
+        elif isinstance(error, Fatal | Review | Reauthorise):
+            health.failures += 1
+            retry_at = now + LONGEST_HOLD
+        elif held and health.failed_at is not None and health.failed_at > now - BURST:
+            return
+        else:
+            health.failures += 1
+            retry_at = now + hold(health.failures)
+            if health.failures == CIRCUIT_FAILURES:
+                logger.warning("channel %s: circuit open after %s failures: %s", channel.pk, health.failures, error)
+        # What needs a person stays what people are shown while calls that were under way come back otherwise.
+        if not (held and health.kind in _FOR_A_PERSON and error.kind not in _FOR_A_PERSON):
+            health.kind, health.cause, health.code = error.kind, error.cause, error.code
+            health.failed_at = now
+        health.retry_at = max(retry_at, health.retry_at) if held and health.retry_at else retry_at
+        health.save()
+
+
+_FOR_A_PERSON = frozenset({Fatal.kind, Review.kind, Reauthorise.kind})
+
+
+def hold(failures: int) -> timedelta:
+    """How long a channel rests after so many failures in a row; between three quarters of the time and all of it.
+
+    The spread keeps many channels of one platform from coming back in the same second.
+    """
+    if failures < CIRCUIT_FAILURES:
+        longest = FIRST_BACKOFF * 2 ** (failures - 1)
+    else:
+        longest = min(FIRST_OPEN * 2 ** min(failures - CIRCUIT_FAILURES, 10), LONGEST_HOLD)
+    return timedelta(seconds=longest.total_seconds() * random.uniform(0.75, 1))
+
+
+def needs_probe(health: ChannelHealth) -> bool:
+    """Whether only one call may go out when the hold is over, to find out whether the channel is back."""
+    return health.failures >= CIRCUIT_FAILURES or health.kind in _FOR_A_PERSON
+
+
+def claim_probe(channel_id: int, now: datetime) -> bool:
+    """Take the one call that a channel in need of a probe gets; False when it is held or another worker took it."""
+    claimed = ChannelHealth.objects.filter(
+        Q(failures__gte=CIRCUIT_FAILURES) | Q(kind__in=_FOR_A_PERSON), channel=channel_id, retry_at__lte=now
+    )
+    return claimed.update(retry_at=now + PROBE_LIFE) > 0
+
+
+def forget_failures(channel: Channel) -> None:
+    """The channel's settings or its authorisation are new: nothing that went wrong before holds it back."""
+    ChannelHealth.objects.filter(channel=channel).update(failures=0, retry_at=None, kind="", cause="", code="")
+
+
+def _revoke(channel: Channel, error: Reauthorise, now: datetime) -> bool:
+    """Note that the channel's token is refused; False when a newer one is stored. Audited once per token."""
+    used = _credential(channel)
+    same_token = Credential.objects.filter(
+        pk=used.pk, authorised_at=used.authorised_at, token_expires_at=used.token_expires_at
+    )
+    if same_token.filter(revoked_cause="").update(revoked_cause=error.cause):
+        audit(action="authorisation lost", obj=channel, actor=None, now=now, changes={"cause": ["", error.cause]})
+        logger.warning("channel %s must be authorised again: %s", channel.pk, error)
+        return True
+    return same_token.exists()

@@ -1,0 +1,343 @@
+"""The market: the clock of prices and stock, and the demand that moves them.
+
+Time passes in ticks of TICK seconds, at the multiples of TICK in epoch seconds. Each tick draws from a generator seeded by
+the world's seed and the tick's own number, so a world depends on the moments it passed through and never on how many
+steps it took to get there.
+"""
+
+import heapq
+import itertools
+import math
+import random
+import time
+from dataclasses import dataclass
+
+from integrations.simulator.seed import DAY, promotion_price
+from integrations.simulator.world import (
+    CLOSED_UNPAID,
+    FINISHED,
+    IN_STOCK,
+    ON_SALE,
+    REFUNDED,
+    SHIPPED,
+    WAITING_FOR_PAYMENT,
+    WAITING_FOR_SHIPMENT,
+    Item,
+    Line,
+    Row,
+    Trade,
+    World,
+)
+
+TICK = 300  # seconds
+TICKS_PER_DAY = DAY // TICK
+MAX_CATCH_UP = 7 * DAY
+MAX_STEP = 400 * DAY
+CHINA_OFFSET = 8 * 3600
+
+# Shares of a day's sales by hour, and of a week's by day (Monday first), in China time; both average to 1.
+HOURS = (
+    0.55, 0.30, 0.16, 0.10, 0.08, 0.12, 0.30, 0.55, 0.85, 1.15, 1.30, 1.25,
+    1.20, 1.15, 1.20, 1.20, 1.15, 1.05, 1.10, 1.40, 1.95, 2.25, 2.05, 1.59,
+)  # fmt: skip
+WEEKDAYS = (0.92, 0.90, 0.92, 0.95, 1.05, 1.15, 1.11)
+
+PROMOTIONS_PER_ITEM_AND_DAY = 0.05
+PRICE_CHANGES_PER_ITEM_AND_DAY = 0.012
+DELISTINGS_PER_ITEM_AND_DAY = 0.006
+REORDER_DAYS = 4
+
+
+class MarketClock:
+    """Market time as a function of real time: a starting point and a speed. Times in epoch seconds."""
+
+    def __init__(self, now: float, speed: float = 1.0) -> None:
+        self._start = now
+        self._real_start = time.time()
+        self.speed = speed
+
+    def now(self) -> float:
+        return self._start + max(0.0, time.time() - self._real_start) * self.speed
+
+    def set(self, now: float, speed: float | None = None) -> None:
+        self._start, self._real_start = now, time.time()
+        if speed is not None:
+            self.speed = speed
+
+
+@dataclass
+class Market:
+    """Moves a world through time."""
+
+    world: World
+
+    def __post_init__(self) -> None:
+        self._rows: list[tuple[Item, Row]] = []
+        self._weights: list[float] = []
+        self._rng = random.Random()
+
+    def advance(self, now: int) -> None:
+        """Run every tick after the world's moment up to and including `now`; nothing for a moment already past."""
+        world = self.world
+        if now <= world.now:
+            return
+        for tick in range(world.now // TICK + 1, now // TICK + 1):
+            self._run(tick)
+        world.now = now
+
+    def _run(self, tick: int) -> None:
+        world, rng = self.world, self._rng
+        at = tick * TICK
+        world.now = at
+        rng.seed(world.seed << 40 ^ tick)
+        self._deliver(at)
+        self._move_trades(at)
+        self._end_promotions(at)
+        self._renew_coupons(at)
+        self._sell(at)
+        items = len(world.items)
+        for _ in range(_poisson(rng, items * PROMOTIONS_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
+            self._start_promotion(at)
+        for _ in range(_poisson(rng, items * PRICE_CHANGES_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
+            self._change_price(at)
+        for _ in range(_poisson(rng, items * DELISTINGS_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
+            self._delist(at)
+
+    # Sales
+
+    def _sell(self, at: int) -> None:
+        if self.world._demand_stale:
+            self._weigh()
+        if not self._rows:
+            return
+        rng, world = self._rng, self.world
+        local = at + CHINA_OFFSET
+        season = HOURS[local % DAY // 3600] * WEEKDAYS[(local // DAY + 3) % 7]  # 1 January 1970 was a Thursday
+        sales = _poisson(rng, self._weights[-1] * season / TICKS_PER_DAY)
+        for item, row in rng.choices(self._rows, cum_weights=self._weights, k=sales) if sales else ():
+            wanted = rng.choices((1, 2, 3, 6), (80, 14, 5, 1))[0]
+            sold = min(wanted, row.quantity - row.held)
+            if sold <= 0:
+                continue
+            moment = at - rng.randrange(TICK)
+            if world.shops[item.shop].own:
+                self._order(item, row, sold, moment)
+            else:
+                row.quantity -= sold
+                item.sold_quantity += sold
+            item.touch(moment, row)
+            self._reorder(row, at)
+            self._take_off_when_sold_out(item, at)
+            world.changed(demand=False)
+
+    def _weigh(self) -> None:
+        """Cumulative demand (units per day) over the rows on sale, at today's prices."""
+        world = self.world
+        self._rows = [(item, row) for item, row in world.rows() if item.approve_status == ON_SALE]
+        self._weights = list(itertools.accumulate(_daily_demand(row) for _, row in self._rows))
+        world._demand_stale = False
+
+    def _order(self, item: Item, row: Row, units: int, moment: int) -> None:
+        world, rng = self.world, self._rng
+        tid = world.next_tid
+        world.next_tid += 2
+        total = row.price * units
+        payment = row.live_price * units
+        line = Line(
+            oid=tid + 1,
+            num_iid=item.num_iid,
+            sku_id=row.sku_id,
+            outer_sku_id=row.outer_id,
+            title=item.title,
+            num=units,
+            price=row.price,
+            discount_fee=total - payment,
+            payment=payment,
+            status=WAITING_FOR_PAYMENT,
+        )
+        trade = Trade(tid, item.shop, WAITING_FOR_PAYMENT, moment, moment, [line])
+        if item.sub_stock == 1:
+            row.quantity -= units
+        else:
+            row.held += units
+        world.add_trade(trade, moment + rng.randint(60, 1800))
+
+    def _move_trades(self, at: int) -> None:
+        """Take every trade that is due to its next state: paid or closed, shipped, finished or refunded."""
+        world, rng = self.world, self._rng
+        while world.steps and world.steps[0][0] <= at:
+            due, tid = heapq.heappop(world.steps)
+            trade = world.trades.get(tid)
+            if trade is None:
+                continue
+            again_at: int | None = None
+            if trade.status == WAITING_FOR_PAYMENT and rng.random() < 0.08:
+                world.release(trade)
+                trade.end_time = due
+                self._set_status(trade, CLOSED_UNPAID, due)
+            elif trade.status == WAITING_FOR_PAYMENT:
+                self._pay(trade, due)
+                again_at = due + rng.randint(2, 36) * 3600
+            elif trade.status == WAITING_FOR_SHIPMENT:
+                trade.consign_time = due
+                self._set_status(trade, SHIPPED, due)
+                again_at = due + rng.randint(2, 10) * DAY
+            elif trade.status == SHIPPED:
+                trade.end_time = due
+                refunded = rng.random() < 0.03
+                if refunded:
+                    for line in trade.lines:
+                        line.refund_status = "SUCCESS"
+                self._set_status(trade, REFUNDED if refunded else FINISHED, due)
+            if again_at is not None:
+                heapq.heappush(world.steps, (again_at, tid))
+            world.changed(demand=False)
+
+    def _pay(self, trade: Trade, at: int) -> None:
+        trade.pay_time = at
+        self._set_status(trade, WAITING_FOR_SHIPMENT, at)
+        for item, row, line in self.world.lines_with_stock(trade):
+            if item.sub_stock == 2:
+                row.held = max(0, row.held - line.num)
+                row.quantity = max(0, row.quantity - line.num)
+                self._take_off_when_sold_out(item, at)
+            item.sold_quantity += line.num
+            item.touch(at, row)
+            self._reorder(row, at)
+
+    @staticmethod
+    def _set_status(trade: Trade, status: str, at: int) -> None:
+        trade.status, trade.modified = status, at
+        for line in trade.lines:
+            line.status = status
+
+    # Supply
+
+    def _reorder(self, row: Row, at: int) -> None:
+        """Order more from the supplier when a few days' demand is left. Late deliveries are what sell-outs come from."""
+        if row.arrival_at is None and row.quantity - row.held <= row.daily_demand * REORDER_DAYS:
+            row.arrival_at = at + self._rng.randint(1 * DAY, 7 * DAY)
+            row.arrival_quantity = max(20, round(row.daily_demand * self._rng.uniform(12, 30)))
+
+    def _deliver(self, at: int) -> None:
+        """Goods that arrived go on the shelf; an item taken off because it was sold out comes back."""
+        if at % 3600:
+            return
+        world = self.world
+        for item, row in world.rows():
+            if row.arrival_at is None:
+                self._reorder(row, at)
+            elif row.arrival_at <= at:
+                row.quantity += row.arrival_quantity
+                row.arrival_at, row.arrival_quantity = None, 0
+                if item.shelf_reason == "sold_out":
+                    self._put_on_shelf(item, at)
+                item.touch(at, row)
+                world.changed()
+
+    def _take_off_when_sold_out(self, item: Item, at: int) -> None:
+        if item.approve_status == ON_SALE and not any(row.quantity for row in item.sellable_rows()):
+            item.approve_status, item.shelf_reason = IN_STOCK, "sold_out"
+            item.delist_time = at
+            item.touch(at)
+            self.world.changed()
+
+    # Prices and shelves
+
+    def _start_promotion(self, at: int) -> None:
+        rng, item = self._rng, self._any_item()
+        off = rng.choice((5, 8, 10, 12, 15, 20, 30))
+        ends_at = at + rng.randint(6, 120) * 3600
+        if item.promotion_ends_at is None:
+            for row in item.sellable_rows():
+                row.live_price = promotion_price(row.price, off)
+            item.promotion_ends_at = ends_at
+            item.touch(at)
+            self.world.changed()
+
+    def _end_promotions(self, at: int) -> None:
+        """Promotions and absences from the shelf that are over; hourly, as shops set them."""
+        if at % 3600:
+            return
+        for item in self.world.items.values():
+            if item.promotion_ends_at is not None and item.promotion_ends_at <= at:
+                for row in item.rows:
+                    row.live_price = row.price
+                item.promotion_ends_at = None
+                item.touch(at)
+                self.world.changed()
+            if item.back_on_shelf_at is not None and item.back_on_shelf_at <= at:
+                self._put_on_shelf(item, at)
+                item.touch(at)
+                self.world.changed()
+
+    def _renew_coupons(self, at: int) -> None:
+        """Shops hand out the next coupon when one runs out; under a new id, as platforms do. Once a day."""
+        if at % DAY:
+            return
+        rng, world = self._rng, self.world
+        newest = max((coupon.coupon_id for coupon in world.shop_coupons), default=0)
+        for coupon in world.shop_coupons:
+            if coupon.ends_at <= at:
+                newest += 1
+                coupon.coupon_id, coupon.created, coupon.ends_at = newest, at, at + rng.randint(3, 40) * DAY
+                world.changed(demand=False)
+        for affiliate in world.affiliate_coupons:
+            if affiliate.ends_at <= at:
+                affiliate.activity_id = f"{rng.getrandbits(128):032x}"
+                affiliate.starts_at, affiliate.ends_at = at, at + rng.randint(2, 30) * DAY
+                affiliate.remaining = affiliate.total
+                world.changed(demand=False)
+
+    def _change_price(self, at: int) -> None:
+        rng, item = self._rng, self._any_item()
+        percent = rng.choice((-12, -8, -5, -3, 3, 5, 8, 12))
+        for row in item.sellable_rows():
+            bound = row.reference_price // 2, row.reference_price * 2
+            new_price = min(max(row.price * (100 + percent) // 100 // 10 * 10, bound[0]), bound[1])
+            if item.promotion_ends_at is None:
+                row.live_price = new_price
+            row.price = new_price
+            row.live_price = min(row.live_price, new_price)
+            row.modified = at
+        item.touch(at)
+        self.world.changed()
+
+    def _delist(self, at: int) -> None:
+        item = self._any_item()
+        hours = self._rng.randint(2, 48)
+        if item.approve_status == ON_SALE:
+            item.approve_status, item.shelf_reason = IN_STOCK, "off_shelf"
+            item.delist_time, item.back_on_shelf_at = at, at + hours * 3600
+            item.touch(at)
+            self.world.changed()
+
+    @staticmethod
+    def _put_on_shelf(item: Item, at: int) -> None:
+        item.approve_status, item.shelf_reason, item.back_on_shelf_at = ON_SALE, "", None
+        item.list_time, item.delist_time = at, at + 7 * DAY
+
+    def _any_item(self) -> Item:
+        items = list(self.world.items.values())
+        return items[self._rng.randrange(len(items))]
+
+
+def _daily_demand(row: Row) -> float:
+    """Units per day at the row's live price: constant elasticity around the reference price, within a factor of 8."""
+    if row.live_price <= 0 or row.reference_price <= 0:
+        return row.daily_demand * 8
+    factor = (row.live_price / row.reference_price) ** -row.elasticity
+    return row.daily_demand * min(max(factor, 0.125), 8.0)
+
+
+def _poisson(rng: random.Random, mean: float) -> int:
+    """A Poisson draw (Knuth's product method; the normal approximation where the product would take too long)."""
+    if mean <= 0:
+        return 0
+    if mean > 60:
+        return max(0, round(rng.gauss(mean, math.sqrt(mean))))
+    limit, count, product = math.exp(-mean), 0, rng.random()
+    while product > limit:
+        count += 1
+        product *= rng.random()
+    return count

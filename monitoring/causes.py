@@ -1,0 +1,66 @@
+"""Why something is not known, in a few words for lists; causes are slugs, the same for every platform."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+CAUSE_LABELS: dict[str, _StrPromise] = {
+    # No usable answer.
+    "timeout": _("no answer in time"),
+    "connection": _("no connection"),
+    "tls": _("no secure connection"),
+    "server-error": _("error at the platform"),
+    "not-json": _("unreadable answer"),
+    "half-answer": _("incomplete answer"),
+    "too-large": _("answer too large"),
+    "unreadable-row": _("unreadable answer"),
+    "nothing-usable": _("nothing usable in the answer"),
+    # Too much asked.
+    "quota": _("too many calls"),
+    "daily-quota": _("today's quota is used up"),
+    # Not let in.
+    "session-invalid": _("access refused"),
+    "authorisation-refused": _("authorisation refused"),
+    "not-set-up": _("channel not set up"),
+    "not-authorised": _("channel not authorised"),
+    "expired": _("authorisation ended"),
+    "forbidden": _("access refused"),
+    "permission": _("permission missing"),
+    "ip-whitelist": _("address not allowed"),
+    # Asked wrongly.
+    "bad-setting": _("wrong setting"),
+    "bad-app-key": _("app key refused"),
+    "bad-signature": _("signature refused"),
+    "bad-request": _("request refused"),
+    "clock": _("clock differs"),
+    "wrong-address": _("wrong address"),
+    "redirect": _("sent to another address"),
+    "paging-too-deep": _("too many rows"),
+    "unsupported": _("not supported"),
+    "platform-fault": _("fault at the platform"),
+    "unrecognised": _("refused for an unknown reason"),
+    # One listing.
+    "unknown-listing": _("not known to the platform"),
+    "unknown-variant": _("variant not known to the platform"),
+    "variant-deleted": _("variant deleted"),
+    "foreign-listing": _("belongs to another shop"),
+    "refused-by-rule": _("refused by a rule of the platform"),
+    "bad-listing-id": _("id cannot be right"),
+    "no-variants-of-others": _("variants of other shops cannot be read"),
+    # One fact.
+    "price-unreadable": _("unreadable price"),
+    "price-not-positive": _("price not above 0"),
+    "stock-unreadable": _("unreadable stock"),
+    "stock-negative": _("stock below 0"),
+}
+_OTHER = _("not read")
+
+
+def cause_label(cause: str) -> str:
+    """A few words for a cause, in the present language; "" for no cause."""
+    return str(CAUSE_LABELS.get(cause, _OTHER)) if cause else ""
