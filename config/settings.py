@@ -85,12 +85,17 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+else:
+    # A database host that swallows packets must not hold up the watchdog for minutes.
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 
 REDIS_URL = env.str("REDIS_URL", default="")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "evenshelf_cache"}
+    else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "evenshelf_cache"},
+    # Each cluster notes its own state twice a second; nobody else reads it, so it stays out of the database.
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "process"},
 }
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -124,6 +129,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=HTTPS)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if HTTPS else 0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes speak plain HTTP, from inside
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -160,6 +166,7 @@ _CLUSTER = {
     "catch_up": False,
     "poll": 0.5,
     "label": "Queue",
+    "cache": "process",
 }
 Q_CLUSTER = {
     **_CLUSTER,
@@ -167,8 +174,12 @@ Q_CLUSTER = {
     "orm": "default",
     "ALT_CLUSTERS": {"interactive": {**_CLUSTER, "name": "interactive"}},
 }
-# Seconds without a heartbeat after which a cluster counts as frozen and is restarted.
+# A cluster that has not taken up a task for this long is sent one, to see whether it does.
+HEARTBEAT_SECONDS = env.int("HEARTBEAT_SECONDS", default=60)
+# Seconds without a heartbeat after which a cluster counts as frozen and is restarted. More than a task may take.
 HEARTBEAT_STALE_SECONDS = env.int("HEARTBEAT_STALE_SECONDS", default=150)
+# What a cluster gets to finish its tasks when it is told to stop; what was cut off is claimed again later.
+WORK_STOP_SECONDS = env.int("WORK_STOP_SECONDS", default=10)
 
 # Talking to platforms.
 HTTP_CONNECT_TIMEOUT_SECONDS = env.float("HTTP_CONNECT_TIMEOUT_SECONDS", default=5.0)

@@ -1,0 +1,239 @@
+"""The simulator as tests use it: a client of its control paths, and the fixtures that run it.
+
+`simulator_server` starts the process once, `simulator` hands it out with the seed world, a market that stands still, no
+faults and an empty ledger. Tests call `simulator.step(seconds=...)` to let the market move.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+PROJECT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+class SimulatorError(AssertionError):
+    """The simulator refused what a test asked of it."""
+
+
+class Simulator:
+    """The control paths of a running simulator, and its platforms by name."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self.taobao = TaobaoControl(self)
+
+    def control(self, verb: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Call /_simulator/<path>. Raises SimulatorError with its own words when it refuses."""
+        response = self._session.request(verb, f"{self.base_url}/_simulator/{path}", timeout=60, **kwargs)
+        answer: dict[str, Any] = response.json()
+        if response.status_code != 200:
+            raise SimulatorError(f"{verb} {path}: {answer.get('error')}")
+        return answer
+
+    def accounts(self) -> dict[str, Any]:
+        """Per platform: application key, secret and type, and the shops with their sessions."""
+        return self.control("GET", "accounts")
+
+    def state(self) -> dict[str, Any]:
+        return self.control("GET", "state")
+
+    def reset(self, *, now: datetime | None = None, speed: float | None = None) -> None:
+        """The seed world and accounts, no faults, the quotas of the start, an empty ledger."""
+        body: dict[str, Any] = {}
+        if now is not None:
+            body["now"] = now.isoformat()
+        if speed is not None:
+            body["speed"] = speed
+        self.control("POST", "reset", json=body)
+
+    def now(self) -> datetime:
+        """The market clock, aware UTC."""
+        return datetime.fromisoformat(self.control("GET", "clock")["now"])
+
+    def step(self, *, seconds: float) -> datetime:
+        """Let market time pass; returns the new market time."""
+        return datetime.fromisoformat(self.control("POST", "clock", json={"step_seconds": seconds})["now"])
+
+    def set_now(self, now: datetime) -> None:
+        self.control("POST", "clock", json={"set": now.isoformat()})
+
+    def set_speed(self, speed: float) -> None:
+        self.control("POST", "clock", json={"speed": speed})
+
+    def clear_faults(self) -> None:
+        self.control("DELETE", "faults")
+
+    def ledger(self, *, since: int = 0, method: str | None = None) -> list[dict[str, Any]]:
+        """The calls received, oldest first; with a method, only its calls."""
+        entries: list[dict[str, Any]] = self.control("GET", "ledger", params={"since": since})["entries"]
+        return [entry for entry in entries if method is None or entry["method"] == method]
+
+    def clear_ledger(self) -> None:
+        self.control("DELETE", "ledger")
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class TaobaoControl:
+    """What a test may do to the Taobao side."""
+
+    platform = "taobao"
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    @property
+    def account(self) -> dict[str, Any]:
+        account: dict[str, Any] = self._simulator.accounts()[self.platform]
+        return account
+
+    @property
+    def gateway_url(self) -> str:
+        return f"{self._simulator.base_url}/router/rest"
+
+    def shop(self, key: str | None = None) -> dict[str, Any]:
+        """An own shop with its session; the first without a key."""
+        shops: list[dict[str, Any]] = self.account["shops"]
+        return shops[0] if key is None else next(shop for shop in shops if shop["shop"] == key)
+
+    def items(self, *, shop: str | None = None) -> list[dict[str, Any]]:
+        """Every sellable row with its true facts; sku_id '' where the item has no variants."""
+        params = {} if shop is None else {"shop": shop}
+        rows: list[dict[str, Any]] = self._simulator.control("GET", "taobao/items", params=params)["items"]
+        return rows
+
+    def coupons(self) -> dict[str, list[dict[str, Any]]]:
+        return self._simulator.control("GET", "taobao/coupons")
+
+    def set_item(
+        self,
+        num_iid: int | str,
+        sku_id: int | str = "",
+        *,
+        price: str | None = None,
+        live_price: str | None = None,
+        quantity: int | None = None,
+        approve_status: str | None = None,
+        title: str | None = None,
+        delete: bool = False,
+    ) -> None:
+        """Force facts of an item or a variant; what is None stays as it is."""
+        body = {
+            "num_iid": num_iid,
+            "sku_id": sku_id,
+            "price": price,
+            "live_price": live_price,
+            "quantity": quantity,
+            "approve_status": approve_status,
+            "title": title,
+            "delete": delete,
+        }
+        self._simulator.control("POST", "taobao/items", json=body)
+
+    def fail_next(self, *, times: int = 1, method: str = "*", kind: str | None = None, **rule: Any) -> None:
+        """Spoil the next calls (0: all until cleared). Without a kind: `error` for a code, `status` for a status."""
+        if kind is None:
+            kind = "error" if "code" in rule else "status"
+        body = {"platform": self.platform, "method": method, "kind": kind, "times": times, **rule}
+        self._simulator.control("POST", "faults", json=body)
+
+    def set_quota(
+        self,
+        *,
+        calls_per_second: float | None = None,
+        calls_per_day: int | None = None,
+        methods: dict[str, float] | None = None,
+    ) -> None:
+        """Replace the quotas; None is no limit, methods are calls per second of one method."""
+        body = {"calls_per_second": calls_per_second, "calls_per_day": calls_per_day, "methods": methods or {}}
+        self._simulator.control("POST", "quotas", json={"platform": self.platform, **body})
+
+    def refuse_method(self, method: str, *, sub_code: str = "isv.permission-api-package-limit") -> None:
+        """Take a method out of the application's permission package."""
+        self._simulator.control("POST", "permissions", json={"method": method, "allowed": False, "sub_code": sub_code})
+
+    def allow_method(self, method: str) -> None:
+        self._simulator.control("POST", "permissions", json={"method": method, "allowed": True})
+
+    def expire_session(self, shop: str) -> None:
+        self._simulator.control("POST", "tokens", json={"expire": shop})
+
+    def revoke_session(self, shop: str) -> None:
+        self._simulator.control("POST", "tokens", json={"revoke": shop})
+
+    def set_levels(self, shop: str, **seconds_left: float) -> None:
+        """Seconds left of the security levels r1, r2, w1, w2 of a shop's sessions."""
+        self._simulator.control("POST", "tokens", json={"levels": {"shop": shop, **seconds_left}})
+
+    def set_oauth(self, **settings: Any) -> None:
+        """deny, shop (who approves), app_type, redirect_uris, app_key (whose)."""
+        self._simulator.control("POST", "oauth", json=settings)
+
+
+def start_simulator(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+    """Run `manage.py simulator` on a free port; returns the process and its address.
+
+    Raises SimulatorError with what the process wrote when it does not come up within START_SECONDS.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "simulator", "--port", "0", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    giving_up = threading.Timer(START_SECONDS, process.kill)
+    giving_up.start()
+    said: list[str] = []
+    for line in process.stdout:
+        if line.startswith("Simulator on "):
+            giving_up.cancel()
+            # What it says from now on is read away, so that a full pipe never stops it.
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            return process, line.removeprefix("Simulator on ").strip()
+        said.append(line)
+    giving_up.cancel()
+    process.wait()
+    raise SimulatorError(f"the simulator did not start:\n{''.join(said)}")
+
+
+def stop_simulator(process: subprocess.Popen[str]) -> int:
+    """Ask a simulator to stop, and end it when it does not; returns its exit code."""
+    process.terminate()
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+@pytest.fixture(scope="session")
+def simulator_server() -> Iterator[str]:
+    """The address of a simulator that lives as long as the test run."""
+    process, base_url = start_simulator("--seed", "7", "--listings", "80")
+    yield base_url
+    stop_simulator(process)
+
+
+@pytest.fixture
+def simulator(simulator_server: str) -> Iterator[Simulator]:
+    """The simulator with a fresh world whose market stands still until it is stepped."""
+    client = Simulator(simulator_server)
+    client.reset(speed=0)
+    yield client
+    client.close()

@@ -104,7 +104,8 @@ def new_world(*, seed: int, listings: int, now: int) -> World:
 
 def _new_item(world: World, shop: Shop, rng: random.Random, rows_wanted: int) -> Item:
     number = len(world.items) + 1
-    goods = rng.choice([goods for goods in GOODS if goods.kinds & SHOP_KINDS[shop.key]])
+    range_of_shop = [goods for goods in GOODS if goods.kinds & SHOP_KINDS[shop.key]]
+    goods = range_of_shop[number % len(range_of_shop)]
     price = _shelf_price(rng.randint(goods.low, goods.high))
     title = f"{shop.nick.removesuffix('旗舰店').removesuffix('专营店')} {rng.choice(STYLES)} {goods.name}"
     if number % 7 == 0:

@@ -74,9 +74,9 @@ def test_roles_exist_after_migrate_and_mend_themselves():
 
 
 def test_a_manager_sees_every_channel_and_costs():
-    manager = UserFactory()
-    manager.groups.add(Group.objects.get(name="Manager"))
-    manager = User.objects.get(pk=manager.pk)
+    added = UserFactory()
+    added.groups.add(Group.objects.get(name="Manager"))
+    manager = User.objects.get(pk=added.pk)
     assert manager.sees_all_channels
     assert manager.has_perm("catalog.view_cost")
     assert not manager.has_perm("catalog.change_listing")

@@ -53,7 +53,7 @@ SKU_FIELDS: dict[str, Callable[[Item, Row], Any]] = {
     "created": lambda item, row: china_time(item.created),
     "modified": lambda item, row: china_time(row.modified),
 }
-SKU_FIELDS_IN_ITEM = frozenset(SKU_FIELDS) - {"num_iid"}
+SKU_FIELDS_IN_ITEM = tuple(name for name in SKU_FIELDS if name != "num_iid")
 LIST_FIELDS = frozenset(ITEM_FIELDS)  # the two list methods know no variants
 
 AFFILIATE_FIELDS: dict[str, Callable[[Item, Shop], Any]] = {

@@ -212,7 +212,7 @@ def test_competitor_without_a_promotion_has_no_promotion_price():
 
 
 def test_titles_come_without_what_a_database_refuses():
-    reading = item_reading(title=" new\x00 \nlamp ", outer_id="x" * 200)
+    reading = item_reading(title=" new\x00\nlamp ", outer_id="x" * 200)
     assert (reading.title, reading.outer_id) == ("new lamp", "")
     assert len(item_reading(title="长" * 1000).title) == 255
 
