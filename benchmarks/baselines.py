@@ -16,7 +16,9 @@ import requests
 Row = tuple[int, datetime, Decimal, int, str]
 
 
-def bare_fetch(address: str, item_ids: Sequence[int], *, threads: int, batch: int, store: Callable[[list[Row]], None]) -> int:
+def bare_fetch(
+    address: str, item_ids: Sequence[int], *, threads: int, batch: int, store: Callable[[list[Row]], None]
+) -> int:
     """Batches over one session per thread, parsed rows straight into `store` in one go; returns the rows."""
     local = threading.local()
 
@@ -25,7 +27,11 @@ def bare_fetch(address: str, item_ids: Sequence[int], *, threads: int, batch: in
         if session is None:
             session = local.session = requests.Session()
             session.trust_env = False
-        form = {"method": "taobao.items.seller.list.get", "num_iids": ",".join(map(str, ids)), "fields": "num_iid,price,num"}
+        form = {
+            "method": "taobao.items.seller.list.get",
+            "num_iids": ",".join(map(str, ids)),
+            "fields": "num_iid,price,num",
+        }
         answer = orjson.loads(session.post(f"{address}/router/rest", data=form, timeout=20).content)
         at = datetime.now(UTC)
         return [
@@ -57,7 +63,8 @@ def one_by_one_monitor(address: str, item_ids: Sequence[int], database: Path) ->
         stock: dict[str, Any] = json.loads(requests.get(f"{address}/stock/{item_id}", timeout=20).text)
         connection = sqlite3.connect(database)
         connection.execute(
-            "insert into items values (?, ?, ?, ?) on conflict (id) do update set price = excluded.price, stock = excluded.stock",
+            "insert into items values (?, ?, ?, ?)"
+            " on conflict (id) do update set price = excluded.price, stock = excluded.stock",
             (item_id, found["title"], float(found["price"]), stock["num"]),
         )
         at = datetime.now(UTC).isoformat()

@@ -3,8 +3,8 @@
     python -m benchmarks.canned_server --latency-ms 20
 
 It prints its address, answers Taobao's batch read (POST /router/rest) for any ids, and one item or its stock
-(GET /item/ID, /stock/ID) for the one-by-one monitor. POST /generation/N moves the price of every twentieth listing, each
-generation another twentieth, so that a pass can meet 5 % of changes.
+(GET /item/ID, /stock/ID) for the one-by-one monitor. POST /generation/N moves the price of every twentieth listing,
+each generation another twentieth, so that a pass can meet 5 % of changes.
 """
 
 import argparse
@@ -87,7 +87,11 @@ class CannedProtocol(asyncio.Protocol):
         if path.startswith((b"/item/", b"/stock/")):
             return http(json.dumps(item(int(path.rsplit(b"/", 1)[1]), self.generation)).encode())
         ids = IDS.search(request)
-        return batch_answer(ids[1], self.generation) if ids else http(b'{"error_response":{"code":40,"msg":"no num_iids"}}')
+        return (
+            batch_answer(ids[1], self.generation)
+            if ids
+            else http(b'{"error_response":{"code":40,"msg":"no num_iids"}}')
+        )
 
 
 async def serve(latency_seconds: float) -> None:
@@ -101,7 +105,9 @@ async def serve(latency_seconds: float) -> None:
 def canned_server(latency_ms: int = 20) -> Iterator[str]:
     """The address of a server of its own process, which ends with the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.canned_server", "--latency-ms", str(latency_ms)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.canned_server", "--latency-ms", str(latency_ms)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
