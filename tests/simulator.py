@@ -208,6 +208,7 @@ def start_simulator(*arguments: str) -> tuple[subprocess.Popen[str], str]:
             return process, line.removeprefix("Simulator on ").strip()
         said.append(line)
     giving_up.cancel()
+    process.stdout.close()
     process.wait()
     raise SimulatorError(f"the simulator did not start:\n{''.join(said)}")
 
@@ -220,6 +221,9 @@ def stop_simulator(process: subprocess.Popen[str]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 @pytest.fixture(scope="session")

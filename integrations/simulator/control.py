@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -102,7 +102,7 @@ class Control:
         return {"sessions": count}
 
     def _set_oauth(self, request: Request) -> dict[str, Any]:
-        """{"deny": bool, "shop": who approves, "app_type": ..., "redirect_uris": [...], "app_key": whose (the first)}."""
+        """{"deny": bool, "shop": who approves}; {"app_type", "redirect_uris"} of "app_key", or of the first."""
         body = _body(request)
         _only(body, {"deny", "shop", "app_type", "redirect_uris", "app_key"})
         accounts = self.simulation.accounts
@@ -230,7 +230,11 @@ class Control:
     def _coupons(self, request: Request) -> dict[str, Any]:
         with self.simulation.lock:
             world = self.simulation.advance()
-            return orjson.loads(orjson.dumps({"shop": world.shop_coupons, "affiliate": world.affiliate_coupons}))
+            # The answer is written after the lock is given back, so it is made of copies.
+            return {
+                "shop": [replace(coupon) for coupon in world.shop_coupons],
+                "affiliate": [replace(coupon) for coupon in world.affiliate_coupons],
+            }
 
     # Faults, quotas, ledger
 
@@ -249,7 +253,7 @@ class Control:
         return {"faults": []}
 
     def _set_quotas(self, request: Request) -> dict[str, Any]:
-        """{"calls_per_second": x, "calls_per_day": n, "methods": {name: calls per second}}; what is left out has no limit."""
+        """{"calls_per_second": x, "calls_per_day": n, "methods": {name: calls per second}}; no limit where left out."""
         body = _body(request)
         _only(body, {"platform", "calls_per_second", "calls_per_day", "methods"})
         methods = _mapping(body, "methods") if "methods" in body else {}

@@ -119,7 +119,10 @@ def perform(
     if fault.kind == "drop":
         return Response(drop=True)
     if fault.kind == "html":
-        page = fault.body or "<!DOCTYPE html><html><head><title>系统繁忙</title></head><body>系统繁忙，请稍后再试</body></html>"
+        page = (
+            fault.body
+            or "<!DOCTYPE html><html><head><title>系统繁忙</title></head><body>系统繁忙，请稍后再试</body></html>"
+        )
         return Response(fault.status or 200, page.encode(), HTML, dict(fault.headers))
     if fault.kind == "null":
         return _rewritten(normal(), lambda value: _with_nulls(value, keep, frozenset(fault.fields)))

@@ -1,9 +1,8 @@
 """Puts the parts together and keeps them running until the process is told to stop."""
 
 import signal
-import sys
 import threading
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -13,7 +12,7 @@ from integrations.simulator.control import Control
 from integrations.simulator.quotas import Quotas
 from integrations.simulator.routing import Router
 from integrations.simulator.server import Server
-from integrations.simulator.simulation import Simulation, StateError, load_state
+from integrations.simulator.simulation import Simulation, load_state
 from integrations.simulator.taobao.gateway import Gateway
 from integrations.simulator.taobao.oauth import OAuth
 
@@ -51,8 +50,11 @@ def build(options: Options) -> tuple[Simulation, Server]:
     return simulation, Server(options.host, options.port, router, options.latency_ms / 1000)
 
 
-def run(options: Options) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code. The state is saved when it changed, and at the end."""
+def run(options: Options, *, announce: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. The state is saved every SAVE_EVERY_SECONDS when it changed, and at the end.
+
+    Raises what `build` raises, before anything is announced.
+    """
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -60,35 +62,20 @@ def run(options: Options) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    try:
-        simulation, server = build(options)
-    except StateError as error:
-        print(f"The state file {options.state} cannot be used: {error}. Remove it or name another.", file=sys.stderr)
-        return 2
-    except (OSError, ValueError) as error:
-        print(f"The simulator cannot start: {error}", file=sys.stderr)
-        return 2
+    simulation, server = build(options)
     server.start()
-    print(f"Simulator on http://{options.host}:{server.port}", flush=True)
-    saved_version = -1
+    announce(f"Simulator on http://{options.host}:{server.port}")
+    saved_version: int | None = None
     while not stop.wait(SAVE_EVERY_SECONDS):
-        saved_version = _save_if_changed(simulation, options.state, saved_version)
+        if options.state is not None and simulation.version != saved_version:
+            version = simulation.version
+            try:
+                simulation.save(options.state)
+                saved_version = version
+            except OSError as error:  # a full disk, say: the world goes on, and is saved when there is room again
+                warn(f"The state could not be saved: {error}")
     simulation.stopping.set()
     server.shutdown()
     server.server_close()
     if options.state is not None:
         simulation.save(options.state)
-    return 0
-
-
-def _save_if_changed(simulation: Simulation, path: Path | None, saved_version: int) -> int:
-    """Save when something changed since `saved_version`; a full disk is reported and tried again later."""
-    if path is None or simulation.version == saved_version:
-        return saved_version
-    version = simulation.version
-    try:
-        simulation.save(path)
-    except OSError as error:
-        print(f"{time.strftime('%H:%M:%S')} the state could not be saved: {error}", file=sys.stderr, flush=True)
-        return saved_version
-    return version

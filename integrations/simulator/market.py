@@ -1,8 +1,8 @@
 """The market: the clock of prices and stock, and the demand that moves them.
 
-Time passes in ticks of TICK seconds, at the multiples of TICK in epoch seconds. Each tick draws from a generator seeded by
-the world's seed and the tick's own number, so a world depends on the moments it passed through and never on how many
-steps it took to get there.
+Time passes in ticks of TICK seconds, at the multiples of TICK in epoch seconds. Each tick draws from a generator seeded
+by the world's seed and the tick's own number, so a world depends on the moments it passed through and never on how
+many steps it took to get there.
 """
 
 import heapq
@@ -214,7 +214,7 @@ class Market:
     # Supply
 
     def _reorder(self, row: Row, at: int) -> None:
-        """Order more from the supplier when a few days' demand is left. Late deliveries are what sell-outs come from."""
+        """Order from the supplier when a few days' demand is left; late deliveries are where sell-outs come from."""
         if row.arrival_at is None and row.quantity - row.held <= row.daily_demand * REORDER_DAYS:
             row.arrival_at = at + self._rng.randint(1 * DAY, 7 * DAY)
             row.arrival_quantity = max(20, round(row.daily_demand * self._rng.uniform(12, 30)))
@@ -326,7 +326,7 @@ def _daily_demand(row: Row) -> float:
     """Units per day at the row's live price: constant elasticity around the reference price, within a factor of 8."""
     if row.live_price <= 0 or row.reference_price <= 0:
         return row.daily_demand * 8
-    factor = (row.live_price / row.reference_price) ** -row.elasticity
+    factor: float = (row.live_price / row.reference_price) ** -row.elasticity
     return row.daily_demand * min(max(factor, 0.125), 8.0)
 
 

@@ -78,7 +78,13 @@ SHOP_KINDS = {
     "rival-linjian": CAMPING,
     "rival-anju": HOME | KITCHEN,
 }
-SHARES = {"tmall-nuanju": 0.40, "taobao-shanye": 0.20, "taobao-chufang": 0.15, "rival-linjian": 0.12, "rival-anju": 0.13}
+SHARES = {
+    "tmall-nuanju": 0.40,
+    "taobao-shanye": 0.20,
+    "taobao-chufang": 0.15,
+    "rival-linjian": 0.12,
+    "rival-anju": 0.13,
+}
 
 FIRST_BIG_ID = 9_007_199_254_740_993  # 2**53 + 1: a double cannot hold it
 BIG_ID_EVERY = 13  # items
@@ -134,7 +140,9 @@ def _new_item(world: World, shop: Shop, rng: random.Random, rows_wanted: int) ->
     if len(choices) < 2:
         item.rows.append(_new_row(rng, item, 0, price, item.outer_id, "", ""))
     for index, (value_id, value_name) in enumerate(choices if len(choices) >= 2 else ()):
-        sku_id = FIRST_BIG_ID + 100_000 + 2 * (number * 10 + index) if is_big else 4_400_000_000_000 + number * 1_000 + index
+        sku_id = (
+            FIRST_BIG_ID + 100_000 + 2 * (number * 10 + index) if is_big else 4_400_000_000_000 + number * 1_000 + index
+        )
         # A tenth of the merchants' own codes are awkward on purpose: slashes, spaces and Chinese characters.
         code = f"{item.outer_id}/{value_name}" if number % 3 == 0 else f"{item.outer_id}-{index + 1}"
         step = 0 if goods.property_id == 1627207 and goods.kinds != CAMPING else index * (price // 10)

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from email.utils import formatdate
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from socketserver import StreamRequestHandler
@@ -89,6 +89,7 @@ class Connection(StreamRequestHandler):
         lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}", f"Content-Type: {response.content_type}"]
         if isinstance(body, bytes):
             lines.append(f"Content-Length: {response.declared_length if cut_short else len(body)}")
+        lines.append(f"Date: {formatdate(usegmt=True)}")
         lines.extend(f"{name}: {value}" for name, value in response.headers.items())
         lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
         start = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -96,7 +97,7 @@ class Connection(StreamRequestHandler):
             self.connection.sendall(start if head else start + body)
         else:
             self.connection.sendall(start)
-            for chunk in cast("Iterator[bytes]", body):
+            for chunk in body:
                 self.connection.sendall(chunk)
         return keep_alive
 
@@ -117,7 +118,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, router: Router, latency_seconds: float = 0.0) -> None:
         self.router = router
         self.latency_seconds = latency_seconds
-        super().__init__((host, port), Connection)  # type: ignore[arg-type]  # any request handler will do
+        super().__init__((host, port), Connection)
 
     def server_bind(self) -> None:
         # The inherited one looks up the host's name, which can take seconds on a machine without a resolver.
@@ -131,6 +132,8 @@ class Server(ThreadingHTTPServer):
 
     def start(self) -> threading.Thread:
         """Serve in a thread of its own."""
-        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="simulator", daemon=True)
+        thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="simulator", daemon=True
+        )
         thread.start()
         return thread

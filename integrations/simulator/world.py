@@ -1,7 +1,7 @@
 """The shops and what they sell: the facts every platform answers from.
 
-Money is in the smallest unit of the shop's currency (fen for CNY) and whole; times are whole epoch seconds of the market
-clock. Sums of money are never held as floats.
+Money is in the smallest unit of the shop's currency (fen for CNY) and whole; times are whole epoch seconds of the
+market clock. Sums of money are never held as floats.
 """
 
 import heapq

@@ -1,6 +1,5 @@
 """`manage.py simulator`: the sales platforms, served locally."""
 
-import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from integrations.simulator.main import Options, run
+from integrations.simulator.simulation import StateError
 
 
 class Command(BaseCommand):
@@ -28,16 +28,24 @@ class Command(BaseCommand):
             raise CommandError("--quota is above 0")
         if options["latency_ms"] < 0:
             raise CommandError("--latency-ms is 0 or above")
-        sys.exit(
-            run(
-                Options(
-                    host=options["host"],
-                    port=options["port"],
-                    seed=options["seed"],
-                    listings=options["listings"],
-                    state=options["state"],
-                    latency_ms=options["latency_ms"],
-                    calls_per_second=options["quota"],
-                )
-            )
+        wanted = Options(
+            host=options["host"],
+            port=options["port"],
+            seed=options["seed"],
+            listings=options["listings"],
+            state=options["state"],
+            latency_ms=options["latency_ms"],
+            calls_per_second=options["quota"],
         )
+        try:
+            run(wanted, announce=self._announce, warn=self.stderr.write)
+        except StateError as error:
+            raise CommandError(
+                f"The state file {options['state']} cannot be used: {error}. Remove it or name another one."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise CommandError(f"The simulator cannot start: {error}") from error
+
+    def _announce(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()  # whoever started it waits for this line, maybe through a pipe

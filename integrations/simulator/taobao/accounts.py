@@ -107,7 +107,9 @@ class Accounts:
 
     def session_of(self, shop: str) -> str:
         """The first application's newest session of a shop; '' when there is none."""
-        sessions = [g.session for g in self.grants.values() if g.shop == shop and g.app_key == self.first_app.app_key]
+        first = self.first_app.app_key
+        with self._lock:
+            sessions = [grant.session for grant in self.grants.values() if (grant.shop, grant.app_key) == (shop, first)]
         return sessions[-1] if sessions else ""
 
     # Authorisation

@@ -59,9 +59,7 @@ class OAuth:
             return normal()
         if fault.kind not in ("delay", "null", "half"):
             self._record(request, method, fault.code or fault.status or -1, fault.sub_code or fault.kind)
-        return perform(
-            fault, normal=normal, error=_error_of, keep=IDENTIFYING, stopping=self.simulation.stopping
-        )
+        return perform(fault, normal=normal, error=_error_of, keep=IDENTIFYING, stopping=self.simulation.stopping)
 
     def _record(self, request: Request, method: str, code: int, sub_code: str) -> None:
         self.simulation.ledger.record(
@@ -89,7 +87,9 @@ class OAuth:
         if not app.allows_redirect(redirect_uri):
             return _page(400, "redirect_uri 与应用的回调地址不一致")
         if parameters.get("response_type") != "code":
-            return _back(redirect_uri, {"error": "unsupported_response_type", "error_description": "use code"}, parameters)
+            return _back(
+                redirect_uri, {"error": "unsupported_response_type", "error_description": "use code"}, parameters
+            )
         if parameters.get("view", "web") not in VIEWS:
             return _back(redirect_uri, {"error": "invalid_request", "error_description": "unknown view"}, parameters)
         if accounts.denies:
