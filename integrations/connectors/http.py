@@ -55,6 +55,14 @@ class Limits:
     max_bytes: int = 4 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The parsed JSON of an answer, and the server's own clock as its Date header has it ("" without one)."""
+
+    json: Any
+    date: str = ""
+
+
 class HttpClient:
     """Posts forms and reads JSON; cheap to make, may be shared by threads.
 
@@ -78,8 +86,8 @@ class HttpClient:
         operation: str,
         now: datetime,
         json_statuses: frozenset[int] = frozenset(),
-    ) -> Any:
-        """The parsed JSON of an answer with status 200, or with one of `json_statuses`.
+    ) -> Answer:
+        """The answer, when its status is 200 or one of `json_statuses`.
 
         Integers are exact, and numbers with a fraction come as Decimal, never as float. Raises ConnectorError.
         """
@@ -89,7 +97,7 @@ class HttpClient:
         if status != 200 and status not in json_statuses:
             raise _status_error(status, headers, platform, operation, now)
         try:
-            return parse_json(body)
+            return Answer(parse_json(body), headers.get("Date", ""))
         except ValueError as error:
             raise Retry(platform, operation, cause="not-json", detail=_kind_of_body(body)) from error
 
@@ -142,6 +150,15 @@ def parse_json(body: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
+def http_date(value: str) -> datetime | None:
+    """An HTTP date as aware UTC; None when it cannot be read."""
+    try:
+        date = parsedate_to_datetime(value)
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def retry_after(value: str, now: datetime) -> datetime | None:
     """When a Retry-After header (seconds or an HTTP date) allows the next call; None when it makes no sense.
 
@@ -152,11 +169,10 @@ def retry_after(value: str, now: datetime) -> datetime | None:
         # Long enough to exceed the maximum: not worth converting, and int() has its own limit.
         wait = timedelta(seconds=int(value)) if len(value) < 7 else MAX_RETRY_AFTER
     else:
-        try:
-            date = parsedate_to_datetime(value)
-            wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
-        except (ValueError, OverflowError):
+        date = http_date(value)
+        if date is None:
             return None
+        wait = date - now
     return now + min(max(wait, timedelta(seconds=1)), MAX_RETRY_AFTER)
 
 
@@ -185,7 +201,9 @@ def _bounded_body(response: requests.Response, max_bytes: int) -> bytes | None:
     declared = response.headers.get("Content-Length", "")
     if declared.isdigit() and (len(declared) > 15 or int(declared) > max_bytes):
         return None
-    body = response.raw.read(max_bytes + 1, decode_content=False)
+    body: bytes = response.raw.read(max_bytes + 1, decode_content=False)
+    if declared.isdigit() and len(body) < int(declared):
+        raise urllib3.exceptions.IncompleteRead(len(body), int(declared) - len(body))
     return body if len(body) <= max_bytes else None
 
 

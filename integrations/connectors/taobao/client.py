@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +23,12 @@ from integrations.connectors.base import (
     ReadOutcome,
     Tokens,
 )
-from integrations.connectors.errors import Fatal, Reauthorise, Retry, Review
-from integrations.connectors.http import HttpClient
+from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review
+from integrations.connectors.http import HttpClient, http_date
 from integrations.connectors.taobao import parse, refusals
 from integrations.connectors.taobao.signing import SIGN_METHODS, signed, timestamp
+
+logger = logging.getLogger(__name__)
 
 APP_TYPES = ("merchant", "service")
 
@@ -294,11 +297,11 @@ class TaobaoConnector(Connector):
             now=now,
             json_statuses=frozenset({400, 401, 403}),
         )
-        refusal = parse.token_refusal(answer)
+        refusal = parse.token_refusal(answer.json)
         if refusal is not None:
             raise refusals.token_error(refusal, _TOKEN, now, lambda text: _masked(self.without_secrets(text), grant))
         try:
-            return parse.tokens(answer, now)
+            return parse.tokens(answer.json, now)
         except parse.HalfAnswer as half:
             raise Retry(self.platform, _TOKEN, cause="half-answer", detail=str(half)) from half
 
@@ -317,15 +320,21 @@ class TaobaoConnector(Connector):
         """What is under the root key of the answer; repeated once with the gateway's time when ours was refused."""
         try:
             return self._call_once(method, parameters, clock)
-        except Fatal as refused:
-            if refused.cause != "clock":
-                raise
-        body = self._call_once(_TIME, {}, clock)
+        except _ClockRefused as refused:
+            logger.warning("The gateway refused our timestamp, asking for its time: %s", refused)
+        self._clock_offset = self._server_time(clock) - clock.now()
+        return self._call_once(method, parameters, clock)
+
+    def _server_time(self, clock: _Clock) -> datetime:
         try:
-            self._clock_offset = parse.server_time(body) - clock.now()
+            return parse.server_time(self._call_once(_TIME, {}, clock))
         except parse.HalfAnswer as half:
             raise Retry(self.platform, _TIME, cause="half-answer", detail=str(half)) from half
-        return self._call_once(method, parameters, clock)
+        except _ClockRefused as refused:
+            # Asking for the time needs a timestamp as well; where that one is checked too, the answer's date will do.
+            if refused.served_at is None:
+                raise
+            return refused.served_at
 
     def _call_once(self, method: str, parameters: Mapping[str, str], clock: _Clock) -> dict[str, Any]:
         now = clock.now()
@@ -343,11 +352,12 @@ class TaobaoConnector(Connector):
             operation=method,
             now=now,
         )
-        refusal = parse.refusal(answer)
+        refusal = parse.refusal(answer.json)
         if refusal is not None:
-            raise refusals.gateway_error(refusal, method, clock.now(), self.without_secrets)
+            error = refusals.gateway_error(refusal, method, clock.now(), self.without_secrets)
+            raise _ClockRefused(error, http_date(answer.date)) if error.cause == "clock" else error
         try:
-            return parse.body(answer, method.removeprefix("taobao.").replace(".", "_") + "_response")
+            return parse.body(answer.json, method.removeprefix("taobao.").replace(".", "_") + "_response")
         except parse.HalfAnswer as half:
             raise Retry(self.platform, method, cause="half-answer", detail=str(half)) from half
 
@@ -357,6 +367,21 @@ class TaobaoConnector(Connector):
         if not self.credentials.access_token:
             raise Reauthorise(self.platform, method, cause="session-invalid", detail="no access token")
         return self.credentials.access_token
+
+
+class _ClockRefused(Fatal):
+    """Our timestamp was missing or outside of the gateway's window; `served_at` is when its answer says it was made."""
+
+    def __init__(self, error: ConnectorError, served_at: datetime | None) -> None:
+        super().__init__(
+            error.platform,
+            error.operation,
+            cause=error.cause,
+            request_id=error.request_id,
+            code=error.code,
+            detail=error.detail,
+        )
+        self.served_at = served_at
 
 
 class _Clock:

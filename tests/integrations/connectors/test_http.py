@@ -12,13 +12,15 @@ from integrations.connectors.errors import Fatal, Retry, Review, Wait
 from integrations.connectors.http import HttpClient, Limits, parse_json, retry_after
 from tests.integrations.connectors.raw_server import RawServer, answer, raw
 
+pytestmark = pytest.mark.pure
+
 NOW = datetime(2025, 6, 1, 4, 0, tzinfo=UTC)
 QUICK = Limits(connect_seconds=0.5, read_seconds=0.3, total_seconds=0.8, max_bytes=100_000)
 
 
 def post(url, client=None, **form):
     client = client or HttpClient(limits=QUICK)
-    return client.post_form(url + "/router/rest", form, platform="acme", operation="read", now=NOW)
+    return client.post_form(url + "/router/rest", form, platform="acme", operation="read", now=NOW).json
 
 
 def test_a_form_is_posted_in_the_body_and_json_comes_back():
@@ -264,7 +266,7 @@ def test_a_status_that_may_carry_json_is_read():
         found = HttpClient(limits=QUICK).post_form(
             server.url, {}, platform="acme", operation="token", now=NOW, json_statuses=frozenset({400})
         )
-    assert found == {"error": "invalid_client"}
+    assert found.json == {"error": "invalid_client"}
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
@@ -327,12 +329,16 @@ def test_a_thread_can_go_on_after_a_bad_answer():
         assert post(server.url) == {}
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_opens_its_own_connection():
     with RawServer(answer(b"{}")) as server:
         post(server.url)
         child = os.fork()
         if child == 0:
-            os._exit(0 if post(server.url) == {} else 1)
+            try:
+                os._exit(0 if post(server.url) == {} else 1)
+            finally:
+                os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         post(server.url)
     assert server.connections == 2

@@ -11,6 +11,8 @@ from integrations.connectors.http import parse_json
 from integrations.connectors.taobao import parse
 from integrations.connectors.taobao.parse import HalfAnswer, Rows
 
+pytestmark = pytest.mark.pure
+
 NOW = datetime(2025, 6, 1, 4, 0, tzinfo=UTC)
 ITEM = {
     "num_iid": 616000000001,
@@ -120,8 +122,9 @@ def test_price_is_an_exact_positive_amount_or_not_known(price, expected, cause):
 def test_a_price_sent_as_a_number_keeps_the_digits_of_its_text():
     answer = parse_json(b'{"items": {"item": [{"num_iid": 1, "price": 0.1}, {"num_iid": 2, "price":1234567890.07}]}}')
     found = parse.rows(answer, "items", "item", "num_iid")
-    assert parse.own_reading(ListingRef(1, "1"), found, None).facts.list_price == Decimal("0.1")
-    assert parse.own_reading(ListingRef(2, "2"), found, None).facts.list_price == Decimal("1234567890.07")
+    readings = [parse.own_reading(ListingRef(1, item_id), found, None) for item_id in ("1", "2")]
+    expected = [Facts(list_price=Decimal("0.1")), Facts(list_price=Decimal("1234567890.07"))]
+    assert [reading.facts for reading in readings] == expected
 
 
 @pytest.mark.parametrize(

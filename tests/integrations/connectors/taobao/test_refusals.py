@@ -6,6 +6,8 @@ from integrations.connectors.errors import Fatal, Reauthorise, Retry, Review, Wa
 from integrations.connectors.taobao.parse import Refusal
 from integrations.connectors.taobao.refusals import gateway_error, token_error
 
+pytestmark = pytest.mark.pure
+
 NOW = datetime(2025, 6, 1, 4, 0, tzinfo=UTC)  # noon at the gateway
 MIDNIGHT = datetime(2025, 6, 1, 16, 0, tzinfo=UTC)  # 00:00 GMT+8 of the next day
 
@@ -133,8 +135,10 @@ def test_waits_end_when_the_platform_says(sub_code, message, expected):
 def test_the_gateway_day_turns_at_16_utc():
     last_second = datetime(2025, 6, 1, 15, 59, 59, tzinfo=UTC)
     refusal = Refusal("7", "accesscontrol.limited-by-app-access-count")
-    assert gateway_error(refusal, "x", last_second, str).retry_at == MIDNIGHT
-    assert gateway_error(refusal, "x", MIDNIGHT, str).retry_at == MIDNIGHT + timedelta(days=1)
+    before, at = gateway_error(refusal, "x", last_second, str), gateway_error(refusal, "x", MIDNIGHT, str)
+    assert isinstance(before, Wait)
+    assert isinstance(at, Wait)
+    assert (before.retry_at, at.retry_at) == (MIDNIGHT, MIDNIGHT + timedelta(days=1))
 
 
 def test_errors_say_where_they_come_from_and_mask_what_they_are_told_to():

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from integrations.connectors.taobao.signing import SIGN_METHODS, signature, signed, timestamp
 
+pytestmark = pytest.mark.pure
+
 PUBLISHED = {
     "method": "taobao.item.seller.get",
     "app_key": "12345678",
