@@ -2,29 +2,39 @@
 
 An app registers in its `admin.py`. Pages are "dashboard", "listing", "channel", "product" and "sku".
 
-A panel's template is drawn inside a card (`<section class="card">`): it starts with
-`<header class="card-head"><h2>Title <small>count</small></h2><a href="…">All</a></header>`, then rows, a `<table>`, or text
-in `<div class="card-body">`. A template of the area "facts" draws one or more
-`<div class="fact"><span class="label">…</span><strong>…</strong><small>…</small></div>`; the facts of a page share one card.
-Templates see their context, and `obj`, `request`, `user`.
+A panel's template is drawn inside a card (`<section class="card">`). It starts with
+`<header class="card-head"><h2>Title <small>count</small></h2><a href="…">All</a></header>`, then comes a `<table>`
+(numbers and their headings have the class "num"), an `<ul class="rows">`, a `<dl class="pairs">`, or text in
+`<div class="card-body">`. A template of the area "facts" draws one or more
+`<div class="fact"><span class="label">…</span><strong>…</strong><small>…</small></div>` ("fact key" for the largest);
+the facts of a page share one card. A template sees its context, and `obj`, `request`, `user`. Buttons have the class
+"btn", the one primary button "btn primary".
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
+from catalog.models import User
+from catalog.services import audit
+
 Text = str | Promise
-Area = Literal["facts", "main", "side", "full"]
+Area = Literal["head", "facts", "main", "side", "full"]
 Severity = Literal["critical", "warning", "info", "ok", "unknown", "muted"]
 
 MENU_GROUPS: dict[str, Text] = {
@@ -34,9 +44,12 @@ MENU_GROUPS: dict[str, Text] = {
     "plan": _("Plan"),
     "settings": _("Settings"),
 }
-AREAS: tuple[Area, ...] = ("facts", "main", "side", "full")
+AREAS: tuple[Area, ...] = ("head", "facts", "main", "side", "full")
 # Worst first: of several badges, a page head shows the first.
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info", "unknown", "muted", "ok")
+
+# Rows of each kind on the page of search results.
+SEARCH_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,23 @@ class MenuItem:
     permission: str | None  # "app.codename"; None: for everybody who is let in
     order: int
     count: Callable[[HttpRequest], int | None] | None
+
+
+@dataclass
+class ShownItem:
+    """An item of the menu as one person sees it on one page."""
+
+    label: Text
+    url: str
+    count: int | None
+    is_current: bool = False
+
+
+@dataclass(frozen=True)
+class MenuGroup:
+    slug: str
+    label: Text
+    items: list[ShownItem]
 
 
 @dataclass(frozen=True)
@@ -94,6 +124,7 @@ class Column:
     func: Callable[[Any], str]
     order: int
     prepare: Callable[[QuerySet[Any], HttpRequest], QuerySet[Any]] | None
+    classes: str
 
 
 @dataclass(frozen=True)
@@ -113,6 +144,29 @@ class Action:
     order: int
 
 
+@dataclass(frozen=True)
+class SetupStep:
+    title: Text
+    text: Text
+    is_done: Callable[[HttpRequest], bool]
+    url: Callable[[HttpRequest], str | None]
+    button: Text
+    order: int
+
+
+@dataclass(frozen=True)
+class ShownStep:
+    """A step of the set-up with its state for one person; the first that is not done is the next one."""
+
+    number: int
+    title: Text
+    text: Text
+    is_done: bool
+    is_next: bool
+    url: str | None
+    button: Text
+
+
 @dataclass
 class Registry:
     """What the apps have added, by page or by model."""
@@ -126,6 +180,7 @@ class Registry:
     columns: dict[type[Model], list[Column]] = field(default_factory=lambda: defaultdict(list))
     tabs: dict[type[Model], list[Tab]] = field(default_factory=lambda: defaultdict(list))
     actions: dict[type[Model], list[Action]] = field(default_factory=lambda: defaultdict(list))
+    setup_steps: list[SetupStep] = field(default_factory=list)
 
 
 registry = Registry()
@@ -185,9 +240,16 @@ def add_column(
     *,
     order: int = 50,
     prepare: Callable[[QuerySet[Any], HttpRequest], QuerySet[Any]] | None = None,
+    classes: str = "",
 ) -> None:
-    """Add a column to a model's list. `prepare` annotates or prefetches, so that `func` asks the database nothing."""
-    _insert(registry.columns[model], Column(name, label, func, order, prepare))
+    """Add a column to a model's list, or replace the one of the same name.
+
+    `prepare` annotates or prefetches, so that `func` asks the database nothing. `func.admin_order_field` makes the
+    column sortable. `classes` go on its cells: "num" for figures, "wide" for what only a wide screen has room for.
+    """
+    columns = registry.columns[model]
+    columns[:] = [column for column in columns if column.name != name]
+    _insert(columns, Column(name, label, func, order, prepare, classes))
 
 
 def add_tab(
@@ -213,6 +275,19 @@ def add_action(
 ) -> None:
     """Add a bulk action to a model's list, for people who hold `permission` ("app.codename")."""
     _insert(registry.actions[model], Action(name, label, func, permission, order))
+
+
+def add_setup_step(
+    title: Text,
+    text: Text,
+    *,
+    is_done: Callable[[HttpRequest], bool],
+    url: Callable[[HttpRequest], str | None],
+    button: Text,
+    order: int = 50,
+) -> None:
+    """Add a numbered step to the set-up page; `url` is None for a person who may not do it."""
+    _insert(registry.setup_steps, SetupStep(title, text, is_done, url, button, order))
 
 
 def _insert(entries: list[Any], entry: Any) -> None:
@@ -248,35 +323,39 @@ def page_badge(page: str, request: HttpRequest, obj: Any) -> Badge | None:
     return worst(badge(request, obj) for badge in registry.badges[page])
 
 
+def setup_steps(request: HttpRequest) -> list[ShownStep]:
+    """The steps of the set-up as they stand now."""
+    steps: list[ShownStep] = []
+    next_found = False
+    for number, step in enumerate(registry.setup_steps, start=1):
+        is_done = step.is_done(request)
+        is_next = not is_done and not next_found
+        next_found = next_found or is_next
+        url = None if is_done else step.url(request)
+        steps.append(ShownStep(number, step.title, step.text, is_done, is_next, url, step.button))
+    return steps
+
+
 class EvenshelfAdminSite(AdminSite):
     site_header = site_title = "Evenshelf"
     empty_value_display = "—"
     enable_nav_sidebar = False  # ours stands in its place
 
-    def menu(self, request: HttpRequest) -> list[dict[str, Any]]:
+    def menu(self, request: HttpRequest) -> list[MenuGroup]:
         """The menu's groups with the items this person may open; an empty group is left out."""
         groups = []
         for slug, label in MENU_GROUPS.items():
             items = [
-                {
-                    "label": item.label,
-                    "url": reverse(item.url_name),
-                    "count": item.count(request) if item.count else None,
-                }
+                ShownItem(item.label, reverse(item.url_name), item.count(request) if item.count else None)
                 for item in registry.menu[slug]
                 if item.permission is None or request.user.has_perm(item.permission)
             ]
             if items:
-                groups.append({"slug": slug, "label": label, "items": items})
+                groups.append(MenuGroup(slug, label, items))
         # A page belongs to the item with the longest address that it starts with; only the dashboard is "/".
-        shown = [item for group in groups for item in group["items"]]
-        owner = max(
-            (item for item in shown if _is_below(request.path, item["url"])),
-            key=lambda item: len(item["url"]),
-            default=None,
-        )
-        for item in shown:
-            item["is_current"] = item is owner
+        above = [item for group in groups for item in group.items if _is_below(request.path, item.url)]
+        if above:
+            max(above, key=lambda item: len(item.url)).is_current = True
         return groups
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
@@ -284,6 +363,67 @@ class EvenshelfAdminSite(AdminSite):
         if context["has_permission"]:
             context["menu"] = self.menu(request)
         return context
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        own: list[URLPattern | URLResolver] = [
+            path("search/", self.admin_view(self.search), name="search"),
+            path("set-up/", self.admin_view(self.setup), name="setup"),
+        ]
+        return own + super().get_urls()
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The dashboard: what the apps have to show for today, or the set-up while there is nothing yet."""
+        steps = setup_steps(request)
+        is_set_up = not steps or steps[0].is_done
+        context = {
+            "title": _("Today") if is_set_up else _("Set up Evenshelf"),
+            "now": timezone.now(),
+            "panels": page_panels("dashboard", request) if is_set_up else None,
+            "steps": steps,
+            **(extra_context or {}),
+        }
+        return super().index(request, context)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """As Django does it, with an audit event in the same transaction."""
+        with transaction.atomic():
+            answer = super().password_change(request, extra_context)
+            user = request.user
+            if answer.status_code == HTTPStatus.FOUND and isinstance(user, User):
+                changes = {"password": ["•••", "•••"]}
+                audit(action="changed", obj=user, actor=user, now=timezone.now(), changes=changes)
+        return answer
+
+    def setup(self, request: HttpRequest) -> HttpResponse:
+        """The numbered steps from an empty site to one that watches."""
+        context = {**self.each_context(request), "title": _("Set up Evenshelf"), "steps": setup_steps(request)}
+        return TemplateResponse(request, "admin/setup.html", context)
+
+    def search(self, request: HttpRequest) -> HttpResponse:
+        """What of all that this person may see holds the words of `q`, a few rows of each kind."""
+        query = request.GET.get("q", "").strip()
+        groups = []
+        searched: list[Any] = [admin for admin in self._registry.values() if getattr(admin, "in_site_search", False)]
+        for model_admin in searched if query else ():
+            if not model_admin.has_view_permission(request):
+                continue
+            found, _duplicates = model_admin.get_search_results(request, model_admin.get_queryset(request), query)
+            rows = list(found[: SEARCH_ROWS + 1])
+            if rows:
+                address = f"{self.name}:{model_admin.opts.app_label}_{model_admin.opts.model_name}"
+                groups.append(
+                    {
+                        "label": model_admin.opts.verbose_name_plural,
+                        "rows": [
+                            (reverse(f"{address}_change", args=[row.pk]), row, model_admin.search_line(row))
+                            for row in rows[:SEARCH_ROWS]
+                        ],
+                        "all_url": f"{reverse(f'{address}_changelist')}?{urlencode({'q': query})}",
+                        "has_more": len(rows) > SEARCH_ROWS,
+                    }
+                )
+        context = {**self.each_context(request), "title": _("Search"), "query": query, "groups": groups}
+        return TemplateResponse(request, "admin/search.html", context)
 
 
 def _is_below(path: str, url: str) -> bool:

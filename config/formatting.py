@@ -1,6 +1,6 @@
 """How figures, money and times are written, in the language of the page.
 
-None always becomes an em dash: not known is shown, never guessed. The minus sign is U+2212 and stands before the currency.
+None becomes an em dash: not known is shown, never guessed. The minus sign is U+2212 and stands before the currency.
 """
 
 from datetime import datetime, timedelta, tzinfo

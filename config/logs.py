@@ -11,19 +11,28 @@ _SECRET = re.compile(
     (["']?\s*[=:]\s*["']?(?:bearer\s+|basic\s+)?)
     ([^\s"'&,;})\]]+)""",
 )
+# The state of an authorisation; elsewhere the word is a common one, so only as a parameter of an address.
+_STATE = re.compile(r"([?&]state=)[^\s\"'&]+")
 
 
 def mask_secrets(text: str) -> str:
     """The text with the value behind every secret's name replaced by "•••"."""
-    return _SECRET.sub(r"\1\2•••", text)
+    return _STATE.sub(r"\1•••", _SECRET.sub(r"\1\2•••", text))
 
 
 class MaskSecrets(logging.Filter):
     """Masks the message with its arguments, and the traceback, before a handler formats them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = mask_secrets(record.getMessage())
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # arguments that do not fit: a log line must not stop its writer
+            message = f"{record.msg} {record.args!r}"
+        record.msg = mask_secrets(message)
         record.args = None
-        if record.exc_info and not record.exc_text:
-            record.exc_text = mask_secrets(logging.Formatter().formatException(record.exc_info))
+        if record.exc_info:
+            # Another handler may have left its own text there, unmasked.
+            record.exc_text = mask_secrets(record.exc_text or logging.Formatter().formatException(record.exc_info))
+        if record.stack_info:
+            record.stack_info = mask_secrets(record.stack_info)
         return True

@@ -9,10 +9,11 @@ import environ
 from csp.constants import NONE, SELF
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
-
 env = environ.FileAwareEnv()
 env.read_env(BASE_DIR / ".env")
+
+# What the program writes: database, static files, logs, the simulator's world.
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).absolute()
 
 SECRET_KEY = env.str("SECRET_KEY")
 # The first key encrypts, all of them decrypt: put a new one in front, run `manage.py rotate_keys`, drop the old one.
@@ -209,4 +210,9 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["mask_secrets"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django-q": {"level": "WARNING"},  # at INFO it writes four lines per task
+        # Its own handler would write the address of an authorisation's callback as it came.
+        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+    },
 }

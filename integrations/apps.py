@@ -5,3 +5,12 @@ from django.utils.translation import gettext_lazy as _
 class IntegrationsConfig(AppConfig):
     name = "integrations"
     verbose_name = _("Stock & sync")
+
+    def ready(self) -> None:
+        from django_q.signals import pre_execute
+
+        from catalog.signals import listing_changed
+        from integrations import tasks  # models are loaded only now
+
+        listing_changed.connect(tasks.fetch_new_listings, dispatch_uid="integrations.fetch_new_listings")
+        pre_execute.connect(tasks.beat_before_task, dispatch_uid="integrations.beat_before_task")

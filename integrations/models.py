@@ -112,7 +112,7 @@ class QuotaSlot(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a cluster last finished its canary task."""
+    """When a worker of a cluster last took up a task, were it only the canary."""
 
     name = models.CharField(max_length=60, primary_key=True)
     beat_at = models.DateTimeField()

@@ -1,1 +1,18 @@
-urlpatterns: list = []
+from django.urls import path
+
+from integrations import views
+
+app_name = "integrations"
+
+urlpatterns = [
+    path("callback/", views.callback, name="callback"),
+    path("channels/<int:channel_id>/authorise/", views.authorise, name="authorise"),
+    path("channels/<int:channel_id>/credential/", views.edit_credential, name="credential"),
+    path("channels/<int:channel_id>/fetch/", views.fetch_channel, name="fetch_channel"),
+    path("channels/<int:channel_id>/discover/", views.discover, name="discover"),
+    path("channels/<int:channel_id>/discover/add/", views.add_discovered, name="add_discovered"),
+    path("listings/<int:listing_id>/fetch/", views.fetch_listing, name="fetch_listing"),
+    path("listings/<int:listing_id>/pause/", views.pause_listing, name="pause_listing"),
+    path("listings/<int:listing_id>/resume/", views.resume_listing, name="resume_listing"),
+    path("listings/<int:listing_id>/interval/", views.edit_interval, name="interval"),
+]

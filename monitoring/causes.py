@@ -22,6 +22,7 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "nothing-usable": _("nothing usable in the answer"),
     # Too much asked.
     "quota": _("too many calls"),
+    "own-quota": _("kept to the calls per second"),
     "daily-quota": _("today's quota is used up"),
     # Not let in.
     "session-invalid": _("access refused"),
@@ -44,6 +45,8 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "unsupported": _("not supported"),
     "platform-fault": _("fault at the platform"),
     "unrecognised": _("refused for an unknown reason"),
+    "internal": _("a fault of ours"),
+    "being-read": _("being read just now"),
     # One listing.
     "unknown-listing": _("not known to the platform"),
     "unknown-variant": _("variant not known to the platform"),

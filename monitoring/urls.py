@@ -1,1 +1,17 @@
-urlpatterns: list = []
+"""Charts, files and pages of the watch, under /watch/."""
+
+from django.urls import path, re_path
+
+from monitoring import views
+
+app_name = "watch"
+urlpatterns = [
+    path("listings/<int:listing_id>/chart.json", views.ListingChartView.as_view(), name="listing-chart"),
+    path("listings/<int:listing_id>/chart.csv", views.ListingChartCsv.as_view(), name="listing-chart-csv"),
+    path("listings/<int:listing_id>/history/", views.HistoryPage.as_view(), name="listing-history"),
+    path("listings/<int:listing_id>/history.csv", views.HistoryCsv.as_view(), name="listing-history-csv"),
+    path("products/<int:product_id>/compare/", views.ComparisonPage.as_view(), name="compare"),
+    path("products/<int:product_id>/compare/chart.json", views.ComparisonChartView.as_view(), name="compare-chart"),
+    path("products/<int:product_id>/compare/chart.csv", views.ComparisonCsv.as_view(), name="compare-csv"),
+    re_path(r"^moves/(?P<what>price|stock)\.csv$", views.MovesCsv.as_view(), name="moves-csv"),
+]

@@ -11,3 +11,5 @@ from config.settings import STORAGES
 
 STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Static files come from where they are written, so that no test needs collectstatic first.
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = True

@@ -10,7 +10,6 @@ from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-
 from catalog.facts import ShelfState
 from catalog.models.listing import SHELF_LABELS
 from config import formatting

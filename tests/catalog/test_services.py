@@ -76,7 +76,12 @@ def test_stopping_a_channel_counts_only_those_that_were_watched(news, django_cap
 
 def test_audit_events_can_neither_be_changed_nor_deleted():
     event = services.audit(action="tried", obj=ChannelFactory(), actor=None, now=NOW)
-    for attempt in (event.save, event.delete, AuditEvent.objects.all().delete, lambda: AuditEvent.objects.update(action="x")):
+    for attempt in (
+        event.save,
+        event.delete,
+        AuditEvent.objects.all().delete,
+        lambda: AuditEvent.objects.update(action="x"),
+    ):
         with pytest.raises(TypeError, match="append-only"):
             attempt()
 

@@ -1,0 +1,57 @@
+"""Fetch and store 10,000 listings of four channels (batch 20, 20 ms, 32 threads) against the bare loop and the naive monitor.
+
+python -m benchmarks.fetch
+"""
+
+from benchmarks.harness import FOLDER, pairs, report, set_up, timed
+
+database = set_up()
+
+from benchmarks import shop  # noqa: E402  # models need Django
+from benchmarks.baselines import Row, bare_fetch, one_by_one_monitor  # noqa: E402
+from benchmarks.canned_server import canned_server  # noqa: E402
+from catalog.database import copy_rows  # noqa: E402
+from monitoring.models import Observation  # noqa: E402
+
+MONITORED = 300
+THREADS, BATCH = 32, 20
+
+
+def main() -> None:
+    with canned_server() as address:
+        listing_ids = shop.fill(address)
+        items = list(listing_ids)
+
+        def ours() -> float:
+            shop.forget()
+            seconds = timed(shop.fetch_all)
+            assert Observation.objects.count() == len(items)
+            return seconds
+
+        def store(rows: list[Row]) -> None:
+            copy_rows(
+                Observation,
+                ["listing", "observed_at", "is_gap", "list_price", "stock", "shelf_state"],
+                [(listing_ids[item], at, False, price, stock, "on_shelf") for item, at, price, stock, _status in rows],
+            )
+
+        def bare() -> float:
+            Observation.objects.all().delete()
+            return timed(lambda: bare_fetch(address, items, threads=THREADS, batch=BATCH, store=store))
+
+        against_bare = pairs(ours, bare)
+        naive = timed(lambda: one_by_one_monitor(address, items[:MONITORED], FOLDER / "naive.sqlite3")) / MONITORED
+        ours_each = sorted(against_bare["ours_seconds"])[1] / len(items)
+        times = round(naive / ours_each)
+        report(
+            "fetch and store 10,000 listings",
+            target="at least 0.6 of the bare loop, 300 x the one-by-one monitor",
+            passed=against_bare["ratio"] >= 0.6 and times >= 300,
+            database=database,
+            **against_bare,
+            times_the_monitor=times,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Products, their SKUs with what they cost, and who supplies them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from catalog.admin.listing import listing_rows
+from catalog.models import Listing, Product, Sku, Supplier
+from config import formatting
+from config.admin_site import add_column, add_menu_item, add_panel
+from config.model_admin import FrameModelAdmin, person
+from config.templatetags import evenshelf as parts
+
+COST_FIELDS = ("cost_price", "cost_currency")
+_ROWS_SHOWN = 100
+
+
+def may_see_cost(request: HttpRequest) -> bool:
+    return bool(request.user.has_perm("catalog.view_cost"))
+
+
+@admin.register(Product)
+class ProductAdmin(FrameModelAdmin):
+    page = "product"
+    in_site_search = True
+    list_display = ()
+    list_filter = ["brand"]
+    search_fields = ["name", "brand", "skus__code"]
+    search_help_text = _("Name, brand or SKU")
+    list_line = _("What we sell, whichever channel shows it")
+    empty_text = _("A product groups SKUs, for example the colours of one kettle.")
+    fields = ["name", "brand"]
+
+    def search_line(self, obj: Product) -> str:
+        return obj.brand
+
+
+@admin.register(Sku)
+class SkuAdmin(FrameModelAdmin):
+    page = "sku"
+    in_site_search = True
+    list_display = ()
+    list_select_related = ["product", "supplier"]
+    list_filter = ["status", "supplier"]
+    search_fields = ["code", "name", "barcode", "product__name"]
+    search_help_text = _("SKU, barcode or product")
+    list_line = _("The items we count and buy")
+    empty_text = _("A SKU is our code for one sellable item. Listings are mapped to it.")
+    autocomplete_fields = ["product", "supplier"]
+    fields = ["product", "code", "name", "barcode", "supplier", "status", "cost_price", "cost_currency"]
+    ordering = ["code"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Sku]:
+        return super().get_queryset(request).select_related("product", "supplier")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        fields = list(super().get_fields(request, obj))
+        return fields if may_see_cost(request) else [name for name in fields if name not in COST_FIELDS]
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        shown = super().get_list_display(request)
+        return [*shown, cost_cell] if may_see_cost(request) else shown
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        # A filter in the address could find out a cost by trying.
+        if lookup.startswith("cost_") and not may_see_cost(request):
+            return False
+        return super().lookup_allowed(lookup, value, request)
+
+    def search_line(self, obj: Sku) -> str:
+        return f"{obj.product} {obj.name}".strip()
+
+
+@admin.register(Supplier)
+class SupplierAdmin(FrameModelAdmin):
+    list_display = ["name", "contact"]
+    search_fields = ["name", "contact"]
+    search_help_text = _("Name or contact")
+    empty_text = _("A supplier is whom we buy a SKU from.")
+    fields = ["name", "contact", "note"]
+
+
+# Columns
+
+
+def product_cell(product: Product) -> SafeString:
+    return format_html("<strong>{}</strong>", product)
+
+
+def brand_cell(product: Product) -> str:
+    return product.brand or "—"
+
+
+def sku_count_cell(product: Any) -> str:
+    return formatting.count(product.sku_count)
+
+
+def _with_sku_count(products: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+    counted: QuerySet[Any] = products.annotate(sku_count=Count("skus", distinct=True))
+    return counted
+
+
+def sku_cell(sku: Sku) -> SafeString:
+    return format_html("<strong>{}</strong><small>{} {}</small>", sku.code, sku.product, sku.name)
+
+
+def supplier_cell(sku: Sku) -> str:
+    return str(sku.supplier or "—")
+
+
+def status_cell(sku: Sku) -> str:
+    return sku.get_status_display()
+
+
+def cost_cell(sku: Sku) -> SafeString | str:
+    return parts.unknown() if sku.cost_price is None else formatting.money(sku.cost_price, sku.cost_currency)
+
+
+cost_cell.__name__ = "cost num"
+cost_cell.short_description = _("cost price")  # type: ignore[attr-defined]
+cost_cell.admin_order_field = "cost_price"  # type: ignore[attr-defined]
+product_cell.admin_order_field = "name"  # type: ignore[attr-defined]
+brand_cell.admin_order_field = "brand"  # type: ignore[attr-defined]
+sku_count_cell.admin_order_field = "sku_count"  # type: ignore[attr-defined]
+sku_cell.admin_order_field = "code"  # type: ignore[attr-defined]
+status_cell.admin_order_field = "status"  # type: ignore[attr-defined]
+
+add_column(Product, "name", _("product"), product_cell, order=10)
+add_column(Product, "brand", _("brand"), brand_cell, order=20)
+add_column(Product, "skus", _("SKUs"), sku_count_cell, order=30, prepare=_with_sku_count, classes="num")
+add_column(Sku, "code", _("SKU"), sku_cell, order=10)
+add_column(Sku, "supplier", _("supplier"), supplier_cell, order=20)
+add_column(Sku, "status", _("status"), status_cell, order=30)
+
+# Panels
+
+
+def _skus(request: HttpRequest, product: Product) -> dict[str, Any]:
+    skus = Sku.objects.visible_to(person(request)).filter(product=product).select_related("supplier").order_by("code")
+    return {
+        "skus": list(skus[:_ROWS_SHOWN]),
+        "shows_cost": may_see_cost(request),
+        "add_url": f"{reverse('admin:catalog_sku_add')}?product={product.pk}"
+        if request.user.has_perm("catalog.add_sku")
+        else None,
+    }
+
+
+def _product_listings(request: HttpRequest, product: Product) -> dict[str, Any]:
+    return {"listings": listing_rows(Listing.objects.filter(sku__product=product), request)}
+
+
+def _sku_listings(request: HttpRequest, sku: Sku) -> dict[str, Any]:
+    return {"listings": listing_rows(Listing.objects.filter(sku=sku), request)}
+
+
+def _sku_facts(request: HttpRequest, sku: Sku) -> dict[str, Any]:
+    return {"shows_cost": may_see_cost(request)}
+
+
+add_panel("product", "catalog/panels/skus.html", _skus, area="full", order=40)
+add_panel("product", "catalog/panels/listings.html", _product_listings, area="full", order=60)
+add_panel("sku", "catalog/panels/sku_facts.html", _sku_facts, area="facts", order=10)
+add_panel("sku", "catalog/panels/listings.html", _sku_listings, area="full", order=60)
+
+add_menu_item(
+    "settings", _("Products"), "admin:catalog_product_changelist", permission="catalog.view_product", order=20
+)
+add_menu_item("settings", _("SKUs"), "admin:catalog_sku_changelist", permission="catalog.view_sku", order=30)
+add_menu_item(
+    "settings", _("Suppliers"), "admin:catalog_supplier_changelist", permission="catalog.view_supplier", order=40
+)

@@ -1,0 +1,66 @@
+"""Audit events in words: which field, what it was, what it is, for a person with given permissions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_noop
+
+from catalog.models import AuditEvent, User
+
+# Fields whose values only holders of the permission may see, in the log as on the form.
+_GUARDED = {("catalog.sku", "cost_price"): "catalog.view_cost", ("catalog.sku", "cost_currency"): "catalog.view_cost"}
+_ACTIONS = (
+    gettext_noop("added"),
+    gettext_noop("changed"),
+    gettext_noop("deleted"),
+    gettext_noop("removed"),
+    gettext_noop("restored"),
+    gettext_noop("started"),
+    gettext_noop("stopped"),
+)
+
+
+def action_label(event: AuditEvent) -> str:
+    """The deed in the language of the page."""
+    return gettext(event.action) if event.action else ""
+
+
+def kind_label(object_type: str) -> str:
+    """The name of a model such as "catalog.listing"; the label itself when the model is gone."""
+    try:
+        return str(apps.get_model(object_type)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return object_type
+
+
+def readable_changes(event: AuditEvent, user: User) -> Iterator[tuple[str, str, str]]:
+    """Field, before and after of each change that this person may see; what is empty or not known is an em dash."""
+    for name, (before, after) in event.changes.items():
+        permission = _GUARDED.get((event.object_type, name))
+        if permission is None or user.has_perm(permission):
+            field = _field(event.object_type, name)
+            label = str(getattr(field, "verbose_name", name))
+            yield capfirst(label), _text(field, before), _text(field, after)
+
+
+def _field(object_type: str, name: str) -> Any:
+    try:
+        return apps.get_model(object_type)._meta.get_field(name)
+    except (LookupError, ValueError, FieldDoesNotExist):
+        return None
+
+
+def _text(field: Any, value: Any) -> str:
+    if value is None or value in ("", []):
+        return "—"
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    if isinstance(field, models.Field) and field.choices:
+        return str(dict(field.flatchoices).get(value, value))
+    return str(value)

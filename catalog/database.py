@@ -1,0 +1,136 @@
+"""Statements for many rows that the ORM cannot say, for PostgreSQL and SQLite.
+
+This is the only place that asks which database it is. What writes rows belongs into a transaction of the caller's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from django.db import connection, models, transaction
+
+# SQLite takes this many parameters in one statement (since 3.32).
+_SQLITE_PARAMETERS = 32_766
+
+
+def copy_rows(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Insert rows whose values stand in the order of `fields`: COPY on PostgreSQL, one executemany on SQLite.
+
+    No defaults are filled in; an invalid row raises one of Django's database errors.
+    """
+    columns = [_field(model, name) for name in fields]
+    table = connection.ops.quote_name(model._meta.db_table)
+    names = ", ".join(_name(column) for column in columns)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return
+        marks = ", ".join(["%s"] * len(columns))
+        statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  # names of our own columns
+        cursor.executemany(statement, list(_prepared(columns, rows)))
+
+
+def update_rows(
+    model: type[models.Model],
+    key: str,
+    fields: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    also: Mapping[str, Any] | None = None,
+    only: Mapping[str, Any] | None = None,
+) -> list[Any]:
+    """Set `fields` row by row, and the values of `also` on each of them; returns the keys of the updated rows.
+
+    A row is (key, value of each field, ...). Rows that are gone, or that no longer hold the values of `only`, are left
+    out. One statement on PostgreSQL; on SQLite as few as its limit of parameters allows.
+    """
+    if not rows:
+        return []
+    columns = [_field(model, name) for name in (key, *fields)]
+    table = connection.ops.quote_name(model._meta.db_table)
+    names = [_name(column) for column in columns]
+    settings = [f"{name} = v.{name}" for name in names[1:]]
+    conditions = [f"{table}.{names[0]} = v.{names[0]}"]
+    after: list[Any] = []
+    for given, parts, form in ((also, settings, "{} = %s"), (only, conditions, table + ".{} = %s")):
+        for name, value in (given or {}).items():
+            column = _field(model, name)
+            parts.append(form.format(_name(column)))
+            after.append(column.get_db_prep_save(value, connection))
+    source = ", ".join(names)
+    head = f"UPDATE {table} SET {', '.join(settings)} FROM "  # noqa: S608  # names of our own columns
+    tail = f" WHERE {' AND '.join(conditions)} RETURNING {table}.{names[0]}"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns[:1])
+            arrays += "".join(f", %s::{column.db_type(connection)}[]" for column in columns[1:])
+            values = [list(column_values) for column_values in zip(*rows, strict=True)]
+            # `also` comes before the arrays in the text of the statement, `only` after them.
+            split = len(also or {})
+            cursor.execute(f"{head}unnest({arrays}) AS v({source}){tail}", [*after[:split], *values, *after[split:]])
+            return [updated for (updated,) in cursor.fetchall()]
+        updated_keys: list[Any] = []
+        at_once = (_SQLITE_PARAMETERS - len(after)) // len(columns)
+        marks = f"({', '.join(['%s'] * len(columns))})"
+        for start in range(0, len(rows), at_once):
+            part = list(_prepared(columns, rows[start : start + at_once]))
+            values_list = ", ".join([marks] * len(part))
+            cursor.execute(
+                f"WITH v({source}) AS (VALUES {values_list}) {head}v{tail}", [*chain.from_iterable(part), *after]
+            )
+            updated_keys += [updated for (updated,) in cursor.fetchall()]
+        return updated_keys
+
+
+def claim_rows(candidates: models.QuerySet[Any], changes: Mapping[str, Any]) -> list[Any]:
+    """Set `changes` on the rows of a sliced queryset that nobody else is claiming just now; returns their keys.
+
+    One statement. Where rows have locks of their own, those that another transaction holds are passed over; on SQLite
+    writers take turns, so that a row is never claimed twice either.
+    """
+    model = candidates.model
+    key = model._meta.pk
+    table = connection.ops.quote_name(model._meta.db_table)
+    settings, values = [], []
+    for name, value in changes.items():
+        column = _field(model, name)
+        settings.append(f"{_name(column)} = %s")
+        values.append(column.get_db_prep_save(value, connection))
+    with transaction.atomic(), connection.cursor() as cursor:
+        chosen = candidates.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+        inner, parameters = chosen.values_list("pk").query.sql_with_params()
+        # Materialised: as a plain subquery it may run more than once, and then lock more rows than its limit says.
+        cursor.execute(
+            f"WITH chosen({_name(key)}) AS MATERIALIZED ({inner}) "  # noqa: S608  # names of our own columns
+            f"UPDATE {table} SET {', '.join(settings)} WHERE {_name(key)} IN (SELECT {_name(key)} FROM chosen) "
+            f"RETURNING {_name(key)}",
+            [*parameters, *values],
+        )
+        return [claimed for (claimed,) in cursor.fetchall()]
+
+
+def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any]":
+    field = model._meta.get_field(name)
+    assert isinstance(field, models.Field)  # noqa: S101  # a programmer's mistake, and what mypy needs to know
+    return field
+
+
+def _name(field: "models.Field[Any, Any]") -> str:
+    return connection.ops.quote_name(field.column or field.name)
+
+
+def _prepared(columns: Sequence["models.Field[Any, Any]"], rows: Iterable[Sequence[Any]]) -> Iterable[list[Any]]:
+    """The rows as SQLite's driver takes them; only the columns that need it are converted."""
+    converted = [
+        (index, column)
+        for index, column in enumerate(columns)
+        if not isinstance(column, models.IntegerField | models.CharField | models.BooleanField | models.ForeignKey)
+    ]
+    for row in rows:
+        values = list(row)
+        for index, column in converted:
+            if values[index] is not None:
+                values[index] = column.get_db_prep_save(values[index], connection)
+        yield values

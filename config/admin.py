@@ -1,0 +1,74 @@
+"""What belongs to the site as a whole: the dashboard and the set-up in the menu, and the steps of the set-up."""
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import Channel, Listing
+from config.admin_site import add_menu_item, add_setup_step
+from config.model_admin import person
+from integrations.models import Credential
+
+
+def _channels(request: HttpRequest) -> QuerySet[Channel]:
+    return Channel.objects.visible_to(person(request))
+
+
+def _has_channel(request: HttpRequest) -> bool:
+    return _channels(request).exists()
+
+
+def _has_authorised_channel(request: HttpRequest) -> bool:
+    # An access token that is not set is stored as "", which is never encrypted.
+    return Credential.objects.filter(channel__in=_channels(request)).exclude(access_token="").exists()
+
+
+def _has_listing(request: HttpRequest) -> bool:
+    return Listing.objects.visible_to(person(request)).current().exists()
+
+
+def _add_channel_url(request: HttpRequest) -> str | None:
+    return reverse("admin:catalog_channel_add") if request.user.has_perm("catalog.add_channel") else None
+
+
+def _authorise_url(request: HttpRequest) -> str | None:
+    channel = _channels(request).first()
+    if channel is None or not request.user.has_perm("catalog.change_channel"):
+        return None
+    return reverse("admin:catalog_channel_change", args=[channel.pk])
+
+
+def _add_listing_url(request: HttpRequest) -> str | None:
+    if not _has_channel(request) or not request.user.has_perm("catalog.add_listing"):
+        return None
+    return reverse("admin:catalog_listing_add")
+
+
+add_setup_step(
+    _("Add a channel"),
+    _("One shop on one platform, with its currency and time zone."),
+    is_done=_has_channel,
+    url=_add_channel_url,
+    button=_("Add channel"),
+    order=10,
+)
+add_setup_step(
+    _("Let the platform authorise us"),
+    _("Enter the app’s key and secret, then sign in at the platform as the seller."),
+    is_done=_has_authorised_channel,
+    url=_authorise_url,
+    button=_("Open channel"),
+    order=20,
+)
+add_setup_step(
+    _("Add listings"),
+    _("Your own and competitors’. Each is read at once, and again every few minutes."),
+    is_done=_has_listing,
+    url=_add_listing_url,
+    button=_("Add listing"),
+    order=30,
+)
+
+add_menu_item("watch", _("Dashboard"), "admin:index", permission=None, order=10)
+add_menu_item("settings", _("Set-up"), "admin:setup", permission="catalog.add_channel", order=10)

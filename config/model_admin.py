@@ -1,0 +1,400 @@
+"""What every list, form and object page of the admin has in common: scope, tabs, columns, actions, the audit log."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin, ShowFacets
+from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import IntegrityError
+from django.db.models import Count, Field, IntegerField, Model, QuerySet, Value
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.text import capfirst
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from catalog.audit_text import action_label, readable_changes
+from catalog.fields import EncryptedTextField
+from catalog.models import AuditEvent, User
+from catalog.services import audit, audit_many
+from config.admin_site import Action, Column, page_badge, page_buttons, page_panels, registry
+
+TAB_VAR = "tab"
+MASK = "•••"
+_PASSWORDS = {"password", "password1", "password2", "usable_password"}
+_EVENTS_PER_PAGE = 50
+
+
+class FrameChangeList(ChangeList):
+    """A list with saved views above it. The first view is the one that opens."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        if not self.is_popup:
+            self.title = capfirst(str(self.opts.verbose_name_plural))
+
+    def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        found = super().get_filters_params(params)
+        found.pop(TAB_VAR, None)
+        return found
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        tabs = registry.tabs.get(self.model, [])
+        chosen = request.GET.get(TAB_VAR)
+        self.tab = next((tab for tab in tabs if tab.slug == chosen), tabs[0] if tabs else None)
+        rows = self.model_admin.get_queryset(request)
+        if self.tab:
+            rows = self.tab.narrow(rows, request)
+        for column in registry.columns.get(self.model, []):
+            if column.prepare:
+                rows = column.prepare(rows, request)
+        self.root_queryset = rows
+        return super().get_queryset(request, exclude_parameters)
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.tabs = [] if self.is_popup else self._counted_tabs(request)
+
+    def _counted_tabs(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """The tabs, each with how many rows it holds when nothing else narrows it: one query for all of them."""
+        tabs = registry.tabs.get(self.model, [])
+        if not tabs:
+            return []
+        rows = self.model_admin.get_queryset(request)
+        counts = [
+            tab.narrow(rows, request)
+            .order_by()
+            .values(position=Value(position, IntegerField()))
+            .annotate(found=Count("pk"))
+            for position, tab in enumerate(tabs)
+        ]
+        found = {row["position"]: row["found"] for row in counts[0].union(*counts[1:], all=True)}
+        return [
+            {
+                "label": tab.label,
+                "url": f"?{TAB_VAR}={tab.slug}" if position else "?",
+                "count": found.get(position, 0),
+                "is_current": tab is self.tab,
+            }
+            for position, tab in enumerate(tabs)
+        ]
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether the person searched or filtered, so that no row means no match."""
+        return bool(self.query or self.has_active_filters)
+
+    @property
+    def first_row(self) -> int:
+        """The number of the page's first row, counted from 1."""
+        return (self.page_num - 1) * self.list_per_page + 1
+
+    @property
+    def last_row(self) -> int:
+        return min(self.page_num * self.list_per_page, self.result_count)
+
+    @property
+    def unnarrowed_url(self) -> str:
+        return f"?{TAB_VAR}={self.tab.slug}" if self.tab else "?"
+
+
+class FrameModelAdmin(ModelAdmin):
+    """A ModelAdmin that shows only what `visible_to` allows and writes an audit event for all it changes."""
+
+    page = ""  # the name of the object page that opens instead of the form; "": the form opens
+    in_site_search = False
+    list_line: str | Promise = ""  # the grey line below the title of the list
+    empty_title: str | Promise = ""  # of a list without rows; "": "No suppliers here yet"
+    empty_text: str | Promise = ""  # what would fill the list
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+
+    def search_line(self, obj: Any) -> str:
+        """What stands below an object's name among search results."""
+        return ""
+
+    # What a person sees
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return _visible(super().get_queryset(request), request)
+
+    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any] | None:
+        choices = super().get_field_queryset(db, db_field, request)
+        if choices is None:
+            choices = db_field.remote_field.model._default_manager.using(db)
+        return _visible(choices, request)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Beside a choice stands only "add"; an existing one is looked up or changed on its own page."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget.can_change_related = field.widget.can_delete_related = field.widget.can_view_related = False
+        return field
+
+    # Lists
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return FrameChangeList
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*super().get_list_display(request), *map(_shown_column, registry.columns.get(self.model, []))]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        last = found.pop("delete_selected", None)
+        if self.actions is not None and IS_POPUP_VAR not in request.GET:
+            for action in registry.actions.get(self.model, []):
+                if request.user.has_perm(action.permission):
+                    found[action.name] = (_run_action(action), action.name, action.label)
+        if last:
+            func, name, _description = last
+            found[name] = (func, name, _("Delete…"))
+        return found
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {
+            "list_line": self.list_line,
+            "empty_title": self.empty_title,
+            "empty_text": self.empty_text,
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def _gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """To the dashboard with a message, as Django does; what one may not see is as good as gone."""
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
+            request, self.opts, object_id
+        )
+        return answer
+
+    # Object pages
+
+    def get_urls(self) -> list[URLPattern]:
+        urls = super().get_urls()
+        if not self.page:
+            return urls
+        view = self.admin_site.admin_view(self.edit_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_edit"
+        return [path("<path:object_id>/edit/", view, name=name), *urls]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        in_popup = IS_POPUP_VAR in request.GET or TO_FIELD_VAR in request.GET
+        if self.page and request.method in ("GET", "HEAD") and not in_popup:
+            return self.object_view(request, object_id)
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The form behind "Edit"; people who may only look are refused."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        return super().change_view(request, object_id)
+
+    def object_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The page of one object: its facts and panels as the apps have registered them."""
+        obj = self.get_object(request, unquote(object_id))
+        if not self.has_view_or_change_permission(request, obj):
+            raise PermissionDenied
+        if obj is None:
+            return self._gone(request, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(obj),
+            "opts": self.opts,
+            "original": obj,
+            "badge": page_badge(self.page, request, obj),
+            "line_template": f"admin/{self.opts.app_label}/{self.opts.model_name}/line.html",
+            "edit_url": self.address("edit", obj) if self.has_change_permission(request, obj) else None,
+            "buttons": page_buttons(self.page, request, obj),
+            "panels": page_panels(self.page, request, obj),
+        }
+        return TemplateResponse(request, "admin/object_page.html", context)
+
+    def address(self, view: str, obj: Any) -> str:
+        """The address of a view of one object: "change", "edit", "history" or "delete"."""
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}"
+        return reverse(name, args=[quote(obj.pk)])
+
+    # Forms
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            # The form found the row free, and somebody else took it before the row was written.
+            self.message_user(
+                request, gettext("Somebody saved the same just now. Nothing was changed; look again."), messages.ERROR
+            )
+            return HttpResponseRedirect(request.get_full_path())
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if change and self.has_change_permission(request, obj):
+            context |= {"title": gettext("Edit “%(name)s”") % {"name": obj}, "subtitle": None}
+        context |= {
+            "show_save_and_add_another": False,
+            "show_save_and_continue": False,
+            "back_url": self.address("change", obj) if self.page and obj else None,
+        }
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        if IS_POPUP_VAR in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        self.message_user(request, gettext("Added “%(name)s”.") % {"name": obj}, messages.SUCCESS)
+        return self.response_post_save_add(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        if IS_POPUP_VAR in request.POST:
+            return super().response_change(request, obj)
+        self.message_user(request, gettext("Saved “%(name)s”.") % {"name": obj}, messages.SUCCESS)
+        return self.response_post_save_change(request, obj)
+
+    def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponseRedirect:
+        return self._response_after_saving(request, obj)
+
+    def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponseRedirect:
+        return self._response_after_saving(request, obj)
+
+    def _response_after_saving(self, request: HttpRequest, obj: Any) -> HttpResponseRedirect:
+        if self.page and self.has_view_or_change_permission(request, obj):
+            return HttpResponseRedirect(self.address("change", obj))
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return HttpResponseRedirect(
+            reverse(name) if self.has_view_or_change_permission(request) else reverse("admin:index")
+        )
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        """As Django gives it, but what stands in the way is counted, not named: the person may not see all of it."""
+        deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        if protected:
+            number = len(protected)
+            protected = [ngettext("%d object that uses it", "%d objects that use it", number) % number]
+        return deleted, counts, needed, protected
+
+    # The audit log takes the place of Django's own
+
+    def construct_change_message(self, request: HttpRequest, form: forms.Form, formsets: Any, add: bool = False) -> Any:
+        return form_changes(form)
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        return audit(action="added", obj=obj, actor=person(request), now=timezone.now(), changes=message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        if not message:
+            return None
+        return audit(action="changed", obj=obj, actor=person(request), now=timezone.now(), changes=message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        return audit_many(action="deleted", objects=queryset, actor=person(request), now=timezone.now())
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What was done to one object, newest first."""
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            return self._gone(request, object_id)
+        if not self.has_view_or_change_permission(request, obj):
+            raise PermissionDenied
+        events = AuditEvent.objects.filter(object_type=self.opts.label_lower, object_id=str(obj.pk))
+        page = Paginator(events.select_related("actor"), _EVENTS_PER_PAGE).get_page(request.GET.get("p"))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Changes to “%(name)s”") % {"name": obj},
+            "opts": self.opts,
+            "original": obj,
+            "page": page,
+            "events": [(event, action_label(event), list(readable_changes(event, person(request)))) for event in page],
+            "back_url": self.address("change", obj),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/object_history.html", context)
+
+
+def person(request: HttpRequest) -> User:
+    """Who sent the request. Raises PermissionDenied when nobody is signed in, which no page of the admin allows."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
+def form_changes(form: forms.Form) -> dict[str, list[Any]]:
+    """Each changed field of a valid form with its value before and after; of a secret, only that it changed."""
+    changes: dict[str, list[Any]] = {}
+    for name in form.changed_data:
+        if name in _PASSWORDS or _is_encrypted(form, name):
+            changes["password" if name in _PASSWORDS else name] = [MASK, MASK]
+        else:
+            field = form.fields[name]
+            before = form.get_initial_for_field(field, name)
+            changes[name] = [_named(field, before), _named(field, form.cleaned_data.get(name))]
+    return changes
+
+
+def _is_encrypted(form: forms.Form, name: str) -> bool:
+    model: type[Model] | None = getattr(getattr(form, "_meta", None), "model", None)
+    fields: list[Field] = list(model._meta.fields) if model else []
+    return any(isinstance(field, EncryptedTextField) for field in fields if field.name == name)
+
+
+def _named(field: forms.Field, value: Any) -> Any:
+    """The value as a reader knows it: an object by its name instead of its key."""
+    if isinstance(field, forms.ModelMultipleChoiceField):
+        return sorted(str(each) for each in value or ())
+    if isinstance(field, forms.ModelChoiceField) and value not in (None, "") and not isinstance(value, Model):
+        found = field.queryset.filter(pk=value).first() if field.queryset is not None else None
+        return str(found or value)
+    return value
+
+
+def _visible(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+    return rows.visible_to(person(request)) if hasattr(rows, "visible_to") else rows
+
+
+def _shown_column(column: Column) -> Callable[[Any], str]:
+    """A callable as Django's list wants it; its name becomes the class of the cells."""
+
+    def show(obj: Any) -> str:
+        return column.func(obj)
+
+    show.__name__ = f"{column.name} {column.classes}".strip()
+    show.short_description = column.label  # type: ignore[attr-defined]
+    show.admin_order_field = getattr(column.func, "admin_order_field", None)  # type: ignore[attr-defined]
+    return show
+
+
+def _run_action(action: Action) -> Callable[[ModelAdmin, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+    def run(model_admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        # Without the annotations of the list, so that the action may lock and update the rows.
+        chosen = model_admin.get_queryset(request).filter(pk__in=rows.order_by().values("pk"))
+        return action.func(model_admin, request, chosen)
+
+    run.__name__ = action.name
+    return run

@@ -1,0 +1,55 @@
+'use strict';
+{
+    const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
+
+    // A cell shows its column's heading on a phone, where a row becomes a card.
+    for (const table of all('#result_list, table.data')) {
+        const labels = all('thead th', table).map((cell) => cell.textContent.trim());
+        for (const row of all('tbody tr', table)) {
+            Array.from(row.cells).forEach((cell, index) => {
+                if (labels[index]) {
+                    cell.dataset.label = labels[index];
+                }
+            });
+        }
+    }
+
+    const menus = () => all('details[name=menu][open]');
+
+    document.addEventListener('click', (event) => {
+        for (const menu of menus()) {
+            const isSidebar = menu.classList.contains('menu-toggle') && event.target.closest('#menu');
+            if (!menu.contains(event.target) && !isSidebar) {
+                menu.open = false;
+            }
+        }
+    });
+
+    document.addEventListener('keydown', (event) => {
+        if (event.key === 'Escape') {
+            for (const menu of menus()) {
+                menu.open = false;
+                menu.querySelector('summary').focus();
+            }
+        }
+        const search = document.getElementById('site-search');
+        const isTyping = event.target.closest('input, textarea, select, [contenteditable]');
+        if (event.key === '/' && search && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+            event.preventDefault();
+            search.focus();
+            search.select();
+        }
+    });
+
+    // A form that is on its way is not sent a second time by an impatient click.
+    document.addEventListener('submit', (event) => {
+        const form = event.target;
+        if (form.method === 'post' && !event.defaultPrevented) {
+            if (form.dataset.sent) {
+                event.preventDefault();
+            }
+            form.dataset.sent = '1';
+        }
+    });
+    window.addEventListener('pageshow', () => all('form[data-sent]').forEach((form) => delete form.dataset.sent));
+}

@@ -1,0 +1,278 @@
+"""What connections add to the pages of channels and listings, and to the dashboard."""
+
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.contrib.admin import ModelAdmin
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import Channel, Listing
+from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab
+from config.templatetags.evenshelf import badge, time_ago, unknown
+from integrations import views
+from integrations.connections import CIRCUIT_FAILURES
+from integrations.discovery import can_discover
+from integrations.models import Credential
+from integrations.state import (
+    TROUBLE,
+    authorised_line,
+    channel_problems,
+    channel_states,
+    connection_badge,
+    credential_of,
+    health_of,
+    masked,
+    needs_authorisation,
+    until_text,
+)
+from monitoring import dashboard
+from monitoring.causes import cause_label
+from monitoring.freshness import watch_of
+from monitoring.models import ListingWatch
+
+dashboard.channel_states.append(lambda request, channels, now: channel_states(channels, now))
+
+
+# --- The channel page: head -----------------------------------------------------------------------------------------
+
+
+def _may_connect(request: HttpRequest, channel: Channel) -> bool:
+    return request.user.has_perms(views.CONNECT) and credential_of(channel).state(timezone.now()) not in {
+        Credential.State.NOT_SET_UP
+    }
+
+
+def _authorise_url(request: HttpRequest, channel: Channel, *, pressing: bool, again: bool) -> str | None:
+    """The address of the one button of four that fits: first time or again, pressing or not."""
+    if not _may_connect(request, channel) or needs_authorisation(channel, timezone.now()) is not pressing:
+        return None
+    if bool(credential_of(channel).access_token) is not again:
+        return None
+    return reverse("integrations:authorise", args=[channel.pk])
+
+
+def _channel_url(name: str, *permissions: str) -> Any:
+    """The address of a channel's deed, for people who hold the permissions."""
+
+    def url(request: HttpRequest, channel: Channel) -> str | None:
+        return reverse(f"integrations:{name}", args=[channel.pk]) if request.user.has_perms(permissions) else None
+
+    return url
+
+
+def _discover_url(request: HttpRequest, channel: Channel) -> str | None:
+    if not request.user.has_perms(views.DISCOVER) or not can_discover(channel):
+        return None
+    if not credential_of(channel).access_token:
+        return None
+    return reverse("integrations:discover", args=[channel.pk])
+
+
+def _connect_url(request: HttpRequest, channel: Channel) -> str | None:
+    """The first step of a new channel."""
+    if credential_of(channel).state(timezone.now()) != Credential.State.NOT_SET_UP:
+        return None
+    if not request.user.has_perm("integrations.change_credential"):
+        return None
+    return reverse("integrations:credential", args=[channel.pk])
+
+
+add_badge("channel", lambda request, channel: connection_badge(channel, timezone.now()))
+add_button("channel", _("Fetch now"), _channel_url("fetch_channel", *views.FETCH), order=10)
+add_button("channel", _("Add listings from the shop"), _discover_url, order=30)
+add_button("channel", _("Connect"), _connect_url, method="get", primary=True, order=90)
+for _pressing in (False, True):
+    for _again, _label in ((False, _("Authorise")), (True, _("Re-authorise"))):
+        add_button(
+            "channel",
+            _label,
+            partial(_authorise_url, pressing=_pressing, again=_again),
+            method="get",
+            primary=_pressing,
+            order=90 if _pressing else 40,
+        )
+
+
+# --- The channel page: panels ---------------------------------------------------------------------------------------
+
+
+def _facts(request: HttpRequest, channel: Channel) -> dict[str, Any]:
+    now = timezone.now()
+    credential, health = credential_of(channel), health_of(channel)
+    watches = ListingWatch.objects.filter(channel=channel, listing__removed_at__isnull=True, is_paused=False).aggregate(
+        oldest=Min("read_at"), never=Count("pk", filter=Q(read_at__isnull=True))
+    )
+    shown = connection_badge(channel, now)
+    return {
+        "now": now,
+        "badge": shown,
+        # The badge of an open circuit does not say why; the others are the reason.
+        "reason": cause_label(health.cause) if health.failures >= CIRCUIT_FAILURES else "",
+        "until": until_text(credential.token_expires_at, now),
+        "credential": credential,
+        "authorised": authorised_line(credential, now),
+        "good_at": health.good_at,
+        **watches,
+    }
+
+
+def _problems(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
+    problems = channel_problems(channel, timezone.now())
+    if not problems:
+        return None
+    return {
+        "problems": problems,
+        "authorise_url": _channel_url("authorise", *views.CONNECT)(request, channel),
+        "credential_url": _channel_url("credential", "integrations.change_credential")(request, channel),
+    }
+
+
+def _credential(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
+    if not request.user.has_perm("integrations.view_credential"):
+        return None
+    credential = credential_of(channel)
+    return {
+        "now": timezone.now(),
+        "credential": credential,
+        "app_secret": masked(credential.app_secret) if credential.app_secret else "",
+        "access_token": masked(credential.access_token) if credential.access_token else "",
+        "edit_url": _channel_url("credential", "integrations.change_credential")(request, channel),
+    }
+
+
+add_panel("channel", "integrations/panels/connection_facts.html", _facts, area="facts", order=20)
+add_panel("channel", "integrations/panels/problems.html", _problems, area="full", order=20)
+add_panel("channel", "integrations/panels/credential.html", _credential, area="full", order=80)
+
+
+# --- The dashboard: authorisations that end -------------------------------------------------------------------------
+
+
+def _authorisations(request: HttpRequest, obj: None) -> dict[str, Any] | None:
+    """The channels that somebody has to authorise, now or within days."""
+    now = timezone.now()
+    channels = Channel.objects.visible_to(request.user).filter(is_watched=True).select_related("credential")  # type: ignore[arg-type]
+    in_need = [
+        {
+            "channel": channel,
+            "badge": _authorisation_badge(channel, now),
+            "until": until_text(credential_of(channel).token_expires_at, now),
+            "dated": credential_of(channel).token_expires_at is not None,
+            "again": bool(credential_of(channel).access_token),
+            "set_up": credential_of(channel).state(now) != Credential.State.NOT_SET_UP,
+        }
+        for channel in channels
+        if credential_of(channel).state(now) != Credential.State.CONNECTED
+    ]
+    if not in_need:
+        return None
+    return {"rows": in_need, "may_connect": request.user.has_perms(views.CONNECT)}
+
+
+def _authorisation_badge(channel: Channel, now: datetime) -> Badge:
+    """The state of the authorisation alone, whatever the last calls said."""
+    state = credential_of(channel).state(now)
+    lost = state in {Credential.State.EXPIRED, Credential.State.REAUTHORISE}
+    return Badge("critical" if lost else "warning", state.label)
+
+
+add_panel("dashboard", "integrations/panels/authorisations.html", _authorisations, area="full", order=10)
+
+
+# --- The list of channels -------------------------------------------------------------------------------------------
+
+
+def _with_connection(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:
+    return channels.select_related("credential", "health")
+
+
+def _with_oldest(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:
+    # A subquery: joined in, it would multiply what other columns count.
+    watches = ListingWatch.objects.filter(
+        channel=OuterRef("pk"), listing__removed_at__isnull=True, is_paused=False, read_at__isnull=False
+    )
+    return channels.annotate(oldest_read_at=Subquery(watches.order_by("read_at").values("read_at")[:1]))
+
+
+def _connection(channel: Channel) -> str:
+    shown = connection_badge(channel, timezone.now())
+    return badge(shown.severity, shown.text)
+
+
+add_column(Channel, "connection", _("connection"), _connection, order=15, prepare=_with_connection)
+
+
+def _oldest_reading(channel: Any) -> str:
+    return time_ago(channel.oldest_read_at) if channel.oldest_read_at else unknown(_("none yet"))
+
+
+def _last_good_call(channel: Channel) -> str:
+    good_at = health_of(channel).good_at
+    return time_ago(good_at) if good_at else unknown(_("none yet"))
+
+
+add_column(Channel, "oldest_reading", _("oldest reading"), _oldest_reading, order=40, prepare=_with_oldest)
+add_column(Channel, "good_at", _("last good call"), _last_good_call, order=50)
+
+
+# --- The listing page and the list of listings ----------------------------------------------------------------------
+
+
+def _listing_url(name: str, *, paused: bool | None = None) -> Any:
+    """The address of a listing's deed; `paused`: only for listings in that state."""
+
+    def url(request: HttpRequest, listing: Listing) -> str | None:
+        if not request.user.has_perms(views.FETCH) or listing.removed_at is not None:
+            return None
+        if paused is not None:
+            watch = watch_of(listing)
+            if watch is None or watch.is_paused is not paused:
+                return None
+        return reverse(f"integrations:{name}", args=[listing.pk])
+
+    return url
+
+
+def _paused_badge(request: HttpRequest, listing: Listing) -> Badge | None:
+    watch = watch_of(listing)
+    return Badge("muted", _("Paused")) if watch is not None and watch.is_paused else None
+
+
+add_badge("listing", _paused_badge)
+add_button("listing", _("Fetch now"), _listing_url("fetch_listing"), primary=True, order=90)
+add_button("listing", _("Pause"), _listing_url("pause_listing", paused=False), order=20)
+add_button("listing", _("Resume"), _listing_url("resume_listing", paused=True), order=20)
+add_button("listing", _("Interval"), _listing_url("interval", paused=False), method="get", order=30)
+
+
+def _ids(queryset: QuerySet[Listing], request: HttpRequest) -> list[int]:
+    """The chosen listings that are still there and that the person sees."""
+    chosen = Listing.objects.visible_to(request.user).current().filter(pk__in=queryset.values("pk"))  # type: ignore[arg-type]
+    return list(chosen.order_by("channel_id", "pk").values_list("pk", flat=True))
+
+
+def fetch_chosen(modeladmin: ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
+    views.tell_fetched(request, _ids(queryset, request))
+
+
+def pause_chosen(modeladmin: ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
+    views.tell_paused(request, _ids(queryset, request), is_paused=True)
+
+
+def resume_chosen(modeladmin: ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
+    views.tell_paused(request, _ids(queryset, request), is_paused=False)
+
+
+def _in_trouble(listings: QuerySet[Listing], request: HttpRequest) -> QuerySet[Listing]:
+    return listings.filter(removed_at__isnull=True, watch__outcome__in=TROUBLE)
+
+
+add_tab(Listing, "trouble", _("With problems"), _in_trouble, order=12)
+add_action(Listing, "fetch_now", _("Fetch now"), fetch_chosen, permission=views.FETCH[0], order=10)
+add_action(Listing, "pause", _("Pause"), pause_chosen, permission=views.FETCH[0], order=20)
+add_action(Listing, "resume", _("Resume"), resume_chosen, permission=views.FETCH[0], order=30)

@@ -1,0 +1,324 @@
+"""The demo world: a merchant with three shops and ninety days of history, read through the real connectors.
+
+The simulator's market clock is put back and stepped to the present; at each step every channel is read as it would have
+been then. Whatever was interrupted goes on where it stopped.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.utils import timezone
+
+from catalog.models import AuditEvent, Channel, Listing, Product, Sku, Supplier, User
+from catalog.services import add_listings, audit
+from integrations import fetching
+from integrations.connections import connector_for
+from integrations.connectors.base import DiscoveredListing
+from integrations.models import Credential
+from monitoring.models import ListingWatch, PollRun
+
+TOKEN_LIFE = timedelta(days=365)
+# One shop's authorisation ends soon, and one shop could not be reached for a while.
+EXPIRING_SHOP, EXPIRES_IN = "taobao-chufang", timedelta(days=3)
+GAP_SHOP, GAP_FROM, GAP_UNTIL = "taobao-shanye", timedelta(days=33), timedelta(days=30)
+# Which of our shops watches which competitor.
+WATCHED_BY = {"rival-linjian": "taobao-shanye", "rival-anju": "tmall-nuanju"}
+BEGUN, LOADED = "demo begun", "demo loaded"
+
+SUPPLIERS = ("义乌恒通百货", "永康市铭泰五金厂", "景德镇青釉坊", "绍兴柯桥云锦纺织")
+COST_SHARES = (Decimal("0.46"), Decimal("0.52"), Decimal("0.58"), Decimal("0.63"))
+NO_COST_EVERY = 9  # SKUs
+ITEMS_IN_SMALL = 6  # per shop
+
+
+class DemoError(Exception):
+    """The demo world cannot be loaded here; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    days: int
+    items_per_shop: int | None  # None: all
+    # How far apart two readings are, from so many days before the present on.
+    steps: tuple[tuple[timedelta, timedelta], ...]
+
+
+FULL = Size(
+    days=90,
+    items_per_shop=None,
+    steps=(
+        (timedelta(days=90), timedelta(hours=12)),
+        (timedelta(days=21), timedelta(hours=6)),
+        (timedelta(days=2), timedelta(hours=1)),
+    ),
+)
+SMALL = Size(
+    days=7,
+    items_per_shop=ITEMS_IN_SMALL,
+    steps=((timedelta(days=7), timedelta(hours=12)), (timedelta(days=1), timedelta(hours=3))),
+)
+
+
+class Control:
+    """The control paths of the simulator at SIMULATOR_URL."""
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def __call__(self, verb: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        """The answer's JSON. Raises DemoError when there is no simulator, or it refuses."""
+        url = f"{settings.SIMULATOR_URL}/_simulator/{path}"
+        try:
+            response = self._session.request(verb, url, timeout=120, **kwargs)
+            answer: dict[str, Any] = response.json()
+        except requests.RequestException as error:
+            raise DemoError(
+                f"No simulator answers at {settings.SIMULATOR_URL}. Start it with `manage.py simulator`, "
+                "or use `make run`, which starts everything."
+            ) from error
+        if not response.ok:
+            raise DemoError(f"The simulator refused {verb} {path}: {answer.get('error')}")
+        return answer
+
+
+def state_of_demo() -> str:
+    """ "empty": no channel here; "unfinished": a demo that was cut off; "loaded": a whole one; "other": real data."""
+    if AuditEvent.objects.filter(action=LOADED).exists():
+        return "loaded"
+    if AuditEvent.objects.filter(action=BEGUN).exists():
+        return "unfinished"
+    return "other" if Channel.objects.exists() else "empty"
+
+
+def point_at_simulator() -> int:
+    """Have the demo's channels use the simulator at SIMULATOR_URL, which may have moved; returns how many did."""
+    apps = Control()("GET", "accounts")["taobao"]["apps"]
+    ours = Credential.objects.filter(app_key__in=[app["app_key"] for app in apps]).exclude(base_url="")
+    return ours.exclude(base_url=settings.SIMULATOR_URL).update(base_url=settings.SIMULATOR_URL)
+
+
+def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]) -> dict[str, int]:
+    """Load the demo world, or what is missing of one that was cut off; returns counts of what is there.
+
+    `now` is the present; `progress` is told (steps done, steps in all). Raises DemoError.
+    """
+    state = state_of_demo()
+    if state not in {"empty", "unfinished"}:
+        raise DemoError(
+            "The demo world is loaded already."
+            if state == "loaded"
+            else "This database has channels of its own; the demo world would mix with them. Name an empty one "
+            "in DATABASE_URL."
+        )
+    control = Control()
+    account = control("GET", "accounts")["taobao"]
+    owner = _create_people()
+    if state == "empty":
+        audit(action=BEGUN, obj=owner, actor=None, now=now)
+    channels = {shop["shop"]: _create_channel(shop, account, owner, now) for shop in account["shops"]}
+    moments = list(_moments(size, now))
+    done = _read_until()
+    left = [moment for moment in moments if done is None or moment > done] or moments[-1:]
+    control("POST", "clock", json={"speed": 0, "set": (done or left[0]).isoformat()})
+    _add_goods(control, channels, size, owner, now)
+    earlier = done or left[0] - size.steps[0][1]
+    for number, moment in enumerate(left, start=len(moments) - len(left)):
+        progress(number, len(moments))
+        control("POST", "clock", json={"set": moment.isoformat()})
+        for shop, channel in channels.items():
+            if shop == GAP_SHOP and now - GAP_FROM <= moment < now - GAP_UNTIL:
+                continue
+            _read(channel, moment, moment - earlier)
+        earlier = moment
+    # The last reading spoke for an hour; from here on listings are read as often as their channel says.
+    ListingWatch.objects.filter(channel__in=channels.values()).update(next_due_at=now)
+    control("POST", "clock", json={"set": timezone.now().isoformat(), "speed": 1})
+    progress(len(moments), len(moments))
+    audit(action=LOADED, obj=owner, actor=None, now=now)
+    return {
+        "channels": len(channels),
+        "products": Product.objects.count(),
+        "SKUs": Sku.objects.count(),
+        "listings": Listing.objects.count(),
+        "passes": PollRun.objects.count(),
+    }
+
+
+def _moments(size: Size, now: datetime) -> Iterator[datetime]:
+    """When the market is read: ever closer together, the last time at `now` itself."""
+    moment = now - timedelta(days=size.days)
+    while moment < now:
+        yield moment
+        moment += next(step for start, step in reversed(size.steps) if moment >= now - start)
+    yield now
+
+
+def _read_until() -> datetime | None:
+    """The market time up to which a cut off demo has been read; a step that was not read whole is read again."""
+    return PollRun.objects.order_by("-started_at").values_list("started_at", flat=True).first()
+
+
+def _read(channel: Channel, moment: datetime, interval: timedelta) -> None:
+    summary = fetching.pass_over_channel(channel=channel, now=moment, everything=True, interval=interval)
+    if summary.problems:
+        problem = summary.problems[0]
+        raise DemoError(f"{channel} could not be read: {problem.kind} ({problem.cause}). Start again to go on.")
+
+
+# --- People, channels, goods ----------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def _create_people() -> User:
+    """The two logins; an account that is there keeps its password. Returns the owner."""
+    if not (settings.DEMO_STAFF_PASSWORD and settings.DEMO_MANAGER_PASSWORD):
+        raise DemoError(
+            "DEMO_STAFF_PASSWORD and DEMO_MANAGER_PASSWORD are empty: run `make setup`, or set them in .env."
+        )
+    owner = User.objects.filter(username="owner").first()
+    if owner is None:
+        owner = User.objects.create_superuser("owner", password=settings.DEMO_STAFF_PASSWORD)
+    if not User.objects.filter(username="manager").exists():
+        manager = User.objects.create_user("manager", password=settings.DEMO_MANAGER_PASSWORD, is_staff=True)
+        manager.groups.add(Group.objects.get(name="Manager"))
+    return owner
+
+
+@transaction.atomic
+def _create_channel(shop: dict[str, Any], account: dict[str, Any], owner: User, now: datetime) -> Channel:
+    expires_in = EXPIRES_IN if shop["shop"] == EXPIRING_SHOP else TOKEN_LIFE
+    channel, _created = Channel.objects.get_or_create(name=shop["nick"], defaults={"currency": shop["currency"]})
+    Credential.objects.update_or_create(
+        channel=channel,
+        defaults={
+            "app_key": account["app_key"],
+            "app_secret": account["app_secret"],
+            "access_token": shop["session"],
+            "base_url": settings.SIMULATOR_URL,
+            "account_id": str(shop["user_id"]),
+            "account_name": shop["nick"],
+            "token_expires_at": now + expires_in,
+            "authorised_at": now + expires_in - TOKEN_LIFE,
+            "authorised_by": owner,
+            "secret_set_at": now + expires_in - TOKEN_LIFE,
+        },
+    )
+    return Channel.objects.get(pk=channel.pk)
+
+
+@dataclass(slots=True)
+class Goods:
+    """One of our products, and the shops' items that offer it."""
+
+    name: str
+    kind: str
+    number: int
+    variants: dict[str, Sku] = field(default_factory=dict)  # by the variant's name; "": the item itself
+
+    @property
+    def code(self) -> str:
+        return f"{self.kind}-{self.number:02d}"
+
+
+def _add_goods(control: Control, channels: dict[str, Channel], size: Size, owner: User, now: datetime) -> None:
+    """Products and SKUs for what the shops list, the shops' listings, and competitors' listings of similar goods.
+
+    The n-th item of a kind (by its merchant code) is the same product in every shop that has one.
+    """
+    truth = {(str(row["num_iid"]), str(row["sku_id"])): row for row in control("GET", "taobao/items")["items"]}
+    suppliers = [Supplier.objects.get_or_create(name=name)[0] for name in SUPPLIERS]
+    goods: dict[tuple[str, int], Goods] = {}
+    for channel in channels.values():
+        found: dict[str, list[DiscoveredListing]] = {}
+        for listing in connector_for(channel).discover_listings(now=now):
+            found.setdefault(listing.item_id, []).append(listing)
+        chosen = sorted(found.items())[: size.items_per_shop]
+        add_listings(
+            listings=[
+                Listing(
+                    channel=channel,
+                    sku=_sku(goods, kind, number, row, truth[row.item_id, row.sku_id], suppliers),
+                    platform_item_id=row.item_id,
+                    platform_sku_id=row.sku_id,
+                    title=row.title,
+                    outer_id=row.outer_id,
+                )
+                for kind, number, rows in _numbered(chosen)
+                for row in rows
+            ],
+            actor=owner,
+            now=now,
+        )
+    rivals: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in truth.values():
+        if not row["own"]:
+            rivals.setdefault(row["shop"], {}).setdefault(str(row["num_iid"]), row)
+    for shop, items in rivals.items():
+        counts: dict[str, int] = {}
+        listings = []
+        for item_id, row in sorted(items.items())[: size.items_per_shop]:
+            kind = row["outer_id"].partition("-")[0]
+            counts[kind] = counts.get(kind, 0) + 1
+            similar = goods.get((kind, counts[kind]))
+            listings.append(
+                Listing(
+                    channel=channels[WATCHED_BY[shop]],
+                    ownership=Listing.Ownership.COMPETITOR,
+                    sku=next(iter(similar.variants.values())) if similar else None,
+                    platform_item_id=item_id,
+                    title=row["title"],
+                )
+            )
+        add_listings(listings=listings, actor=owner, now=now)
+
+
+def _numbered(items: list[tuple[str, list[DiscoveredListing]]]) -> Iterator[tuple[str, int, list[DiscoveredListing]]]:
+    """Each item with its kind, and its number among the items of that kind in its shop."""
+    counts: dict[str, int] = {}
+    for _item_id, rows in items:
+        kind = rows[0].outer_id.partition("-")[0]
+        counts[kind] = counts.get(kind, 0) + 1
+        yield kind, counts[kind], rows
+
+
+def _sku(
+    goods: dict[tuple[str, int], Goods],
+    kind: str,
+    number: int,
+    listing: DiscoveredListing,
+    row: dict[str, Any],
+    suppliers: list[Supplier],
+) -> Sku:
+    """The SKU that a shop's listing sells, created with its product when it is the first to offer it."""
+    words = row["title"].split()
+    if (kind, number) not in goods:
+        name = " ".join(words[1:4])
+        taken = any(other.name == name for other in goods.values())
+        goods[kind, number] = Goods(f"{name} {number:02d}" if taken else name, kind, number)
+    offered = goods[kind, number]
+    variant = str(row["properties_name"]).rpartition(":")[2]
+    if variant not in offered.variants:
+        product, _created = Product.objects.get_or_create(name=offered.name, brand=words[0])
+        code = f"{offered.code}-{len(offered.variants) + 1}" if variant else offered.code
+        position = sum(len(other.variants) for other in goods.values())
+        price = listing.facts.list_price
+        known = price is not None and position % NO_COST_EVERY != NO_COST_EVERY - 1
+        share = COST_SHARES[position % len(COST_SHARES)]
+        offered.variants[variant], _created = Sku.objects.get_or_create(
+            code=code,
+            defaults={
+                "product": product,
+                "name": variant,
+                "supplier": None if position % 11 == 10 else suppliers[len(kind) % len(suppliers)],
+                "cost_price": (price * share).quantize(Decimal("0.01")) if known and price is not None else None,
+            },
+        )
+    return offered.variants[variant]

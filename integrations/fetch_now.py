@@ -1,0 +1,81 @@
+"""“Fetch now”: what a person asked to be read, at once when it is little, through the queue when it is much."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Count, Max
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from catalog.models import Channel, Listing
+from integrations.fetching import FetchSummary, fetch_listings
+from integrations.problems import sentence
+from integrations.state import TROUBLE
+from integrations.tasks import request_fetch
+from monitoring.models import ListingWatch
+
+READ_IN_REQUEST = 100
+DEADLINE_SECONDS = 25
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """What to tell the person: one line about what was done, and one sentence per problem."""
+
+    done: str
+    problems: list[str]
+
+
+def fetch_now(*, listing_ids: Sequence[int], now: datetime) -> FetchResult:
+    """Read the listings now; more than READ_IN_REQUEST of them are left to the worker."""
+    if len(listing_ids) > READ_IN_REQUEST:
+        ListingWatch.objects.filter(listing__in=listing_ids, next_due_at__gt=now).update(next_due_at=now)
+        transaction.on_commit(partial(request_fetch, list(listing_ids)))
+        done = ngettext("%(count)d listing is being read.", "%(count)d listings are being read.", len(listing_ids))
+        return FetchResult(done % {"count": len(listing_ids)}, [])
+    prices = _prices(listing_ids)
+    summary = fetch_listings(listing_ids=list(listing_ids), now=now, deadline_seconds=DEADLINE_SECONDS)
+    # A price that was not known before has not changed.
+    changed = sum(any(prices[pk]) and prices[pk] != after for pk, after in _prices(listing_ids).items())
+    fetched = ngettext("Fetched %(count)d listing", "Fetched %(count)d listings", summary.read)
+    price = (
+        ngettext("%(count)d price changed", "%(count)d prices changed", changed) % {"count": changed}
+        if changed
+        else _("no price changed")
+    )
+    done = (
+        _("%(fetched)s; %(price)s.") % {"fetched": fetched % {"count": summary.read}, "price": price}
+        if summary.read
+        else _("No listing was read.")
+    )
+    return FetchResult(done, _problems(listing_ids, summary, now))
+
+
+def _prices(listing_ids: Sequence[int]) -> dict[int, tuple[object, ...]]:
+    rows = Listing.objects.filter(pk__in=listing_ids)
+    return {row[0]: row[1:] for row in rows.values_list("pk", "list_price", "live_price", "promotion_price")}
+
+
+def _problems(listing_ids: Sequence[int], summary: FetchSummary, now: datetime) -> list[str]:
+    """One sentence per channel and cause: first what stopped whole channels, then what single listings met."""
+    told: dict[tuple[int, str], str] = {}
+    channels = Channel.objects.in_bulk([problem.channel_id for problem in summary.problems])
+    for problem in summary.problems:
+        told[problem.channel_id, problem.cause] = sentence(
+            cause=problem.cause, channel=channels[problem.channel_id], at=now, retry_at=problem.retry_at
+        )
+    groups = (
+        ListingWatch.objects.filter(listing__in=listing_ids, tried_at__gte=now, outcome__in=TROUBLE)
+        .order_by()
+        .values("channel", "cause")
+        .annotate(count=Count("pk"), at=Max("tried_at"))
+    )
+    for group in groups:
+        key = group["channel"], group["cause"]
+        if key not in told:
+            text = sentence(cause=group["cause"], channel=Channel.objects.get(pk=key[0]), at=group["at"])
+            told[key] = text if group["count"] == 1 else f"{text} ({group['count']})"
+    return list(told.values())

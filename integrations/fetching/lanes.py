@@ -1,0 +1,175 @@
+"""The state of one channel while it is being fetched: its batches, its chunks, its calls under way and their pace."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from catalog.models import Channel, Listing
+from integrations.connectors.base import Capability, Connector, ListingRef, Reading, ReadOutcome
+from integrations.connectors.errors import Wait
+from integrations.quotas import give_back, reserve
+from monitoring.services import Claim, Run
+
+READ = "read"  # the class of calls that share the quota
+OWN_QUOTA = "own-quota"  # cause of a Wait that we made ourselves, not the platform
+_BLOCK = timedelta(seconds=1)  # slots are reserved for about this long ahead, so that few are lost
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """Listings that were leased together and are recorded together."""
+
+    lane: "Lane"
+    claims: dict[int, Claim]
+    token: UUID = field(default_factory=uuid4)
+    waiting: int = 0  # batches that are neither back nor given up
+    started_at: datetime | None = None  # when its first call was sent: what its readings say is no older than this
+    readings: list[Reading] = field(default_factory=list)
+    untried: list[int] = field(default_factory=list)  # listings to give back
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Listings that one call reads."""
+
+    chunk: Chunk
+    refs: list[ListingRef]
+
+    @property
+    def listing_ids(self) -> list[int]:
+        return [ref.listing_id for ref in self.refs]
+
+
+class Lane:
+    """One channel's share of a fetch. Only the pace is touched by other threads than the one that runs the fetch."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        run: Run | None = None,
+        requested: Sequence[Claim] = (),
+        token: UUID | None = None,
+        is_probing: bool = False,
+    ) -> None:
+        """`requested` are listings leased beforehand, with `token`."""
+        self.channel = channel
+        self.connector: Connector
+        self.pace: Pace | None = None
+        self.run = run
+        self.requested = deque(requested)
+        self.token = token or uuid4()
+        self.pending: deque[Batch] = deque()
+        self.chunks: set[Chunk] = set()  # not recorded yet
+        self.in_flight = 0
+        self.sent = 0
+        self.is_drained = False  # nothing to claim, as far as we know
+        self.is_probing = is_probing  # its next call shows whether the channel is back
+        self.is_out_of_slots = False  # its quota has no slot left before the end of the fetch
+        self.has_more = False  # the fetch ended before the channel's work did
+        self.has_good_news = False  # calls were answered well since its health was last written
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is under way, and there may be something to claim again."""
+        return self.is_drained and not self.chunks and not self.is_out_of_slots
+
+    def split(self, chunk: Chunk) -> None:
+        """Queue the chunk's listings in batches; what the platform cannot be asked for is refused at once."""
+        refs = [
+            ListingRef(claim.listing_id, claim.item_id, claim.sku_id, claim.ownership == Listing.Ownership.OWN)
+            for claim in chunk.claims.values()
+        ]
+        readable = [ref for ref in refs if self._capability(ref) in self.connector.capabilities]
+        if len(readable) < len(refs):
+            chunk.readings += [
+                Reading(ref.listing_id, ReadOutcome.REFUSED, cause="unsupported")
+                for ref in refs
+                if self._capability(ref) not in self.connector.capabilities
+            ]
+        batches = self.connector.read_batches(readable)
+        chunk.waiting = len(batches)
+        self.chunks.add(chunk)
+        self.pending.extend(Batch(chunk, batch) for batch in batches)
+
+    @staticmethod
+    def _capability(ref: ListingRef) -> Capability:
+        return Capability.READ_LISTINGS if ref.is_own else Capability.READ_COMPETITORS
+
+
+class SlotWanted:
+    """A thread's question for a further slot, since one batch may take several calls."""
+
+    def __init__(self, pace: "Pace") -> None:
+        self.pace = pace
+        self.slot: datetime | None = None
+        self.answered = threading.Event()
+
+
+class Pace:
+    """Slots of a channel's quota: reserved by the thread that runs the fetch, spent by those that make the calls."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        ask: Callable[[SlotWanted], None],
+        clock: Callable[[], datetime],
+        ends_at: datetime,
+    ) -> None:
+        self._channel = channel
+        self._ask = ask
+        self._clock = clock
+        self._ends_at = ends_at
+        self._slots: deque[datetime] = deque()
+        self._thread = threading.local()
+        rate = channel.credential.calls_per_second
+        self.calls_per_second = rate
+        self._block = max(1, int(rate * int(_BLOCK.total_seconds()))) if rate is not None else 1
+
+    # --- In the thread that runs the fetch ---
+
+    def next_slot(self, wanted: int) -> datetime | None:
+        """When the next call may start; None when that is not before the end of the fetch."""
+        if not self._slots:
+            count = min(max(wanted, 1), self._block)
+            credential = self._channel.credential
+            self._slots.extend(reserve(credential=credential, operation=READ, count=count, now=self._clock()))
+        if self._slots[0] < self._ends_at:
+            return self._slots[0]
+        self.return_unused()
+        return None
+
+    def take_slot(self) -> datetime:
+        return self._slots.popleft()
+
+    def answer(self, question: SlotWanted) -> None:
+        if self.next_slot(1) is not None:
+            question.slot = self.take_slot()
+        question.answered.set()
+
+    def return_unused(self) -> None:
+        give_back(credential=self._channel.credential, operation=READ, unused=list(self._slots))
+        self._slots.clear()
+
+    # --- In the threads that make calls ---
+
+    def grant(self) -> None:
+        """The calling thread's next call has its slot."""
+        self._thread.granted = True
+
+    def before_call(self) -> None:
+        """Runs before each call: the first of a batch has its slot, a further one asks for another and waits for it."""
+        if getattr(self._thread, "granted", False):
+            self._thread.granted = False
+            return
+        question = SlotWanted(self)
+        self._ask(question)
+        left = (self._ends_at - self._clock()).total_seconds()
+        if not question.answered.wait(max(left, 0)) or question.slot is None:
+            raise Wait(self._channel.platform, READ, retry_at=self._ends_at, cause=OWN_QUOTA)
+        time.sleep(max((question.slot - self._clock()).total_seconds(), 0))

@@ -1,0 +1,41 @@
+"""What a fetch tells about itself."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a channel, or some of what was asked of it, was not read; kind and cause select the sentence for people.
+
+    The kinds are those of ConnectorError, "unconnected" (a person must set the channel up or authorise it) and "busy"
+    (other workers were reading these listings just now).
+    """
+
+    channel_id: int
+    kind: str
+    cause: str
+    code: str = ""
+    retry_at: datetime | None = None  # no call before it
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSummary:
+    """Listings by outcome; `changed` of the read ones had a new observation."""
+
+    read: int = 0
+    changed: int = 0
+    missing: int = 0
+    failed: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        line = f"{self.read} read, {self.changed} changed, {self.missing} missing, {self.failed} failed"
+        return f"{line}, {len(self.problems)} problems" if self.problems else line
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSummary(FetchSummary):
+    """`more_due` says that the slice's time was over before its work was."""
+
+    more_due: bool = False

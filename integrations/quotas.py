@@ -1,0 +1,48 @@
+"""Quotas that all workers and hosts share: paced slots, reserved in the database before the calls are made."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import transaction
+
+from integrations.models import Credential, QuotaSlot
+
+_SECOND = 1_000_000  # microseconds
+
+
+def spacing(calls_per_second: Decimal) -> timedelta:
+    """Time between the starts of two calls, rounded up so that the quota is never exceeded."""
+    return timedelta(microseconds=int(-(-_SECOND // calls_per_second)))
+
+
+def reserve(*, credential: Credential, operation: str, count: int, now: datetime) -> list[datetime]:
+    """When each of the next `count` calls may start, none before `now`; nobody else gets these moments.
+
+    Without a quota of the credential they may all start now, and no statement is made. Otherwise they are evenly
+    paced: in any window of w seconds no more than calls_per_second * w + 1 calls of all workers start.
+    """
+    if credential.calls_per_second is None:
+        return [now] * count
+    gap = spacing(credential.calls_per_second)
+    with transaction.atomic():
+        # The first reservation makes the row; a worker that comes second finds it.
+        slots = QuotaSlot.objects.filter(credential=credential, operation=operation)
+        slot = slots.select_for_update().first()
+        if slot is None:
+            QuotaSlot.objects.bulk_create(
+                [QuotaSlot(credential=credential, operation=operation, next_free_at=now)], ignore_conflicts=True
+            )
+            slot = slots.select_for_update().get()
+        first = max(slot.next_free_at, now)
+        slots.update(next_free_at=first + gap * count)
+    return [first + gap * index for index in range(count)]
+
+
+def give_back(*, credential: Credential, operation: str, unused: list[datetime]) -> None:
+    """Return the last slots of a reservation that were not needed; when others reserved behind them they are lost."""
+    if credential.calls_per_second is None or not unused:
+        return
+    behind = unused[-1] + spacing(credential.calls_per_second)
+    QuotaSlot.objects.filter(credential=credential, operation=operation, next_free_at=behind).update(
+        next_free_at=unused[0]
+    )

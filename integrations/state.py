@@ -1,0 +1,177 @@
+"""What is shown of a channel's connection: its badge, its figures, its problems by cause."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, F, Max, Window, prefetch_related_objects
+from django.db.models.functions import RowNumber
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from catalog.models import Channel
+from config.admin_site import SEVERITIES, Badge
+from config.formatting import day, duration, moment
+from integrations.connections import CIRCUIT_FAILURES
+from integrations.models import ChannelHealth, Credential
+from integrations.problems import Explanation, Help, explain
+from monitoring.causes import cause_label
+from monitoring.models import ListingWatch
+
+_UNCONNECTED = {Credential.State.NOT_SET_UP, Credential.State.NOT_AUTHORISED, Credential.State.EXPIRED}
+# Outcomes of a reading that brought nothing.
+TROUBLE = [ListingWatch.Outcome.MISSING, ListingWatch.Outcome.REFUSED, ListingWatch.Outcome.FAILED]
+_SHOWN_LISTINGS = 3  # examples below each cause
+
+
+def credential_of(channel: Channel) -> Credential:
+    """The channel's credential, an empty unsaved one when it has none yet."""
+    try:
+        return channel.credential
+    except Credential.DoesNotExist:
+        return Credential(channel=channel)
+
+
+def health_of(channel: Channel) -> ChannelHealth:
+    """How the last calls went; empty when none was made yet."""
+    try:
+        return channel.health
+    except ChannelHealth.DoesNotExist:
+        return ChannelHealth(channel=channel)
+
+
+def connection_badge(channel: Channel, now: datetime) -> Badge:
+    """The channel's connection in a word or two, worst news first. No query when credential and health are loaded."""
+    credential, health = credential_of(channel), health_of(channel)
+    match credential.state(now):
+        case Credential.State.NOT_SET_UP:
+            return Badge("warning", gettext_lazy("Not set up"))
+        case Credential.State.NOT_AUTHORISED:
+            return Badge("warning", gettext_lazy("Not authorised"))
+        case Credential.State.REAUTHORISE:
+            return Badge("critical", gettext_lazy("Re-authorise"))
+        case Credential.State.EXPIRED:
+            return Badge("critical", gettext_lazy("Authorisation ended"))
+        case state:
+            expiring = state == Credential.State.EXPIRING
+    if health.kind in {"fatal", "review"}:
+        return Badge("critical", _capitalised(cause_label(health.cause)))
+    if health.failures >= CIRCUIT_FAILURES:
+        return Badge("critical", _("Not answering"))
+    if expiring and credential.token_expires_at is not None:
+        return Badge("warning", _("Token ends in %(time)s") % {"time": duration(credential.token_expires_at - now)})
+    if health.kind and health.retry_at is not None and health.retry_at > now:
+        return Badge("info", _capitalised(cause_label(health.cause)))
+    return Badge("ok", gettext_lazy("Connected"))
+
+
+def needs_authorisation(channel: Channel, now: datetime) -> bool:
+    """Whether to authorise is what the channel needs now or within days."""
+    return credential_of(channel).state(now) not in {Credential.State.NOT_SET_UP, Credential.State.CONNECTED}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One cause of trouble on a channel, told, with how many listings it touches (0: the channel as a whole)."""
+
+    explanation: Explanation
+    cause: str
+    count: int
+    at: datetime | None
+    listings: list[ListingWatch]
+
+    @property
+    def more(self) -> int:
+        """How many listings of this cause are not among the examples."""
+        return self.count - len(self.listings)
+
+    @property
+    def needs_authorisation(self) -> bool:
+        return self.explanation.help == Help.REAUTHORISE
+
+    @property
+    def needs_settings(self) -> bool:
+        return self.explanation.help == Help.CREDENTIAL
+
+
+def channel_problems(channel: Channel, now: datetime) -> list[Problem]:
+    """What is wrong on the channel now, one entry per cause, worst first. Two queries."""
+    in_trouble = ListingWatch.objects.filter(
+        channel=channel, listing__removed_at__isnull=True, outcome__in=TROUBLE
+    ).order_by()
+    counted = {
+        row["cause"]: (row["count"], row["at"])
+        for row in in_trouble.values("cause").annotate(count=Count("pk"), at=Max("tried_at"))
+    }
+    health = health_of(channel)
+    causes = dict.fromkeys([*_connection_causes(channel, health, now), *counted])
+    examples: dict[str, list[ListingWatch]] = {}
+    newest_first = Window(RowNumber(), partition_by=[F("cause")], order_by=F("tried_at").desc(nulls_last=True))
+    for watch in in_trouble.annotate(place=newest_first).filter(place__lte=_SHOWN_LISTINGS).select_related("listing"):
+        examples.setdefault(watch.cause, []).append(watch)
+    problems = []
+    for cause in causes:
+        count, tried_at = counted.get(cause, (0, None))
+        is_channels = cause == health.cause and bool(health.kind)
+        at = health.failed_at if is_channels else tried_at
+        problems.append(
+            Problem(
+                explanation=explain(
+                    cause=cause,
+                    channel=channel,
+                    at=at,
+                    retry_at=health.retry_at if is_channels else None,
+                    code=health.code if is_channels else "",
+                ),
+                cause=cause,
+                count=count,
+                at=at,
+                listings=examples.get(cause, []),
+            )
+        )
+    return sorted(problems, key=lambda problem: (SEVERITIES.index(problem.explanation.severity), -problem.count))
+
+
+def _connection_causes(channel: Channel, health: ChannelHealth, now: datetime) -> list[str]:
+    """Why the channel as a whole cannot be read, if it cannot."""
+    credential = credential_of(channel)
+    state = credential.state(now)
+    if state == Credential.State.REAUTHORISE:
+        return [credential.revoked_cause]
+    if state in _UNCONNECTED:
+        return [state.value]
+    return [health.cause] if health.kind else []
+
+
+def authorised_line(credential: Credential, now: datetime) -> str:
+    """By whom and when the present authorisation was given; "" while there is none."""
+    if credential.authorised_at is None:
+        return ""
+    given = day(credential.authorised_at, now)
+    if credential.authorised_by is None:
+        return _("renewed by itself, %(day)s") % {"day": given}
+    who = credential.authorised_by.get_full_name() or credential.authorised_by.get_username()
+    return _("by %(who)s, %(day)s") % {"who": who, "day": given}
+
+
+def until_text(ends_at: datetime | None, now: datetime) -> str:
+    """When an authorisation ends: to the minute while that is this year, else the date with its year."""
+    if ends_at is None or timezone.localtime(ends_at).year == timezone.localtime(now).year:
+        return moment(ends_at)
+    return day(ends_at, now)
+
+
+def masked(secret: str) -> str:
+    """Dots and the last four characters of a secret, dots alone for one that four characters would give away."""
+    return f"•••• {secret[-4:]}" if len(secret) >= 16 else "••••"
+
+
+def channel_states(channels: Sequence[Channel], now: datetime) -> Mapping[int, Badge]:
+    """The connection of each channel, for the dashboard. Two queries, however many channels."""
+    prefetch_related_objects(channels, "credential", "health")
+    return {channel.pk: connection_badge(channel, now) for channel in channels}
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]

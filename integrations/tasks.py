@@ -1,0 +1,136 @@
+"""What the queue calls. Every task may come twice, or be cut off and come again."""
+
+import fcntl
+import logging
+import os
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django import db
+from django.conf import settings
+from django.core.management import call_command
+from django.utils import timezone
+from django_q.models import Task
+from django_q.tasks import async_task
+
+from catalog.models import Listing
+from integrations import fetching, services
+from integrations.models import Heartbeat
+
+logger = logging.getLogger(__name__)
+
+BULK, INTERACTIVE = "bulk", "interactive"
+# Listings that one requested fetch reads, and how many such tasks one event may queue: the lane reads the rest.
+REQUEST_CHUNK = 200
+MOST_REQUESTS = 5
+FETCH_DEADLINE_SECONDS = 25
+FINISHED_TASKS_KEPT = timedelta(days=14)
+_BEAT_EVERY_SECONDS = 5.0
+
+
+def fetch_lane() -> str:
+    """One slice of scheduled reading; queues the next one while there is work that is due now.
+
+    A host runs one lane at a time. A further one ends at once and queues nothing, so that however many were queued,
+    those that go on are never more than one per host.
+    """
+    with _only_one("fetch-lane") as is_ours:
+        if not is_ours:
+            return "already running"
+        summary = fetching.fetch_slice(now_fn=timezone.now, seconds=settings.WORK_SLICE_SECONDS)
+    if summary.more_due:
+        async_task("integrations.tasks.fetch_lane", cluster=BULK)
+    return str(summary)
+
+
+def fetch_requested(listing_ids: Sequence[int]) -> str:
+    """Read these listings at once, whatever is due."""
+    summary = fetching.fetch_listings(
+        listing_ids=list(listing_ids), now=timezone.now(), deadline_seconds=FETCH_DEADLINE_SECONDS
+    )
+    return str(summary)
+
+
+def request_fetch(listing_ids: Sequence[int]) -> int:
+    """Queue a reading of these listings now; returns how many tasks were queued."""
+    chunks = [listing_ids[start : start + REQUEST_CHUNK] for start in range(0, len(listing_ids), REQUEST_CHUNK)]
+    for chunk in chunks[:MOST_REQUESTS]:
+        async_task("integrations.tasks.fetch_requested", list(chunk), cluster=INTERACTIVE)
+    if len(chunks) > MOST_REQUESTS:
+        async_task("integrations.tasks.fetch_lane", cluster=BULK)
+    return len(chunks[:MOST_REQUESTS])
+
+
+def fetch_new_listings(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:
+    """Receiver of listing_changed: what was added, or came back and is due by now, is read at once."""
+    now = timezone.now()
+    waiting = (
+        Listing.objects.current()
+        .filter(pk__in=listing_ids, channel__is_watched=True)
+        .exclude(watch__is_paused=True)
+        .exclude(watch__next_due_at__gt=now, watch__tried_at__isnull=False)
+    )
+    request_fetch(list(waiting.order_by("channel_id", "pk").values_list("pk", flat=True)))
+
+
+def beat(cluster: str) -> str:
+    """The canary: that it runs at all is what its cluster shows by it."""
+    Heartbeat.objects.update_or_create(name=cluster, defaults={"beat_at": timezone.now()})
+    return cluster
+
+
+class _LastBeat:
+    at = -_BEAT_EVERY_SECONDS  # time.monotonic() of this process's last one
+
+
+def beat_before_task(sender: Any, task: dict[str, Any], **kwargs: Any) -> None:
+    """Receiver of pre_execute: a worker that takes up any task shows that its cluster is alive.
+
+    So a long queue in front of the canary does not look like a frozen cluster.
+    """
+    cluster = task.get("cluster")
+    if not cluster or time.monotonic() - _LastBeat.at < _BEAT_EVERY_SECONDS:
+        return
+    try:
+        beat(cluster)
+    except db.Error as error:  # an exception here would end the worker
+        logger.warning("no heartbeat for cluster %s: %s", cluster, str(error).partition("\n")[0])
+    else:
+        _LastBeat.at = time.monotonic()
+
+
+def refresh_expiring() -> str:
+    """Refresh the tokens that end soon, where the platform allows it."""
+    return services.refresh_expiring(timezone.now())
+
+
+def prune() -> str:
+    """Roll up and remove history that is older than it is kept, and what the queue itself left behind."""
+    call_command("prune")
+    finished, _details = Task.objects.filter(stopped__lt=timezone.now() - FINISHED_TASKS_KEPT).delete()
+    return f"{finished} finished tasks removed"
+
+
+@contextmanager
+def _only_one(name: str) -> Iterator[bool]:
+    """Whether this process is now the only one of this host, for this database, inside the block of that name.
+
+    A file lock rather than a row: it is gone the moment its process is, however that ended.
+    """
+    database = settings.DATABASES["default"]
+    key = zlib.crc32(f"{database['HOST']}:{database['PORT']}/{database['NAME']}".encode())
+    settings.VAR_DIR.mkdir(exist_ok=True)
+    handle = os.open(settings.VAR_DIR / f"{name}-{key:08x}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)

@@ -1,0 +1,352 @@
+"""What staff do to connections: authorise, edit the credential, add the shop's listings, fetch now, pause.
+
+Authorising. The channel page links to a page of ours that says what will happen; it holds a plain link to the platform.
+A form would not do: browsers apply our `form-action 'self'` to every redirect that follows a form, and platforms send
+people through hosts of their own choosing. Opening that page by GET does nothing but put one more pending state into
+the visitor's own session, where it dies within minutes; everything else needs the person's consent on the platform, and
+the callback believes only a state that it finds in the session of the same person.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from catalog.models import Channel, Listing, User
+from integrations import discovery, services, watching
+from integrations.connections import Unconnected, unauthorised_connector_for
+from integrations.connectors.errors import ConnectorError
+from integrations.fetch_now import fetch_now
+from integrations.forms import CredentialForm, IntervalForm
+from integrations.problems import sentence
+from integrations.state import credential_of, until_text
+from monitoring.models import ListingWatch
+
+CONNECT = ("catalog.change_channel", "integrations.change_credential")
+FETCH = ("monitoring.change_listingwatch",)
+DISCOVER = ("catalog.add_listing",)
+
+STATES = "authorising"  # session key: state -> [channel id, user id, epoch seconds at which it dies]
+STATE_SECONDS = 600
+MOST_STATES = 5  # pages of that kind that one person may have open
+DISCOVER_SECONDS = 25
+FOUND_SECONDS = 900  # how long a list of found listings waits for its confirmation
+
+SAMPLE = 20  # of the found ones, shown before they are added
+
+View = Callable[..., HttpResponseBase]
+
+
+def staff_page(*permissions: str) -> Callable[[View], View]:
+    """A page of the admin site for people who hold all the permissions; hands `channel_id` or `listing_id` over as
+    the object itself, which must be one the person sees."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def inner(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.has_perms(permissions):
+                raise PermissionDenied
+            user = _staff(request)
+            if "channel_id" in kwargs:
+                channels = Channel.objects.visible_to(user).select_related("credential__authorised_by", "health")
+                kwargs["channel"] = get_object_or_404(channels, pk=kwargs.pop("channel_id"))
+            if "listing_id" in kwargs:
+                listings = Listing.objects.visible_to(user).current().select_related("channel")
+                kwargs["listing"] = get_object_or_404(listings, pk=kwargs.pop("listing_id"))
+            return view(request, **kwargs)
+
+        guarded: View = admin.site.admin_view(inner)
+        return guarded
+
+    return decorate
+
+
+def _staff(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
+def channel_page(channel: Channel) -> str:
+    return reverse("admin:catalog_channel_change", args=[channel.pk])
+
+
+def listing_page(listing: Listing) -> str:
+    return reverse("admin:catalog_listing_change", args=[listing.pk])
+
+
+def _page(
+    request: HttpRequest, template: str, *, title: str, status: int | None = None, **context: Any
+) -> TemplateResponse:
+    return TemplateResponse(
+        request,
+        f"integrations/{template}",
+        {**admin.site.each_context(request), "title": title, **context},
+        status=status,
+    )
+
+
+# --- Authorisation --------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@staff_page(*CONNECT)
+def authorise(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """Say where the person will be sent and why, with the link that sends them there."""
+    try:
+        connector = unauthorised_connector_for(channel)
+    except Unconnected as error:
+        messages.warning(request, _told(channel, error))
+        return redirect("integrations:credential", channel_id=channel.pk)
+    state = secrets.token_urlsafe(32)
+    pending = [(stored, row) for stored, row in request.session.get(STATES, {}).items() if row[2] > time.time()]
+    newest = pending[-(MOST_STATES - 1) :]
+    request.session[STATES] = {**dict(newest), state: [channel.pk, request.user.pk, time.time() + STATE_SECONDS]}
+    site = urlsplit(settings.SITE_URL).netloc
+    return _page(
+        request,
+        "authorise.html",
+        title=_("Authorise %(channel)s") % {"channel": channel.name},
+        channel=channel,
+        credential=credential_of(channel),
+        platform=connector.title,
+        url=connector.authorise_url(redirect_uri=services.callback_uri(), state=state),
+        host=urlsplit(connector.auth_base_url).netloc,
+        callback=services.callback_uri(),
+        other_site=settings.SITE_URL if request.get_host() != site else "",
+        back=channel_page(channel),
+    )
+
+
+@never_cache
+@require_GET
+def callback(request: HttpRequest) -> HttpResponseBase:
+    """Where the platform sends the person back to, with a code and the state we gave it, or with an error.
+
+    Not a page of the admin: sending somebody to the sign-in from here would carry the code along in an address.
+    """
+    states = request.session.get(STATES, {})
+    row = states.pop(request.GET.get("state", ""), None)
+    if row is None:
+        return _refused(request, _("This authorisation was not begun here, or was finished already."))
+    request.session[STATES] = states
+    channel_id, user_id, ends = row
+    user = request.user
+    if not isinstance(user, User) or not user.is_active or not user.is_staff or user.pk != user_id:
+        return _refused(request, _("This authorisation was begun by somebody else."))
+    channel = Channel.objects.visible_to(user).filter(pk=channel_id).first()
+    if channel is None or not user.has_perms(CONNECT):
+        return _refused(request, _("You may not authorise this channel."))
+    if ends <= time.time():
+        return _refused(request, _("This authorisation took longer than 10 minutes."), channel)
+    if "error" in request.GET:
+        return _refused(request, _("The shop did not give its consent."), channel)
+    code = request.GET.get("code", "")
+    if not code:
+        return _refused(request, _("The platform sent no code."), channel)
+    try:
+        credential = services.authorise(channel=channel, code=code, actor=user, now=timezone.now())
+    except (ConnectorError, Unconnected) as error:
+        return _refused(request, _told(channel, error), channel)
+    except services.OtherAccount as other:
+        return _refused(
+            request,
+            _(
+                "%(channel)s holds listings of the shop %(stored)s, but the consent came from %(given)s. "
+                "Sign in to the platform with the first, or add a channel for the second."
+            )
+            % {"channel": channel.name, "stored": other.stored, "given": other.given or _("a shop without a name")},
+            channel,
+        )
+    until = until_text(credential.token_expires_at, timezone.now())
+    messages.success(request, _("%(channel)s is authorised until %(time)s.") % {"channel": channel.name, "time": until})
+    return redirect(channel_page(channel))
+
+
+def _refused(request: HttpRequest, reason: str, channel: Channel | None = None) -> HttpResponse:
+    """A plain page: nothing was changed, and where to begin again."""
+    again = reverse("integrations:authorise", args=[channel.pk]) if channel is not None else ""
+    return _page(
+        request, "refused.html", title=_("Not authorised"), status=400, reason=reason, channel=channel, again=again
+    )
+
+
+def _told(channel: Channel, error: ConnectorError | Unconnected) -> str:
+    told = sentence(cause=error.cause, channel=channel, at=None, retry_at=getattr(error, "retry_at", None))
+    return f"{told} ({error.code})" if isinstance(error, ConnectorError) and error.code else told
+
+
+# --- The credential -------------------------------------------------------------------------------------------------
+
+
+@staff_page("integrations.change_credential")
+def edit_credential(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """The connection's settings; a stored secret never leaves the server."""
+    credential = credential_of(channel)
+    form = CredentialForm(request.POST if request.method == "POST" else None, channel=channel, credential=credential)
+    if request.method == "POST" and form.is_valid():
+        changes = services.save_credential(
+            channel=channel, values=form.values(), actor=_staff(request), now=timezone.now()
+        )
+        if "access_token" in changes:
+            messages.warning(request, _("Connection saved. The shop has to authorise again."))
+        elif changes:
+            messages.success(request, _("Connection saved."))
+        else:
+            messages.info(request, _("Nothing was changed."))
+        return redirect(channel_page(channel))
+    return _page(
+        request,
+        "credential.html",
+        title=_("Connection of %(channel)s") % {"channel": channel.name},
+        channel=channel,
+        credential=credential,
+        form=form,
+        callback=services.callback_uri(),
+        back=channel_page(channel),
+        status=400 if form.is_bound else None,
+    )
+
+
+# --- Listings of the shop -------------------------------------------------------------------------------------------
+
+
+@require_POST
+@staff_page(*DISCOVER)
+def discover(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """Ask the shop what it has, and show what would be added."""
+    try:
+        found = discovery.discover(channel=channel, now=timezone.now(), deadline_seconds=DISCOVER_SECONDS)
+    except (ConnectorError, Unconnected) as error:
+        messages.error(request, _told(channel, error))
+        return redirect(channel_page(channel))
+    token = secrets.token_urlsafe(16)
+    cache.set(_found_key(token), (channel.pk, request.user.pk, found.new), FOUND_SECONDS)
+    return _page(
+        request,
+        "discovered.html",
+        title=_("Listings of the shop"),
+        channel=channel,
+        discovery=found,
+        new_count=len(found.new),
+        sample=found.new[:SAMPLE],
+        more=max(0, len(found.new) - SAMPLE),
+        token=token,
+        seconds=DISCOVER_SECONDS,
+        back=channel_page(channel),
+    )
+
+
+@require_POST
+@staff_page(*DISCOVER)
+def add_discovered(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """Add what the person has just seen."""
+    key = _found_key(request.POST.get("token", ""))
+    stored = cache.get(key)
+    if stored is None or stored[:2] != (channel.pk, request.user.pk):
+        messages.error(request, _("The list is no longer there. Ask the shop again."))
+        return redirect(channel_page(channel))
+    added = discovery.add_found(channel=channel, found=stored[2], actor=_staff(request), now=timezone.now())
+    cache.delete(key)
+    text = ngettext("Added %(count)d listing", "Added %(count)d listings", added.listings) % {"count": added.listings}
+    messages.success(request, _("%(added)s; %(mapped)d mapped to a SKU.") % {"added": text, "mapped": added.mapped})
+    return redirect(channel_page(channel))
+
+
+def _found_key(token: str) -> str:
+    return f"found-listings:{token[:64]}"
+
+
+# --- Fetch now, watch, pause ----------------------------------------------------------------------------------------
+
+
+def tell_fetched(request: HttpRequest, listing_ids: list[int]) -> None:
+    """Fetch the listings and leave what came of it as messages."""
+    result = fetch_now(listing_ids=listing_ids, now=timezone.now())
+    messages.success(request, result.done)
+    for problem in result.problems:
+        messages.warning(request, problem)
+
+
+@require_POST
+@staff_page(*FETCH)
+def fetch_listing(request: HttpRequest, listing: Listing) -> HttpResponseBase:
+    tell_fetched(request, [listing.pk])
+    return redirect(listing_page(listing))
+
+
+@require_POST
+@staff_page(*FETCH)
+def fetch_channel(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    tell_fetched(request, list(channel.listings.current().order_by("pk").values_list("pk", flat=True)))
+    return redirect(channel_page(channel))
+
+
+@require_POST
+@staff_page(*FETCH)
+def pause_listing(request: HttpRequest, listing: Listing) -> HttpResponseBase:
+    tell_paused(request, [listing.pk], is_paused=True)
+    return redirect(listing_page(listing))
+
+
+@require_POST
+@staff_page(*FETCH)
+def resume_listing(request: HttpRequest, listing: Listing) -> HttpResponseBase:
+    tell_paused(request, [listing.pk], is_paused=False)
+    return redirect(listing_page(listing))
+
+
+def tell_paused(request: HttpRequest, listing_ids: list[int], *, is_paused: bool) -> None:
+    """Pause or resume the listings and leave the count as a message."""
+    count = watching.set_paused(
+        listings=Listing.objects.filter(pk__in=listing_ids),
+        is_paused=is_paused,
+        actor=_staff(request),
+        now=timezone.now(),
+    )
+    if is_paused:
+        text = ngettext("Paused %(count)d listing.", "Paused %(count)d listings.", count)
+    else:
+        text = ngettext("Resumed %(count)d listing.", "Resumed %(count)d listings.", count)
+    messages.success(request, text % {"count": count})
+
+
+@staff_page(*FETCH)
+def edit_interval(request: HttpRequest, listing: Listing) -> HttpResponseBase:
+    """How often one listing is read."""
+    watch = get_object_or_404(ListingWatch.objects.select_related("channel"), listing=listing)
+    form = IntervalForm(request.POST if request.method == "POST" else None, instance=watch, label_suffix="")
+    if request.method == "POST" and form.is_valid():
+        changed = watching.set_interval(
+            listing=listing,
+            seconds=form.cleaned_data["interval_seconds"],
+            actor=_staff(request),
+            now=timezone.now(),
+        )
+        messages.success(request, _("Interval saved.") if changed else _("Nothing was changed."))
+        return redirect(listing_page(listing))
+    return _page(
+        request,
+        "interval.html",
+        title=_("How often to read"),
+        listing=listing,
+        form=form,
+        back=listing_page(listing),
+        status=400 if form.is_bound else None,
+    )

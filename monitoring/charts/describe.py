@@ -1,0 +1,197 @@
+"""What a chart says in words, in the language of the page: names, the sentence for the canvas, the table behind it."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext, ngettext
+
+from catalog.facts import ShelfState
+from catalog.models import Channel, Listing
+from catalog.models.listing import SHELF_LABELS
+from config.formatting import count, day, duration, iso_moment, money
+from monitoring.charts import series
+from monitoring.charts.data import FACTS, RANGES, ComparedLine, ComparisonChart, ListingChart, exact_text
+from monitoring.charts.series import NOT_READ, Figure, Step
+
+
+def to_json(context: dict[str, Any]) -> str:
+    """JSON of plain values; raises TypeError for anything else."""
+    return json.dumps(context, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def fact_label(fact: str) -> str:
+    return {
+        "list_price": gettext("List price"),
+        "live_price": gettext("Live price"),
+        "promotion_price": gettext("Promotional price"),
+        "stock": gettext("Stock"),
+    }[fact]
+
+
+def listing_label(listing: Listing) -> str:
+    """A listing among those of its product: whose, on which channel, which variant."""
+    variant = listing.sku.name or listing.sku.code if listing.sku else ""
+    name = str(listing) if not listing.is_own else variant or str(listing)
+    return f"{listing.channel.name} · {name}" if len(name) <= 40 else f"{listing.channel.name} · {name[:39]}…"
+
+
+def line_label(line: ComparedLine) -> str:
+    fact = gettext("live price") if line.fact == "live_price" else gettext("list price")
+    return gettext("%(listing)s, %(fact)s") % {"listing": listing_label(line.listing), "fact": fact}
+
+
+def shelf_label(state: str) -> str:
+    if state == NOT_READ:
+        return gettext("Not read")
+    label = str(SHELF_LABELS[ShelfState(state)])
+    return label[:1].upper() + label[1:]
+
+
+def ranges() -> list[tuple[str, str]]:
+    """The range switch: name in the address, label."""
+    labels = {"7d": gettext("7 d"), "30d": gettext("30 d"), "60d": gettext("60 d"), "1y": gettext("1 y")}
+    return [(name, labels[name]) for name in RANGES]
+
+
+def empty_sentence() -> str:
+    return gettext("Nothing was read in this time. The chart begins with the first reading.")
+
+
+def strings() -> dict[str, Any]:
+    """The words that the script writes."""
+    return {
+        "price": gettext("Price, %(currency)s"),
+        "stock": gettext("Stock shown, units"),
+        "stockAndShelf": gettext("Stock shown, units, and shelf state"),
+        "shelf": {state: shelf_label(state) for state in (*ShelfState, NOT_READ)},
+        "notRead": gettext("not read"),
+        "axisStartsAt": gettext("axis starts at %(amount)s"),
+        "oneReading": gettext("one reading so far"),
+        "empty": empty_sentence(),
+        "failed": gettext("The chart could not be loaded. Reload the page to try again."),
+    }
+
+
+def currency(code: str) -> dict[str, Any]:
+    """How the script writes amounts on the axis."""
+    sample = money(Decimal(0), code)
+    number = sample.lstrip("".join(character for character in sample if not character.isdigit() and character != "."))
+    return {
+        "code": code,
+        "symbol": sample[: len(sample) - len(number)],
+        "digits": len(number.partition(".")[2]),
+    }
+
+
+def thinned_note(is_thinned: bool) -> str:
+    if not is_thinned:
+        return ""
+    return gettext(
+        "Too many changes to draw each: every stretch shows its last, lowest and highest values. The CSV has them all."
+    )
+
+
+def listing_summary(chart: ListingChart, channel: Channel) -> str:
+    """One sentence for people who do not see the canvas; numbers without a symbol are in the channel's currency."""
+    if not chart.facts:
+        return empty_sentence()
+    parts = []
+    price = next((fact for fact in ("live_price", "list_price", "promotion_price") if fact in chart.facts), None)
+    for fact in (price, "stock" if "stock" in chart.facts else None):
+        if fact:
+            known = series.known(chart.steps, FACTS.index(fact))
+            parts.append(_course(fact_label(fact), known, channel))
+    sold_out = sum(band.end - band.start for band in chart.shelf if band.state == ShelfState.SOLD_OUT)
+    if sold_out:
+        parts.append(gettext("sold out for %(duration)s") % {"duration": duration(timedelta(milliseconds=sold_out))})
+    unread = sum(end - start for start, end in chart.gaps)
+    if unread:
+        parts.append(gettext("not read for %(duration)s") % {"duration": duration(timedelta(milliseconds=unread))})
+    return gettext(", ").join(parts) + gettext(".")
+
+
+def comparison_summary(chart: ComparisonChart, channel: Channel) -> str:
+    lines = [
+        _course(line_label(line), series.known(chart.steps, index), channel)
+        for index, line in enumerate(chart.lines)
+        if series.known(chart.steps, index)
+    ]
+    return gettext("; ").join(lines) + gettext(".") if lines else empty_sentence()
+
+
+def _course(label: str, known: Sequence[tuple[Decimal | int, int]], channel: Channel) -> str:
+    """“Live price ¥268.00 to ¥268.00, lowest ¥239.00 on 4 Nov”."""
+    zone = ZoneInfo(channel.time_zone)
+    first, last = known[0][0], known[-1][0]
+    lowest, at = min(known)
+    now = datetime.fromtimestamp(known[-1][1] / 1000, UTC)
+    course = gettext("%(fact)s %(first)s to %(last)s") % {
+        "fact": label,
+        "first": _shown(first, channel),
+        "last": _shown(last, channel),
+    }
+    if lowest < min(first, last):
+        course += gettext(", lowest %(lowest)s on %(day)s") % {
+            "lowest": _shown(lowest, channel),
+            "day": day(datetime.fromtimestamp(at / 1000, UTC), now, zone),
+        }
+    return course
+
+
+def _shown(value: Decimal | int, channel: Channel) -> str:
+    return money(value, channel.currency) if isinstance(value, Decimal) else count(value)
+
+
+def listing_table(chart: ListingChart, channel: Channel) -> dict[str, Any]:
+    """The drawn change points, newest first, as text: exact amounts, times in the channel's zone."""
+    columns = [(FACTS.index(fact), fact_label(fact)) for fact in chart.facts]
+    head = [gettext("Time"), *(_head(label, index, channel) for index, label in columns), gettext("Shelf")]
+    rows = [
+        [_time(step, channel), *(_cell(step, index, channel) for index, _label in columns), _shelf_cell(step)]
+        for step in reversed(chart.steps)
+    ]
+    return {"head": head, "rows": rows, "caption": _caption(len(rows), channel)}
+
+
+def comparison_table(chart: ComparisonChart, channel: Channel) -> dict[str, Any]:
+    head = [gettext("Time"), *(f"{line_label(line)}, {channel.currency}" for line in chart.lines)]
+    rows = [
+        [_time(step, channel), *(_compared_cell(step, index, line, channel) for index, line in enumerate(chart.lines))]
+        for step in reversed(chart.steps)
+    ]
+    return {"head": head, "rows": rows, "caption": _caption(len(rows), channel)}
+
+
+def _caption(rows: int, channel: Channel) -> str:
+    shown = ngettext("%(count)s change", "%(count)s changes", rows) % {"count": count(rows)}
+    return gettext("%(changes)s, times in %(zone)s") % {"changes": shown, "zone": channel.time_zone}
+
+
+def _head(label: str, index: int, channel: Channel) -> str:
+    return label if FACTS[index] == "stock" else f"{label}, {channel.currency}"
+
+
+def _time(step: Step, channel: Channel) -> str:
+    return iso_moment(datetime.fromtimestamp(step.at / 1000, UTC), ZoneInfo(channel.time_zone))
+
+
+def _cell(step: Step, index: int, channel: Channel) -> str:
+    return gettext("not read") if step.is_gap else _value(step.values[index], channel)
+
+
+def _compared_cell(step: Step, index: int, line: ComparedLine, channel: Channel) -> str:
+    if any(start <= step.at < end for start, end in line.gaps):
+        return gettext("not read")
+    return _value(step.values[index], channel)
+
+
+def _value(value: Figure, channel: Channel) -> str:
+    return exact_text(value, channel.currency) or "—"
+
+
+def _shelf_cell(step: Step) -> str:
+    return shelf_label(NOT_READ if step.is_gap else step.shelf.value)

@@ -1,0 +1,202 @@
+"""Change points turned into what a chart draws. Pure: times are whole milliseconds since 1970, `None` is not known.
+
+A step holds from its time until the next one. A gap step says that from then on nothing was read. What is drawn never
+has more points than asked for: where there are more change points, the time is cut into equal parts, and each part
+keeps its last step, its lowest and highest values, and where a gap begins and ends, so that no spike is lost.
+"""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from catalog.facts import ShelfState
+
+MAX_POINTS = 500
+# The name of a band in which nothing was read; the others are shelf states.
+NOT_READ = "not_read"
+# When a part of the band is too narrow to draw, the state a person most needs to see wins.
+_BAND_ORDER = [
+    ShelfState.SOLD_OUT.value,
+    NOT_READ,
+    ShelfState.OFF_SHELF.value,
+    ShelfState.UNKNOWN.value,
+    ShelfState.ON_SHELF.value,
+]
+
+Figure = Decimal | int | None
+
+
+class Step(NamedTuple):
+    """The facts from `at` on; all of them are None in a gap."""
+
+    at: int
+    values: tuple[Figure, ...]
+    is_gap: bool = False
+    shelf: ShelfState = ShelfState.UNKNOWN
+
+
+class Band(NamedTuple):
+    start: int
+    end: int
+    state: str  # a ShelfState, or NOT_READ
+
+
+class Drawing(NamedTuple):
+    """Points in drawing order; `columns[i][j]` is the value of series i at `times[j]`.
+
+    A time appears twice where a line ends: once with the last value, once with None.
+    """
+
+    times: list[int]
+    columns: list[list[Figure]]
+
+
+def clip(steps: Sequence[Step], start: int) -> list[Step]:
+    """The steps from `start` on; the last one before it is carried in and begins at `start`."""
+    before = [step for step in steps if step.at <= start]
+    later = [step for step in steps if step.at > start]
+    return [before[-1]._replace(at=start), *later] if before else later
+
+
+def close(steps: Sequence[Step], known_until: int, end: int) -> list[Step]:
+    """With a gap at the end when the last good reading, at `known_until`, is too old to speak for `end`."""
+    if not steps or steps[-1].is_gap or known_until >= end:
+        return list(steps)
+    last = steps[-1]
+    return [*steps, Step(max(known_until, last.at), (None,) * len(last.values), is_gap=True)]
+
+
+def collapse(steps: Sequence[Step]) -> list[Step]:
+    """Without the steps that change nothing of what is drawn."""
+    kept: list[Step] = []
+    for step in steps:
+        if not kept or kept[-1][1:] != step[1:]:
+            kept.append(step)
+    return kept
+
+
+def merge(lines: Sequence[Sequence[Step]]) -> list[Step]:
+    """Several lines of one value each as the columns of one: every change point of any of them is a step."""
+    present: list[Figure] = [None] * len(lines)
+    points = sorted(
+        (step.at, index, step.values[0]) for index, line in enumerate(lines) for step in _last_of_each_time(line)
+    )
+    merged = []
+    for at, changes in groupby(points, key=lambda point: point[0]):
+        for _at, index, value in changes:
+            present[index] = value
+        merged.append(Step(at, tuple(present)))
+    return merged
+
+
+def _last_of_each_time(line: Sequence[Step]) -> Iterator[Step]:
+    for step, later in pairwise([*line, None]):
+        if step is not None and (later is None or later.at > step.at):
+            yield step
+
+
+def thin(steps: Sequence[Step], end: int, limit: int = MAX_POINTS) -> list[Step]:
+    """At most as many steps as can be drawn with `limit` points."""
+    kept = list(steps)
+    parts = limit // 2
+    while parts and _points(kept) > limit:
+        kept = _thin_into(steps, end, parts)
+        parts //= 2
+    return kept
+
+
+def _points(steps: Sequence[Step]) -> int:
+    """How many points `draw` makes of them, at most."""
+    return len(steps) + 1 + sum(_ends_a_line(before, step) for before, step in pairwise(steps))
+
+
+def _ends_a_line(before: Step, step: Step) -> bool:
+    return any(old is not None and new is None for old, new in zip(before.values, step.values, strict=True))
+
+
+def _thin_into(steps: Sequence[Step], end: int, parts: int) -> list[Step]:
+    start = steps[0].at
+    width = max(end - start, 1)
+    keep = {0, len(steps) - 1}
+    for _part, members in groupby(range(len(steps)), key=lambda index: (steps[index].at - start) * parts // width):
+        indexes = list(members)
+        keep.add(indexes[-1])
+        for column in range(len(steps[0].values)):
+            known = [(value, index) for index in indexes if (value := steps[index].values[column]) is not None]
+            if known:
+                keep.add(min(known)[1])
+                keep.add(max(known)[1])
+        keep.update(next(([index] for index in indexes if steps[index].is_gap), []))
+        keep.update(next(([index] for index in indexes if index and steps[index - 1].is_gap), []))
+    return [steps[index] for index in sorted(keep)]
+
+
+def draw(steps: Sequence[Step], end: int) -> Drawing:
+    """Points for lines that hold their value until the next one; a line ends where its value stops being known."""
+    if not steps:
+        return Drawing([], [])
+    points = [(steps[0].at, steps[0].values)]
+    for before, step in pairwise(steps):
+        if _ends_a_line(before, step):
+            points.append((step.at, before.values))
+        points.append((step.at, step.values))
+    last = steps[-1]
+    if end > last.at and any(value is not None for value in last.values):
+        points.append((end, last.values))
+    columns = [list(column) for column in zip(*(values for _at, values in points), strict=True)]
+    return Drawing([at for at, _values in points], columns)
+
+
+def gaps(steps: Sequence[Step], end: int) -> list[tuple[int, int]]:
+    """The stretches in which nothing was read, up to `end`."""
+    return [(band.start, band.end) for band in _bands(steps, end) if band.state == NOT_READ]
+
+
+def bands(steps: Sequence[Step], end: int, limit: int = MAX_POINTS // 2) -> list[Band]:
+    """The shelf state over time as stretches that follow each other, at most `limit` of them.
+
+    Where there are more, the time is cut into `limit` parts, and the state a person most needs to see takes the part.
+    """
+    exact = _bands(steps, end)
+    if len(exact) <= limit:
+        return exact
+    start, width = exact[0].start, max(end - exact[0].start, 1)
+    states: list[str | None] = [None] * limit
+    for band in exact:
+        first, last = ((at - start) * limit // width for at in (band.start, band.end - 1))
+        for part in range(first, last + 1):
+            shown = states[part]
+            if shown is None or _BAND_ORDER.index(band.state) < _BAND_ORDER.index(shown):
+                states[part] = band.state
+    cut = [
+        Band(start + part * width // limit, start + (part + 1) * width // limit, state)
+        for part, state in enumerate(states)
+        if state is not None
+    ]
+    return _join(cut)
+
+
+def _bands(steps: Sequence[Step], end: int) -> list[Band]:
+    ends = [*(step.at for step in steps[1:]), end][: len(steps)]
+    return _join(
+        Band(step.at, until, NOT_READ if step.is_gap else step.shelf.value)
+        for step, until in zip(steps, ends, strict=True)
+        if until > step.at
+    )
+
+
+def _join(parts: Iterator[Band] | Sequence[Band]) -> list[Band]:
+    """Neighbours of the same state as one."""
+    joined: list[Band] = []
+    for band in parts:
+        if joined and joined[-1].state == band.state and joined[-1].end == band.start:
+            joined[-1] = joined[-1]._replace(end=band.end)
+        else:
+            joined.append(band)
+    return joined
+
+
+def known(steps: Sequence[Step], column: int) -> list[tuple[Decimal | int, int]]:
+    """The known values of a column, each with the time it began."""
+    return [(value, step.at) for step in steps if (value := step.values[column]) is not None]

@@ -1,0 +1,122 @@
+"""What the page of a listing says of its facts and of how it is watched."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from catalog.facts import ShelfState
+from catalog.models import Listing
+from config.formatting import count, day, moment, money
+from monitoring import history
+from monitoring.causes import cause_label
+from monitoring.charts.describe import fact_label, shelf_label
+from monitoring.freshness import is_fresh, watch_of
+from monitoring.models import ListingWatch
+
+
+@dataclass(frozen=True)
+class ShownFact:
+    """A fact as the page shows it: its present value with its times, or why that is not known."""
+
+    label: str
+    value: str | None  # None: not known
+    line: str
+    state: str = ""  # a ShelfState, for the shelf
+
+
+def shown_facts(listing: Listing, now: datetime) -> list[ShownFact]:
+    """The facts that readings have supplied or may supply; one query."""
+    zone = ZoneInfo(listing.channel.time_zone)
+    known_since = history.since(listing=listing)
+    watch = watch_of(listing)
+    fresh = is_fresh(listing, now)
+    facts = ["list_price", "live_price", "stock"]
+    # Most platforms never give this price; where one did, it stays.
+    if listing.promotion_price is not None or history.was_supplied(listing=listing, fact="promotion_price"):
+        facts.insert(2, "promotion_price")
+    shown = []
+    for fact in facts:
+        value = getattr(listing, fact)
+        text = None if value is None else _figure(listing, fact)
+        if text is not None and fresh:
+            line = _times(watch, known_since.get(fact), now, zone)
+            shown.append(ShownFact(fact_label(fact), text, line))
+        else:
+            shown.append(ShownFact(fact_label(fact), None, _reason(watch, text, fresh, now, zone)))
+    return [*shown, _shelf(listing, watch, known_since.get("shelf_state"), fresh, now)]
+
+
+def _figure(listing: Listing, fact: str) -> str:
+    value = getattr(listing, fact)
+    return count(value) if fact == "stock" else money(value, listing.channel.currency)
+
+
+def _shelf(
+    listing: Listing, watch: ListingWatch | None, since: history.Since | None, fresh: bool, now: datetime
+) -> ShownFact:
+    zone = ZoneInfo(listing.channel.time_zone)
+    label, state = gettext("Shelf state"), ShelfState(listing.shelf_state)
+    last = None if state is ShelfState.UNKNOWN else shelf_label(state)
+    if fresh and last is not None:
+        return ShownFact(label, last, _times(watch, since, now, zone), state)
+    return ShownFact(label, None, _reason(watch, last, fresh, now, zone))
+
+
+def _times(watch: ListingWatch | None, since: history.Since | None, now: datetime, zone: ZoneInfo) -> str:
+    """“as of 11:58 · since 1 Nov”."""
+    parts = []
+    if watch and watch.read_at:
+        parts.append(gettext("as of %(time)s") % {"time": clock(watch.read_at, now, zone)})
+    if since:
+        form = gettext("since %(day)s") if since.is_exact else gettext("since before %(day)s")
+        parts.append(form % {"day": since_text(since.at, now, zone)})
+    return " · ".join(parts)
+
+
+def clock(at: datetime, now: datetime, zone: ZoneInfo) -> str:
+    """The time alone on the same day, else with its date; in the channel's zone."""
+    same_day = timezone.localtime(at, zone).date() == timezone.localtime(now, zone).date()
+    return f"{timezone.localtime(at, zone):%H:%M}" if same_day else moment(at, zone)
+
+
+def since_text(at: datetime, now: datetime, zone: ZoneInfo) -> str:
+    same_day = timezone.localtime(at, zone).date() == timezone.localtime(now, zone).date()
+    return f"{timezone.localtime(at, zone):%H:%M}" if same_day else day(at, now, zone)
+
+
+def _reason(watch: ListingWatch | None, last: str | None, fresh: bool, now: datetime, zone: ZoneInfo) -> str:
+    """Why a fact is not known."""
+    if fresh:
+        return gettext("this read does not supply it")
+    cause = cause_label(watch.cause) if watch else ""
+    if watch is None or watch.read_at is None:
+        return cause or gettext("not read yet")
+    text = gettext("not read since %(time)s") % {"time": clock(watch.read_at, now, zone)}
+    if last is not None:
+        text = gettext("%(reason)s, last %(value)s") % {"reason": text, "value": last}
+    return f"{text} · {cause}" if cause else text
+
+
+def watching(listing: Listing, now: datetime) -> dict[str, Any] | None:
+    """How the listing is watched; None while nothing watches it yet."""
+    watch = watch_of(listing)
+    if watch is None:
+        return None
+    outcome, cause = watch.get_outcome_display(), cause_label(watch.cause)
+    return {
+        "watch": watch,
+        "now": now,
+        "zone": ZoneInfo(listing.channel.time_zone),
+        "interval": watch.interval,
+        "has_own_interval": watch.interval_seconds is not None,
+        "is_fresh": is_fresh(listing, now),
+        "outcome": outcome,
+        "cause": cause if cause != outcome else "",
+        "is_stopped": not listing.channel.is_watched,
+        "is_removed": listing.removed_at is not None,
+        "is_overdue": watch.next_due_at <= now,
+    }

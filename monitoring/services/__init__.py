@@ -1,0 +1,39 @@
+"""What happens in monitoring: listings are claimed, readings are recorded, history is kept and pruned."""
+
+from monitoring.services.pruning import PruneSummary, prune
+from monitoring.services.recording import Recorded, record
+from monitoring.services.watching import (
+    LEASE,
+    Claim,
+    Run,
+    claim_due,
+    claim_listings,
+    close_idle_runs,
+    close_run,
+    due_channels,
+    due_watches,
+    ensure_watches,
+    make_all_due,
+    open_run,
+    release,
+)
+
+__all__ = [
+    "LEASE",
+    "Claim",
+    "PruneSummary",
+    "Recorded",
+    "Run",
+    "claim_due",
+    "claim_listings",
+    "close_idle_runs",
+    "close_run",
+    "due_channels",
+    "due_watches",
+    "ensure_watches",
+    "make_all_due",
+    "open_run",
+    "prune",
+    "record",
+    "release",
+]

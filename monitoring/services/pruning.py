@@ -1,0 +1,121 @@
+"""Old history becomes days; what is older than it is kept goes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, QuerySet
+
+from catalog.models import Channel
+from monitoring.models import DailyRollup, Observation, PollRun
+from monitoring.rollup import Day, Point, roll_up
+
+_LISTINGS_AT_ONCE = 100
+_RUNS_AT_ONCE = 500
+_POINT_COLUMNS = (
+    "observed_at",
+    "is_gap",
+    "list_price",
+    "live_price",
+    "promotion_price",
+    "stock",
+    "shelf_state",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PruneSummary:
+    """What was removed, or would be; `days` is how many the removed observations became."""
+
+    observations: int = 0
+    days: int = 0
+    poll_runs: int = 0
+
+
+def prune(*, now: datetime, dry_run: bool = False) -> PruneSummary:
+    """Roll old observations up by local day and remove them, then remove old poll runs; in small transactions.
+
+    Whole local days only. The last observation before the cut-off stays: what it says is in force until the next one.
+    Safe to run any number of times, and to be cut off: days that exist are final and left alone.
+    """
+    observations = days = 0
+    for channel in Channel.objects.order_by("pk"):
+        cut_off = _cut_off(channel, now)
+        listing_ids = list(
+            Observation.objects.filter(listing__channel=channel, observed_at__lt=cut_off)
+            .values("listing_id")
+            .annotate(count=Count("observed_at"))
+            .filter(count__gt=1)
+            .order_by("listing_id")
+            .values_list("listing_id", flat=True)
+        )
+        for start in range(0, len(listing_ids), _LISTINGS_AT_ONCE):
+            pruned = _prune_listings(listing_ids[start : start + _LISTINGS_AT_ONCE], channel, cut_off, dry_run=dry_run)
+            observations += pruned.observations
+            days += pruned.days
+    return PruneSummary(observations, days, _prune_runs(now, dry_run=dry_run))
+
+
+def _cut_off(channel: Channel, now: datetime) -> datetime:
+    """The start of the first local day that is kept as it is."""
+    zone = ZoneInfo(channel.time_zone)
+    oldest = now.astimezone(zone) - timedelta(days=settings.OBSERVATION_RETENTION_DAYS)
+    return datetime.combine(oldest.date(), time(), zone)
+
+
+def _prune_listings(listing_ids: Sequence[int], channel: Channel, cut_off: datetime, *, dry_run: bool) -> PruneSummary:
+    old = Observation.objects.filter(listing__in=listing_ids, observed_at__lt=cut_off)
+    newer = Observation.objects.filter(
+        listing=OuterRef("listing_id"), observed_at__gt=OuterRef("observed_at"), observed_at__lt=cut_off
+    )
+    removable = old.filter(Exists(newer))
+    if dry_run:
+        return PruneSummary(removable.count(), sum(1 for _ in _days(old, channel)))
+    with transaction.atomic():
+        rollups = [_rollup(listing_id, day) for listing_id, day in _days(old, channel)]
+        DailyRollup.objects.bulk_create(rollups, ignore_conflicts=True, batch_size=1_000)
+        removed, _by_model = removable.delete()
+    return PruneSummary(removed, len(rollups))
+
+
+def _days(old: QuerySet[Observation], channel: Channel) -> list[tuple[int, Day]]:
+    zone = ZoneInfo(channel.time_zone)
+    rows = old.order_by("listing_id", "observed_at").values_list("listing_id", *_POINT_COLUMNS)
+    return [
+        (listing_id, day)
+        for listing_id, group in groupby(rows.iterator(), key=lambda row: row[0])
+        for day in roll_up([Point._make(row[1:]) for row in group], zone)
+    ]
+
+
+def _rollup(listing_id: int, day: Day) -> DailyRollup:
+    return DailyRollup(
+        listing_id=listing_id,
+        day=day.day,
+        list_price=day.last.list_price,
+        live_price_low=day.live_price_low,
+        live_price_high=day.live_price_high,
+        live_price=day.last.live_price,
+        promotion_price=day.last.promotion_price,
+        stock_low=day.stock_low,
+        stock_high=day.stock_high,
+        stock=day.last.stock,
+        shelf_state=day.last.shelf_state,
+        gap_seconds=day.gap_seconds,
+    )
+
+
+def _prune_runs(now: datetime, *, dry_run: bool) -> int:
+    cut_off = now - timedelta(days=settings.POLL_RUN_RETENTION_DAYS)
+    old = PollRun.objects.filter(finished_at__lt=cut_off)
+    if dry_run:
+        return old.count()
+    removed = 0
+    while ids := list(old.order_by("pk").values_list("pk", flat=True)[:_RUNS_AT_ONCE]):
+        PollRun.objects.filter(pk__in=ids).delete()
+        removed += len(ids)
+    return removed

@@ -1,0 +1,219 @@
+"""Who reads which listing when: watches, their leases, and the passes over a channel."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from catalog.database import claim_rows
+from catalog.models import Channel, Listing
+from monitoring.models import ListingWatch, PollRun
+
+# Longer than a call can take, so that a lease ends early only when its worker is gone.
+LEASE = timedelta(seconds=90)
+# A requested reading takes seconds; one that is open for longer lost its worker.
+_REQUEST_LIFE = timedelta(minutes=5)
+_WATCHES_AT_ONCE = 2_000
+
+
+class Claim(NamedTuple):
+    """A listing that we hold the lease of, and what was known about it when we took it.
+
+    A plain tuple, since passes handle hundreds of thousands of them; positions 6 to 10 are the five facts.
+    """
+
+    listing_id: int
+    item_id: str
+    sku_id: str
+    ownership: str
+    title: str
+    outer_id: str
+    list_price: Decimal | None
+    live_price: Decimal | None
+    promotion_price: Decimal | None
+    stock: int | None
+    shelf_state: str
+    observed_at: datetime | None  # of its last observation
+    interval_seconds: int
+    attempts: int
+    read_at: datetime | None  # its last good reading
+    next_due_at: datetime
+
+
+_CLAIM_COLUMNS = (
+    "listing_id",
+    "listing__platform_item_id",
+    "listing__platform_sku_id",
+    "listing__ownership",
+    "listing__title",
+    "listing__outer_id",
+    "listing__list_price",
+    "listing__live_price",
+    "listing__promotion_price",
+    "listing__stock",
+    "listing__shelf_state",
+    "listing__observed_at",
+    Coalesce("interval_seconds", "channel__interval_seconds"),
+    "attempts",
+    "read_at",
+    "next_due_at",
+)
+
+
+class Run(NamedTuple):
+    """An open pass."""
+
+    pk: int
+    channel_id: int
+    started_at: datetime
+    is_scheduled: bool
+
+
+# --- Watches --------------------------------------------------------------------------------------------------------
+
+
+def ensure_watches(listing_ids: Collection[int] | None = None, *, now: datetime) -> int:
+    """Have every current listing (of these, or of all) watched, due at `now`; returns how many are new. Idempotent.
+
+    Removed listings keep their watch: it says when they were last read, should they come back. Nothing claims it.
+    """
+    unwatched = Listing.objects.current().filter(watch__isnull=True)
+    if listing_ids is not None:
+        unwatched = unwatched.filter(pk__in=listing_ids)
+        # The channel of a listing can be corrected while it is new.
+        ListingWatch.objects.filter(listing__in=listing_ids).exclude(channel=F("listing__channel")).update(
+            channel_id=Subquery(Listing.objects.filter(pk=OuterRef("pk")).values("channel_id"))
+        )
+    found = iter(unwatched.order_by("pk").values_list("pk", "channel_id").iterator(_WATCHES_AT_ONCE))
+    created = 0
+    while part := list(islice(found, _WATCHES_AT_ONCE)):
+        watches = [ListingWatch(listing_id=pk, channel_id=channel_id, next_due_at=now) for pk, channel_id in part]
+        ListingWatch.objects.bulk_create(watches, ignore_conflicts=True)
+        created += len(watches)
+    return created
+
+
+def make_all_due(*, run: Run) -> None:
+    """Have the pass cover every listing of its channel, whenever each of them would be due."""
+    ListingWatch.objects.filter(
+        channel=run.channel_id, is_paused=False, next_due_at__gt=run.started_at, listing__removed_at__isnull=True
+    ).update(next_due_at=run.started_at)
+
+
+# --- Leases ---------------------------------------------------------------------------------------------------------
+
+
+def due_watches(channel_id: int, until: datetime, *, watched_only: bool = True) -> QuerySet[ListingWatch]:
+    """Watches that were due at `until`, leased or not: those that a pass begun then still has to read."""
+    current = Listing.objects.current().filter(pk=OuterRef("listing_id"))
+    # Subqueries rather than joins, so that claiming locks rows of this table only.
+    due = ListingWatch.objects.filter(Exists(current), channel=channel_id, is_paused=False, next_due_at__lte=until)
+    if watched_only:
+        due = due.filter(Exists(Channel.objects.filter(pk=OuterRef("channel_id"), is_watched=True)))
+    return due
+
+
+def due_channels(*, now: datetime, channel_ids: Collection[int] | None = None) -> list[int]:
+    """Watched channels with listings that are due and that nobody is reading just now."""
+    due = ListingWatch.objects.filter(
+        Exists(Listing.objects.current().filter(pk=OuterRef("listing_id"))),
+        _is_free(now),
+        channel=OuterRef("pk"),
+        is_paused=False,
+        next_due_at__lte=now,
+    )
+    channels = Channel.objects.filter(Exists(due), is_watched=True)
+    if channel_ids is not None:
+        channels = channels.filter(pk__in=channel_ids)
+    return list(channels.order_by("pk").values_list("pk", flat=True))
+
+
+def claim_due(*, run: Run, limit: int, token: UUID, now: datetime, watched_only: bool = True) -> list[Claim]:
+    """Lease up to `limit` listings that the pass still has to read, the longest overdue first.
+
+    Everyone who claims gets other listings; a lease that ran out is free again.
+    """
+    due = due_watches(run.channel_id, run.started_at, watched_only=watched_only).filter(_is_free(now))
+    return _claim(due.order_by("next_due_at", "listing_id")[:limit], token, now)
+
+
+def claim_listings(*, listing_ids: Sequence[int], token: UUID, now: datetime) -> list[Claim]:
+    """Lease these listings whether due, paused or not; those that are removed or being read just now are left out."""
+    current = Listing.objects.current().filter(pk=OuterRef("listing_id"))
+    free = ListingWatch.objects.filter(Exists(current), _is_free(now), pk__in=listing_ids)
+    return _claim(free.order_by("listing_id")[: len(listing_ids)], token, now)
+
+
+def _claim(candidates: QuerySet[ListingWatch], token: UUID, now: datetime) -> list[Claim]:
+    ids = claim_rows(candidates, {"lease_token": token, "lease_until": now + LEASE})
+    if not ids:
+        return []
+    rows = ListingWatch.objects.filter(pk__in=ids).order_by("pk").values_list(*_CLAIM_COLUMNS)
+    return [Claim._make(row) for row in rows]
+
+
+def release(*, listing_ids: Sequence[int], token: UUID) -> None:
+    """Give back leases of listings that were not tried; they stay due."""
+    ListingWatch.objects.filter(pk__in=listing_ids, lease_token=token).update(lease_token=None, lease_until=None)
+
+
+def _is_free(now: datetime) -> Q:
+    return Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+
+
+# --- Passes ---------------------------------------------------------------------------------------------------------
+
+
+def open_run(*, channel_id: int, kind: str = PollRun.Kind.SCHEDULED, now: datetime) -> Run:
+    """The channel's open scheduled pass, begun at `now` when there was none; or a new requested one.
+
+    A pass that another worker left unfinished is simply gone on with.
+    """
+    opened = PollRun(channel_id=channel_id, kind=kind, started_at=now)
+    if kind == PollRun.Kind.REQUESTED:
+        opened.save()
+        return Run(opened.pk, channel_id, now, is_scheduled=False)
+    # A partial unique constraint allows one, so that workers who begin together end up with the same.
+    PollRun.objects.bulk_create([opened], ignore_conflicts=True)
+    found = PollRun.objects.filter(channel=channel_id, kind=kind, finished_at__isnull=True)
+    pk, started_at = found.values_list("pk", "started_at").get()
+    return Run(pk, channel_id, started_at, is_scheduled=True)
+
+
+def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
+    """Gather the outcomes of a pass and end it; False when it still has listings to read, here or in another worker.
+
+    A listing that was read again by a later pass is listed there.
+    """
+    # A listing counts as due until its reading is recorded, so those that others hold a lease of are among them.
+    if run.is_scheduled and due_watches(run.channel_id, run.started_at, watched_only=watched_only).exists():
+        return False
+    ids: dict[str, list[int]] = {"read": [], "missing": [], "failed": []}
+    changed = 0
+    handled = ListingWatch.objects.filter(poll_run=run.pk).order_by("pk")
+    for listing_id, outcome, observed_at in handled.values_list("pk", "outcome", "listing__observed_at").iterator():
+        ids[outcome if outcome in ids else "failed"].append(listing_id)
+        changed += outcome == "read" and observed_at is not None and observed_at >= run.started_at
+    PollRun.objects.filter(pk=run.pk, finished_at__isnull=True).update(
+        finished_at=now,
+        read_ids=ids["read"],
+        missing_ids=ids["missing"],
+        failed_ids=ids["failed"],
+        changed_count=changed,
+    )
+    return True
+
+
+def close_idle_runs(*, now: datetime) -> None:
+    """End the passes that have nothing left to read: their worker is gone, or their channel is not watched any more."""
+    for run_id, channel_id, started_at, kind in PollRun.objects.filter(finished_at__isnull=True).values_list(
+        "pk", "channel_id", "started_at", "kind"
+    ):
+        is_scheduled = kind == PollRun.Kind.SCHEDULED
+        if is_scheduled or started_at <= now - _REQUEST_LIFE:
+            close_run(run=Run(run_id, channel_id, started_at, is_scheduled), now=now)

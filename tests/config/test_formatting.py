@@ -1,0 +1,112 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal as D
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.template import Context, Template
+from django.utils import translation
+
+from config import formatting
+
+pytestmark = pytest.mark.pure
+
+NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize(
+    ("amount", "currency", "expected"),
+    [
+        pytest.param(D("268"), "CNY", "¥268.00", id="yuan"),
+        pytest.param(D("64.99"), "USD", "US$64.99", id="dollars"),
+        pytest.param(D("26.5"), "GBP", "£26.50", id="pounds"),
+        pytest.param(D("45.9"), "EUR", "€45.90", id="euros"),
+        pytest.param(D("1280"), "JPY", "JP¥1,280", id="yen have no decimals and are not yuan"),
+        pytest.param(D("-13.5"), "CNY", "−¥13.50", id="the minus sign stands before the symbol"),
+        pytest.param(D("1234567.891"), "CNY", "¥1,234,567.89", id="thousands by comma"),
+        pytest.param(D("0"), "CNY", "¥0.00", id="zero is a price"),
+        pytest.param(None, "CNY", "—", id="not known"),
+    ],
+)
+def test_money_is_written_the_same_in_both_languages(language, amount, currency, expected):
+    with translation.override(language):
+        assert formatting.money(amount, currency) == expected
+
+
+@pytest.mark.parametrize(("number", "expected"), [(1284, "1,284"), (0, "0"), (-56, "−56"), (None, "—")])
+def test_counts_have_thousands_and_a_real_minus(number, expected):
+    assert formatting.count(number) == expected
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [(D("0.252"), "25.2%"), (D("1"), "100.0%"), (D("-0.0666"), "−6.7%"), (D("0.00049"), "0.0%"), (None, "—")],
+)
+def test_percentages_have_one_decimal(ratio, expected):
+    assert formatting.percent(ratio) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param(D("139"), D("129"), "▼ 7.2%", id="down"),
+        pytest.param(D("100"), D("110"), "▲ 10.0%", id="up"),
+        pytest.param(D("100"), D("100.0000"), "no change", id="the same amount with other decimals"),
+        pytest.param(D("100"), D("99.99"), "▼ <0.1%", id="too small for a decimal, but not nothing"),
+        pytest.param(0, 12, "▲ from 0", id="from nothing there is no share"),
+        pytest.param(None, D("1"), "—", id="old not known"),
+        pytest.param(D("1"), None, "—", id="new not known"),
+    ],
+)
+def test_a_change_says_its_direction_and_share(old, new, expected):
+    assert formatting.change_percent(old, new) == expected
+
+
+@pytest.mark.parametrize(
+    ("past", "expected"),
+    [
+        (timedelta(seconds=59), "59 s ago"),
+        (timedelta(minutes=4, seconds=59), "4 min ago"),
+        (timedelta(hours=3, minutes=59), "3 h ago"),
+        (timedelta(days=7), "7 d ago"),
+        (timedelta(days=7, seconds=1), "17 Nov"),
+        (timedelta(days=400), "20 Oct 2025"),
+        (timedelta(minutes=-4), "in 4 min"),
+    ],
+)
+def test_age_is_relative_for_a_week_and_a_date_afterwards(past, expected):
+    assert formatting.ago(NOW - past, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (timedelta(seconds=40), "40 s"),
+        (timedelta(minutes=4), "4 min"),
+        (timedelta(hours=3, minutes=4), "3 h 4 min"),
+        (timedelta(hours=3), "3 h"),
+        (timedelta(days=2, hours=5, minutes=59), "2 d 5 h"),
+        (None, "—"),
+    ],
+)
+def test_durations_have_their_two_largest_units(length, expected):
+    assert formatting.duration(length) == expected
+
+
+def test_moments_are_in_the_zone_asked_for():
+    assert formatting.moment(NOW, SHANGHAI) == "24 Nov 09:30"
+    assert formatting.iso_moment(NOW, SHANGHAI) == "2026-11-24 09:30"
+    assert formatting.iso_moment(NOW, UTC) == "2026-11-24 01:30"
+    assert formatting.moment(None) == formatting.iso_moment(None) == "—"
+
+
+def test_formatters_are_tags_and_filters_of_every_template():
+    text = "{% money a 'CNY' %} {{ a|money:'CNY' }} {{ 1284|count }} {% iso_moment t %} {% ago t now %}"
+    shown = Template(text).render(Context({"a": D("9.9"), "t": NOW, "now": NOW + timedelta(minutes=2)}))
+    assert shown == "¥9.90 ¥9.90 1,284 2026-11-24 09:30 2 min ago"
+
+
+def test_unknown_gives_its_reason_and_a_hostile_one_stays_text():
+    shown = Template("{% unknown reason %}").render(Context({"reason": "<b>refused</b>"}))
+    assert shown == '<span class="unknown">—</span><small>&lt;b&gt;refused&lt;/b&gt;</small>'

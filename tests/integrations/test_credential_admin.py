@@ -1,0 +1,383 @@
+"""The channel page's connection parts, and the form behind them."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.utils import timezone
+
+from catalog.models import AuditEvent
+from integrations.connectors import CONNECTORS
+from integrations.forms import OPTIONS
+from integrations.models import ChannelHealth, Credential
+from tests.factories import (
+    ChannelFactory,
+    CredentialFactory,
+    ListingFactory,
+    ListingWatchFactory,
+    SkuFactory,
+    UserFactory,
+)
+
+SECRET = "0123456789abcdef0123456789ab7f3a"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner(client):
+    user = UserFactory(is_superuser=True, first_name="林悦")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def channel():
+    now = timezone.now()
+    return CredentialFactory(
+        app_secret=SECRET,
+        access_token="6200e1aaaaaaaaaaaaaaaaaaaaaa0bcd",
+        refresh_token="6201a2secret",
+        secret_set_at=now,
+        authorised_at=now,
+        token_expires_at=now + timedelta(days=90),
+        channel__name="天猫旗舰店",
+    ).channel
+
+
+def page(channel) -> str:
+    return f"/catalog/channel/{channel.pk}/change/"
+
+
+def form_data(**changed) -> dict[str, str]:
+    return {
+        "app_key": "12345678",
+        "app_secret": "",
+        "base_url": "",
+        "calls_per_second": "",
+        "app_type": "merchant",
+        "sign_method": "hmac-sha256",
+        **changed,
+    }
+
+
+def save(client, channel, **changed):
+    return client.post(f"/connect/channels/{channel.pk}/credential/", form_data(**changed), follow=True)
+
+
+def role(client, name: str, *channels):
+    user = UserFactory()
+    user.groups.add(Group.objects.get(name=name))
+    user.channels.set(channels)
+    client.force_login(user)
+    return user
+
+
+# --- The page -------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_secrets_by_their_last_four_characters_only(client, owner, channel):
+    text = client.get(page(channel)).text
+    assert "•••• 7f3a" in text
+    assert "•••• 0bcd" in text
+    for secret in (SECRET, channel.credential.access_token, "6201a2secret"):
+        assert secret not in text
+
+
+def test_a_short_secret_shows_dots_alone(client, owner):
+    text = client.get(page(CredentialFactory(app_secret="helloworld").channel)).text
+    assert "••••" in text
+    assert "orld" not in text
+
+
+@pytest.mark.parametrize(
+    ("stored", "health", "badge"),
+    [
+        pytest.param({}, {}, "Connected", id="connected"),
+        pytest.param({"app_key": ""}, {}, "Not set up", id="not set up"),
+        pytest.param({"access_token": ""}, {}, "Not authorised", id="not authorised"),
+        pytest.param({"revoked_cause": "session-invalid"}, {}, "Re-authorise", id="refused"),
+        pytest.param({"token_expires_at": timedelta(seconds=-1)}, {}, "Authorisation ended", id="ended"),
+        pytest.param({"token_expires_at": timedelta(days=3, minutes=1)}, {}, "Token ends in 3 d", id="ends soon"),
+        pytest.param({}, {"failures": 5, "kind": "retry", "cause": "timeout"}, "Not answering", id="circuit open"),
+        pytest.param({}, {"kind": "fatal", "cause": "bad-signature"}, "Signature refused", id="wrong secret"),
+        pytest.param(
+            {}, {"kind": "wait", "cause": "quota", "retry_at": timedelta(minutes=1)}, "Too many calls", id="waiting"
+        ),
+    ],
+)
+def test_the_badge_tells_the_worst_of_the_connection(client, owner, channel, stored, health, badge):
+    now = timezone.now()
+    moved = {key: now + value if isinstance(value, timedelta) else value for key, value in stored.items()}
+    credential = channel.credential
+    for key, value in moved.items():
+        setattr(credential, key, value)
+    credential.save()
+    if health:
+        health = {key: now + value if isinstance(value, timedelta) else value for key, value in health.items()}
+        ChannelHealth.objects.create(channel=channel, **health)
+    assert badge in client.get(page(channel)).text
+    assert badge in client.get("/catalog/channel/").text
+
+
+def test_the_button_is_the_next_step(client, owner, channel):
+    assert "Add listings from the shop" in client.get(page(channel)).text
+    assert "Re-authorise" in client.get(page(channel)).text
+    assert f"/connect/channels/{ChannelFactory().pk}/credential/" not in client.get(page(channel)).text
+    new = ChannelFactory()
+    assert f'"/connect/channels/{new.pk}/credential/">Connect' in client.get(page(new)).text
+
+
+def test_problems_are_told_by_cause_with_what_helps(client, owner, channel):
+    for _ in range(5):
+        ListingWatchFactory(
+            listing__channel=channel, outcome="missing", cause="unknown-listing", tried_at=timezone.now()
+        )
+    ChannelHealth.objects.create(
+        channel=channel, kind="fatal", cause="bad-signature", code="25 isv.<b>", failed_at=timezone.now()
+    )
+    text = client.get(page(channel)).text
+    assert "天猫旗舰店 no longer knows the item." in text
+    assert "5 listings" in text
+    assert f"?tab=trouble&amp;channel__id__exact={channel.pk}" in text
+    assert "2 more" in text
+    assert "The app secret is most likely wrong" in text
+    assert "<code>25 isv.&lt;b&gt;</code>" in text
+    assert "Edit connection" in text
+
+
+def test_the_list_of_listings_has_a_view_of_those_with_problems(client, owner, channel):
+    ListingWatchFactory(listing__channel=channel, outcome="refused", cause="foreign-listing", listing__title="异常")
+    ListingWatchFactory(listing__channel=channel, outcome="read", listing__title="正常")
+    text = client.get(f"/catalog/listing/?tab=trouble&channel__id__exact={channel.pk}").text
+    assert "异常" in text
+    assert "正常" not in text
+
+
+def test_the_end_of_an_authorisation_tells_its_year_when_it_is_another(client, owner, channel, time_machine):
+    time_machine.move_to(datetime(2026, 11, 21, 4, 0, tzinfo=UTC), tick=False)
+    Credential.objects.update(token_expires_at=datetime(2027, 11, 21, 4, 0, tzinfo=UTC))
+    assert "21 Nov 2027" in client.get(page(channel)).text
+
+
+def test_the_page_costs_the_same_queries_however_many_listings_are_in_trouble(
+    client, owner, channel, django_assert_max_num_queries
+):
+    for cause in ("unknown-listing", "variant-deleted", "timeout"):
+        for _ in range(8):
+            ListingWatchFactory(listing__channel=channel, outcome="failed", cause=cause, tried_at=timezone.now())
+    client.get(page(channel))
+    with django_assert_max_num_queries(20):
+        client.get(page(channel))
+
+
+def test_the_list_costs_the_same_queries_however_many_channels(client, owner, django_assert_max_num_queries):
+    CredentialFactory()
+    client.get("/catalog/channel/")
+    CredentialFactory.create_batch(10)
+    for channel in [row.channel for row in Credential.objects.all()]:
+        ListingWatchFactory(listing__channel=channel, read_at=timezone.now())
+    with django_assert_max_num_queries(12):
+        text = client.get("/catalog/channel/").text
+    assert text.count("Connected") == 11
+
+
+def test_the_dashboard_names_the_channels_to_authorise(client, owner, channel):
+    assert "To authorise" not in client.get("/").text
+    Credential.objects.update(token_expires_at=timezone.now() + timedelta(days=2))
+    text = client.get("/").text
+    assert "To authorise" in text
+    assert f"/connect/channels/{channel.pk}/authorise/" in text
+
+
+# --- The form -------------------------------------------------------------------------------------------------------
+
+
+def test_the_form_never_holds_a_stored_secret(client, owner, channel):
+    text = client.get(f"/connect/channels/{channel.pk}/credential/").text
+    assert SECRET not in text
+    assert 'type="password"' in text
+    assert 'value="12345678"' in text
+
+
+def test_a_form_with_errors_does_not_send_the_typed_secret_back(client, owner, channel):
+    response = save(client, channel, app_secret="typed-secret-7890", base_url="ftp://x")
+    assert response.status_code == 400
+    assert "typed-secret-7890" not in response.text
+
+
+def test_an_empty_secret_keeps_the_stored_one(client, owner, channel):
+    save(client, channel, calls_per_second="2.5")
+    credential = Credential.objects.get()
+    assert (credential.app_secret, credential.calls_per_second) == (SECRET, Decimal("2.50"))
+    assert credential.access_token == channel.credential.access_token
+
+
+def test_a_replaced_secret_is_audited_without_its_value(client, owner, channel):
+    ChannelHealth.objects.create(channel=channel, failures=3, kind="fatal", cause="bad-signature")
+    save(client, channel, app_secret="another-secret-1234567890")
+    assert Credential.objects.get().app_secret == "another-secret-1234567890"
+    event = AuditEvent.objects.get(action="connection changed")
+    assert event.changes == {"app_secret": ["•••", "•••"]}
+    assert event.actor == owner
+    assert ChannelHealth.objects.get().failures == 0
+
+
+def test_another_app_key_drops_the_token_of_the_old_one(client, owner, channel):
+    response = save(client, channel, app_key="87654321")
+    assert "The shop has to authorise again." in response.text
+    assert Credential.objects.get().state(timezone.now()) == Credential.State.NOT_AUTHORISED
+
+
+def test_another_address_asks_for_the_secret_again(client, owner, channel):
+    response = save(client, channel, base_url="https://elsewhere.example")
+    assert "Enter it again" in response.text
+    assert Credential.objects.get().base_url == ""
+    save(client, channel, base_url="https://elsewhere.example/", app_secret=SECRET)
+    credential = Credential.objects.get()
+    assert (credential.base_url, credential.access_token) == ("https://elsewhere.example", "")
+
+
+def test_saving_the_same_again_changes_and_audits_nothing(client, owner, channel):
+    save(client, channel)
+    before = AuditEvent.objects.count()
+    assert "Nothing was changed." in save(client, channel).text
+    assert AuditEvent.objects.count() == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        pytest.param({"app_key": ""}, "This field is required", id="no app key"),
+        pytest.param({"app_key": "12 34"}, "digits and letters only", id="app key"),
+        pytest.param(
+            {"base_url": "https://u:p@shop", "app_secret": "x"}, "must not hold a user name", id="user in address"
+        ),
+        pytest.param({"sign_method": "sha1"}, "Select a valid choice", id="sign method"),
+        pytest.param({"calls_per_second": "-1"}, "greater than or equal", id="calls per second"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_at_its_field(client, owner, channel, changed, message):
+    response = save(client, channel, **changed)
+    assert response.status_code == 400
+    assert message in response.text
+    assert not AuditEvent.objects.filter(action="connection changed").exists()
+
+
+def test_a_new_channel_needs_a_secret(client, owner):
+    channel = ChannelFactory()
+    assert "This field is required" in save(client, channel).text
+    save(client, channel, app_secret="helloworld", app_type="service")
+    credential = Credential.objects.get()
+    assert (credential.app_key, credential.options["app_type"]) == ("12345678", "service")
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_every_choice_of_an_option_is_one_its_platform_takes(name):
+    for connector in CONNECTORS.values():
+        if name in connector.Credentials.__dataclass_fields__:
+            for value, _label in OPTIONS[name].choices:
+                connector.Credentials.from_settings({"app_key": "1", "app_secret": "x", name: value})
+
+
+# --- Who may --------------------------------------------------------------------------------------------------------
+
+
+def test_an_operator_sees_the_connection_and_may_not_change_it(client, channel):
+    role(client, "Operator", channel)
+    text = client.get(page(channel)).text
+    assert "•••• 7f3a" in text
+    assert "/credential/" not in text
+    assert "/authorise/" not in text
+    assert "Fetch now" in text
+    assert client.get(f"/connect/channels/{channel.pk}/credential/").status_code == 403
+
+
+def test_a_viewer_sees_no_credential(client, channel):
+    role(client, "Viewer", channel)
+    text = client.get(page(channel)).text
+    assert "7f3a" not in text
+    assert "Fetch now" not in text
+
+
+def test_the_permission_to_change_credentials_is_enough(client, channel):
+    user = role(client, "Viewer", channel)
+    user.user_permissions.add(Permission.objects.get(codename="change_credential"))
+    assert save(client, channel, calls_per_second="3").status_code == 200
+    assert Credential.objects.get().calls_per_second == 3
+
+
+def test_a_channel_one_does_not_see_is_not_there(client, channel):
+    user = role(client, "Viewer")
+    user.user_permissions.add(Permission.objects.get(codename="change_credential"))
+    assert client.get(f"/connect/channels/{channel.pk}/credential/").status_code == 404
+
+
+# --- Listings of the shop -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(simulator, channel):
+    """The channel connected to a shop of the simulator; the shop's rows."""
+    account = simulator.taobao.account
+    Credential.objects.all().delete()
+    CredentialFactory(
+        channel=channel,
+        app_key=account["app_key"],
+        app_secret=account["app_secret"],
+        access_token=simulator.taobao.shop()["session"],
+        base_url=simulator.base_url,
+    )
+    return simulator.taobao.items(shop=simulator.taobao.shop()["shop"])
+
+
+def test_the_shops_listings_are_shown_and_then_added(client, owner, channel, shop, simulator):
+    known = shop[0]
+    ListingFactory(channel=channel, platform_item_id=known["num_iid"], platform_sku_id=known["sku_id"] or "")
+    coded = next(row for row in shop[1:] if row["outer_id"])
+    sku = SkuFactory(code=coded["outer_id"])
+    shown = client.post(f"/connect/channels/{channel.pk}/discover/")
+    new = len(shop) - 1
+    assert f"Add {new} listings" in shown.text
+    assert channel.listings.count() == 1
+    added = client.post(f"/connect/channels/{channel.pk}/discover/add/", {"token": shown.context["token"]}, follow=True)
+    assert f"Added {new} listings; 1 mapped to a SKU." in added.text
+    assert channel.listings.count() == len(shop)
+    assert channel.listings.get(sku=sku).outer_id == sku.code
+
+    again = client.post(f"/connect/channels/{channel.pk}/discover/")
+    assert "0 listings are new." in again.text
+    assert f"{len(shop)} are known already." in again.text
+
+
+def test_a_shop_that_takes_too_long_says_so(client, owner, channel, shop, monkeypatch):
+    monkeypatch.setattr("integrations.views.DISCOVER_SECONDS", 0)
+    shown = client.post(f"/connect/channels/{channel.pk}/discover/")
+    assert "manage.py add_listings" in shown.text
+    assert "Add 1 listing" in shown.text
+
+
+def test_a_found_list_is_for_the_person_who_saw_it(client, owner, channel, shop):
+    token = client.post(f"/connect/channels/{channel.pk}/discover/").context["token"]
+    client.force_login(UserFactory(is_superuser=True))
+    answer = client.post(f"/connect/channels/{channel.pk}/discover/add/", {"token": token}, follow=True)
+    assert "The list is no longer there." in answer.text
+    assert not channel.listings.exists()
+
+
+def test_a_platform_that_refuses_is_told_on_the_channel_page(client, owner, channel, shop, simulator):
+    simulator.taobao.fail_next(code=25, sub_code="")
+    answer = client.post(f"/connect/channels/{channel.pk}/discover/", follow=True)
+    assert "did not accept our signature" in answer.text
+    assert ChannelHealth.objects.get().cause == "bad-signature"
+
+
+def test_the_command_adds_what_a_shop_has(channel, shop, capsys):
+    from django.core.management import call_command
+
+    call_command("add_listings", "--channel", channel.name, "--dry-run")
+    assert not channel.listings.exists()
+    call_command("add_listings", "--channel", channel.name)
+    assert channel.listings.count() == len(shop)
+    assert f"{len(shop)} added" in capsys.readouterr().out

@@ -1,0 +1,141 @@
+"""The demo world, read through the real connector from a real simulator."""
+
+from datetime import timedelta
+from io import StringIO
+from itertools import pairwise
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from catalog.models import AuditEvent, Channel, Listing, Product, Sku, User
+from integrations import demo
+from integrations.models import Credential
+from monitoring.models import ListingWatch, Observation, PollRun
+from tests.factories import ChannelFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def world(simulator, settings):
+    settings.SIMULATOR_URL = simulator.base_url
+    settings.DEMO_STAFF_PASSWORD = "staff-password"
+    settings.DEMO_MANAGER_PASSWORD = "manager-password"
+    return simulator
+
+
+def load(*arguments):
+    out = StringIO()
+    call_command("demo", "--small", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_it_holds_everything_the_pages_show(world, client):
+    said = load()
+    assert "100 %" in said
+    assert "Demo world loaded in" in said
+    now = timezone.now()
+
+    assert client.login(username="owner", password="staff-password")
+    assert client.login(username="manager", password="manager-password")
+    manager = User.objects.get(username="manager")
+    assert manager.is_staff
+    assert not manager.is_superuser
+    assert manager.has_perm("catalog.view_cost")
+
+    assert Channel.objects.count() == 3
+    states = {credential.state(now).value for credential in Credential.objects.all()}
+    assert states == {"connected", "expiring"}
+    assert set(Channel.objects.values_list("interval_seconds", flat=True)) == {300}
+
+    own = Listing.objects.filter(ownership="own")
+    assert own.exists()
+    assert not own.filter(sku=None).exists()
+    rivals = Listing.objects.filter(ownership="competitor")
+    assert rivals.filter(sku__isnull=False).exists()
+    assert Sku.objects.filter(cost_price=None).exists()
+    assert Sku.objects.filter(cost_price__gt=0).exists()
+    compared = Product.objects.filter(skus__listings__ownership="competitor").filter(skus__listings__ownership="own")
+    assert compared.exists()
+
+    first = Observation.objects.order_by("observed_at")[0].observed_at
+    assert timedelta(days=6.9) < now - first < timedelta(days=7.1)
+    assert not ListingWatch.objects.filter(listing__ownership="own").exclude(outcome="read").exists()
+    assert ListingWatch.objects.filter(read_at__gte=now - timedelta(minutes=2)).exists()
+    assert not PollRun.objects.filter(finished_at=None).exists()
+
+
+def test_the_market_is_at_the_present_and_runs_again_afterwards(world):
+    load()
+    clock = world.control("GET", "clock")
+    assert clock["speed"] == 1
+    assert abs(world.now() - timezone.now()) < timedelta(seconds=10)
+
+
+def test_one_shop_has_a_gap_in_the_full_world():
+    now = timezone.now()
+    moments = list(demo._moments(demo.FULL, now))
+    assert moments[0] == now - timedelta(days=90)
+    assert moments[-1] == now
+    in_gap = [moment for moment in moments if now - demo.GAP_FROM <= moment < now - demo.GAP_UNTIL]
+    assert len(in_gap) > 4
+    steps = [later - earlier for earlier, later in pairwise(moments)]
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_one_that_was_cut_off_is_gone_on_with_and_ends_the_same(world, monkeypatch):
+    whole = demo._read
+    calls = []
+
+    def cut_off(*args):
+        calls.append(args)
+        if len(calls) == 20:
+            raise demo.DemoError("cut off")
+        whole(*args)
+
+    monkeypatch.setattr(demo, "_read", cut_off)
+    with pytest.raises(CommandError, match="cut off"):
+        load()
+    assert demo.state_of_demo() == "unfinished"
+    passes, listings = PollRun.objects.count(), Listing.objects.count()
+    assert passes == 19
+    monkeypatch.setattr(demo, "_read", whole)
+    assert load().startswith("Going on loading")
+    assert demo.state_of_demo() == "loaded"
+    assert Listing.objects.count() == listings
+    assert User.objects.count() == 2
+    moments = list(PollRun.objects.order_by("started_at").values_list("started_at", flat=True))
+    assert timedelta(days=6.9) < moments[-1] - moments[0] < timedelta(days=7.1)
+    assert max(later - earlier for earlier, later in pairwise(moments)) < timedelta(hours=13)
+
+
+def test_a_second_loading_is_refused_and_with_once_quietly_left_out(world):
+    load()
+    before = PollRun.objects.count()
+    with pytest.raises(CommandError, match="loaded already"):
+        load()
+    assert load("--once") == ""
+    assert PollRun.objects.count() == before
+
+
+def test_a_database_with_other_channels_is_left_alone(world):
+    ChannelFactory()
+    with pytest.raises(CommandError, match="channels of its own"):
+        load()
+    assert load("--once") == ""
+    assert (Channel.objects.count(), User.objects.count(), AuditEvent.objects.count()) == (1, 0, 0)
+
+
+def test_channels_follow_a_simulator_that_moved(world):
+    load()
+    Credential.objects.update(base_url="http://127.0.0.1:1")
+    load("--once")
+    assert set(Credential.objects.values_list("base_url", flat=True)) == {world.base_url}
+
+
+def test_without_a_simulator_it_says_what_to_start(settings):
+    settings.SIMULATOR_URL = "http://127.0.0.1:9"
+    with pytest.raises(CommandError, match="No simulator answers at"):
+        load()
+    assert not User.objects.exists()

@@ -1,0 +1,237 @@
+"""“Fetch now”, pause and the interval, from the pages of listings and channels."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from catalog.models import AuditEvent, Listing
+from integrations import fetch_now
+from integrations.models import ChannelHealth
+from monitoring.models import ListingWatch, Observation
+from tests.factories import CredentialFactory, ListingFactory, ListingWatchFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner(client):
+    user = UserFactory(is_superuser=True)
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def channel(simulator):
+    account = simulator.taobao.account
+    return CredentialFactory(
+        app_key=account["app_key"],
+        app_secret=account["app_secret"],
+        access_token=simulator.taobao.shop()["session"],
+        base_url=simulator.base_url,
+        channel__name="天猫旗舰店",
+    ).channel
+
+
+@pytest.fixture
+def rows(simulator):
+    return simulator.taobao.items(shop=simulator.taobao.shop()["shop"])
+
+
+def listing_of(channel, row) -> Listing:
+    listing = ListingFactory(
+        channel=channel, platform_item_id=row["num_iid"], platform_sku_id=row["sku_id"] or "", title=""
+    )
+    ListingWatchFactory(listing=listing, next_due_at=timezone.now() + timedelta(hours=1))
+    return listing
+
+
+def bulk(client, action: str, listings):
+    return client.post(
+        "/catalog/listing/",
+        {"action": action, "_selected_action": [listing.pk for listing in listings], "index": "0"},
+        follow=True,
+    )
+
+
+def fetch(client, listing):
+    return client.post(f"/connect/listings/{listing.pk}/fetch/", follow=True)
+
+
+def test_a_listing_is_read_at_once_and_a_changed_price_is_counted(simulator, client, owner, channel, rows):
+    listing = listing_of(channel, rows[0])
+    response = fetch(client, listing)
+    assert "Fetched 1 listing; no price changed." in response.text
+    assert response.redirect_chain == [(f"/catalog/listing/{listing.pk}/change/", 302)]
+    assert "Fetched 1 listing; no price changed." in fetch(client, listing).text
+    simulator.taobao.set_item(rows[0]["num_iid"], rows[0]["sku_id"] or "", price="4321.00")
+    assert "1 price changed." in fetch(client, listing).text
+    listing.refresh_from_db()
+    assert listing.list_price == Decimal("4321")
+    assert Observation.objects.filter(listing=listing).count() == 2
+
+
+def test_chosen_listings_are_read_together(client, owner, channel, rows):
+    listings = [listing_of(channel, row) for row in rows[:3]]
+    response = bulk(client, "fetch_now", listings)
+    assert "Fetched 3 listings; no price changed." in response.text
+
+
+def test_a_listing_that_the_platform_does_not_know_is_told(client, owner, channel, rows):
+    unknown = ListingWatchFactory(listing__channel=channel, listing__platform_item_id="999999999999").listing
+    response = bulk(client, "fetch_now", [listing_of(channel, rows[0]), unknown])
+    assert "Fetched 1 listing; no price changed." in response.text
+    assert "天猫旗舰店 no longer knows the item." in response.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        pytest.param({"code": 27, "sub_code": "invalid-sessionkey"}, "refused our access at", id="token"),
+        pytest.param({"code": 25}, "The app secret is most likely wrong", id="signature"),
+        pytest.param(
+            {"code": 11, "sub_code": "isv.permission-api-package-limit"}, "lacks a permission", id="permission"
+        ),
+        pytest.param({"code": 7, "sub_code": "accesscontrol.limited-by-app-access-count"}, "used up at", id="quota"),
+        pytest.param({"status": 503}, "an error of its own", id="server error"),
+        pytest.param({"kind": "html"}, "something that is not data", id="HTML"),
+    ],
+)
+def test_what_went_wrong_is_one_plain_sentence(simulator, client, owner, channel, rows, fault, told):
+    simulator.taobao.fail_next(times=0, **fault)
+    listing = listing_of(channel, rows[0])
+    response = fetch(client, listing)
+    assert "No listing was read." in response.text
+    assert told in response.text
+    assert channel.credential.app_secret not in response.text
+    assert "Traceback" not in response.text
+    listing.refresh_from_db()
+    assert (listing.list_price, listing.stock, listing.shelf_state) == (None, None, "unknown")
+    assert ChannelHealth.objects.get().cause
+
+
+def test_a_channel_that_is_not_authorised_says_so(client, owner):
+    channel = CredentialFactory(access_token="").channel
+    listing = ListingWatchFactory(listing__channel=channel).listing
+    assert "has not authorised the app" in fetch(client, listing).text
+
+
+def test_a_good_answer_ends_what_held_the_channel_back(client, owner, channel, rows):
+    ChannelHealth.objects.create(
+        channel=channel, failures=6, kind="fatal", cause="bad-signature", retry_at=timezone.now() + timedelta(minutes=9)
+    )
+    assert "Fetched 1 listing" in fetch(client, listing_of(channel, rows[0])).text
+    health = ChannelHealth.objects.get()
+    assert (health.failures, health.kind, health.retry_at) == (0, "", None)
+
+
+def test_a_whole_channel_is_fetched_from_its_page(client, owner, channel, rows):
+    for row in rows[:2]:
+        listing_of(channel, row)
+    response = client.post(f"/connect/channels/{channel.pk}/fetch/", follow=True)
+    assert "Fetched 2 listings" in response.text
+
+
+def test_more_than_fit_a_request_are_left_to_the_worker(
+    client, owner, channel, rows, monkeypatch, django_capture_on_commit_callbacks
+):
+    queued: list[list[int]] = []
+    monkeypatch.setattr(fetch_now, "request_fetch", queued.append)
+    monkeypatch.setattr(fetch_now, "READ_IN_REQUEST", 2)
+    listings = [listing_of(channel, row) for row in rows[:3]]
+    with django_capture_on_commit_callbacks(execute=True):
+        response = bulk(client, "fetch_now", listings)
+    assert "3 listings are being read." in response.text
+    assert queued == [[listing.pk for listing in listings]]
+    assert not ListingWatch.objects.filter(next_due_at__gt=timezone.now()).exists()
+
+
+# --- Who may --------------------------------------------------------------------------------------------------------
+
+
+def role(client, name: str, *channels):
+    user = UserFactory()
+    user.groups.add(Group.objects.get(name=name))
+    user.channels.set(channels)
+    client.force_login(user)
+    return user
+
+
+def test_an_operator_of_the_channel_may_fetch(client, channel, rows):
+    listing = listing_of(channel, rows[0])
+    role(client, "Operator", channel)
+    assert "Fetched 1 listing" in fetch(client, listing).text
+
+
+@pytest.mark.parametrize("deed", ["fetch", "pause", "resume", "interval"])
+def test_a_viewer_may_not(client, channel, rows, deed):
+    listing = listing_of(channel, rows[0])
+    role(client, "Viewer", channel)
+    assert client.post(f"/connect/listings/{listing.pk}/{deed}/").status_code == 403
+
+
+@pytest.mark.parametrize("deed", ["fetch", "pause", "resume", "interval"])
+def test_an_operator_of_other_channels_finds_nothing(client, channel, rows, deed):
+    listing = listing_of(channel, rows[0])
+    role(client, "Operator")
+    assert client.post(f"/connect/listings/{listing.pk}/{deed}/").status_code == 404
+
+
+@pytest.mark.parametrize("deed", ["fetch", "pause", "resume"])
+def test_nothing_happens_by_get(client, owner, channel, rows, deed):
+    assert client.get(f"/connect/listings/{listing_of(channel, rows[0]).pk}/{deed}/").status_code == 405
+
+
+def test_a_removed_listing_is_not_fetched(client, owner, channel, rows):
+    listing = listing_of(channel, rows[0])
+    Listing.objects.update(removed_at=timezone.now())
+    assert client.post(f"/connect/listings/{listing.pk}/fetch/").status_code == 404
+
+
+# --- Pause and interval ---------------------------------------------------------------------------------------------
+
+
+def test_a_listing_is_paused_and_resumed_and_both_are_audited(client, owner, channel, rows):
+    listing = listing_of(channel, rows[0])
+    response = client.post(f"/connect/listings/{listing.pk}/pause/", follow=True)
+    assert "Paused 1 listing." in response.text
+    assert f"/connect/listings/{listing.pk}/resume/" in response.text
+    assert ListingWatch.objects.get().is_paused
+    client.post(f"/connect/listings/{listing.pk}/resume/")
+    watch = ListingWatch.objects.get()
+    assert not watch.is_paused
+    assert watch.next_due_at <= timezone.now()
+    events = AuditEvent.objects.filter(object_type="catalog.listing").order_by("pk")
+    assert [(event.action, event.changes) for event in events] == [
+        ("paused", {"is_paused": [False, True]}),
+        ("resumed", {"is_paused": [True, False]}),
+    ]
+
+
+def test_chosen_listings_are_paused_once(client, owner, channel, rows):
+    listings = [listing_of(channel, row) for row in rows[:3]]
+    client.post(f"/connect/listings/{listings[0].pk}/pause/")
+    assert "Paused 2 listings." in bulk(client, "pause", listings).text
+    assert "Resumed 3 listings." in bulk(client, "resume", listings).text
+
+
+def test_a_listing_can_have_its_own_interval(client, owner, channel, rows):
+    listing = listing_of(channel, rows[0])
+    address = f"/connect/listings/{listing.pk}/interval/"
+    assert client.get(address).status_code == 200
+    client.post(address, {"interval_seconds": "60"})
+    watch = ListingWatch.objects.get()
+    assert (watch.interval_seconds, watch.next_due_at <= timezone.now()) == (60, True)
+    assert AuditEvent.objects.get(action="interval changed").changes == {"interval_seconds": [None, 60]}
+    client.post(address, {"interval_seconds": ""})
+    assert ListingWatch.objects.get().interval_seconds is None
+
+
+@pytest.mark.parametrize("seconds", ["29", "0", "-5", "604801", "abc"])
+def test_an_interval_out_of_bounds_is_refused(client, owner, channel, rows, seconds):
+    listing = listing_of(channel, rows[0])
+    response = client.post(f"/connect/listings/{listing.pk}/interval/", {"interval_seconds": seconds})
+    assert response.status_code == 400
+    assert ListingWatch.objects.get().interval_seconds is None

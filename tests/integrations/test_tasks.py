@@ -1,0 +1,182 @@
+"""What the queue calls: lanes that do not pile up, new listings that are read at once, heartbeats."""
+
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from django_q.models import OrmQ, Task
+
+from catalog import services
+from catalog.models import Listing
+from integrations import tasks
+from integrations.models import Heartbeat
+from monitoring.models import ListingWatch
+from tests.factories import ChannelFactory, ListingFactory, ListingWatchFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def var_dir(settings, tmp_path):
+    settings.VAR_DIR = tmp_path
+
+
+def queued():
+    return [(task.key, task.func(), task.args()) for task in OrmQ.objects.order_by("pk")]
+
+
+# --- The lane -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def more_due(monkeypatch):
+    """A slice whose time is up before its work is."""
+    from integrations import fetching
+
+    monkeypatch.setattr(fetching, "fetch_slice", lambda **kwargs: fetching.SliceSummary(read=20, more_due=True))
+
+
+def test_a_lane_with_nothing_to_do_queues_nothing():
+    assert "0 read" in tasks.fetch_lane()
+    assert queued() == []
+
+
+def test_a_lane_whose_time_is_up_queues_the_next_slice(more_due):
+    tasks.fetch_lane()
+    assert queued() == [("bulk", "integrations.tasks.fetch_lane", ())]
+
+
+def test_a_second_lane_of_the_same_host_ends_at_once_and_queues_nothing(more_due):
+    with tasks._only_one("fetch-lane") as is_ours:
+        assert is_ours
+        assert tasks.fetch_lane() == "already running"
+    assert queued() == []
+
+
+def test_lanes_that_were_queued_several_times_become_one_again(more_due, monkeypatch):
+    """Each lane that runs queues one successor, so doubles must not: those that come while one runs leave none."""
+    from integrations import fetching
+
+    inner: list[str] = []
+
+    def slice_while_doubles_come(**kwargs):
+        inner.extend(tasks.fetch_lane() for _ in range(3))
+        return fetching.SliceSummary(more_due=True)
+
+    monkeypatch.setattr(fetching, "fetch_slice", slice_while_doubles_come)
+    tasks.fetch_lane()
+    assert inner == ["already running"] * 3
+    assert len(queued()) == 1
+
+
+def test_the_lane_is_free_again_after_its_process_was_killed(tmp_path):
+    hold = (
+        "import django, time; django.setup()\n"
+        "from django.conf import settings; from pathlib import Path\n"
+        f"settings.VAR_DIR = Path({str(tmp_path)!r})\n"
+        f"settings.DATABASES['default'] = { ({k: connection.settings_dict[k] for k in ('HOST', 'PORT', 'NAME')})!r}\n"
+        "from integrations.tasks import _only_one\n"
+        "with _only_one('fetch-lane'):\n"
+        "    print('held', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with tasks._only_one("fetch-lane") as is_ours:
+            assert not is_ours
+    finally:
+        process.kill()
+        process.communicate()
+    with tasks._only_one("fetch-lane") as is_ours:
+        assert is_ours
+
+
+# --- New listings ---------------------------------------------------------------------------------------------------
+
+
+def add(channel, count):
+    listings = [Listing(channel=channel, platform_item_id=str(number)) for number in range(1, count + 1)]
+    services.add_listings(listings=listings, actor=None, now=timezone.now())
+    return [listing.pk for listing in listings]
+
+
+def test_new_listings_are_queued_to_be_read_at_once(django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        ids = add(ChannelFactory(), 2)
+    assert queued() == [("interactive", "integrations.tasks.fetch_requested", (ids,))]
+
+
+def test_many_new_listings_come_in_a_few_chunks_and_the_lane_reads_the_rest(django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        add(ChannelFactory(), tasks.REQUEST_CHUNK * (tasks.MOST_REQUESTS + 1))
+    found = queued()
+    requests = [len(args[0]) for _key, func, args in found if func.endswith("fetch_requested")]
+    assert requests == [tasks.REQUEST_CHUNK] * tasks.MOST_REQUESTS
+    assert found[-1] == ("bulk", "integrations.tasks.fetch_lane", ())
+
+
+def test_a_listing_that_comes_back_is_read_at_once(django_capture_on_commit_callbacks):
+    listing = ListingFactory(removed_at=timezone.now())
+    ListingWatchFactory(listing=listing, tried_at=timezone.now(), next_due_at=timezone.now() - timedelta(days=1))
+    with django_capture_on_commit_callbacks(execute=True):
+        services.restore_listings(listings=Listing.objects.filter(pk=listing.pk), actor=None, now=timezone.now())
+    assert queued() == [("interactive", "integrations.tasks.fetch_requested", ([listing.pk],))]
+
+
+@pytest.mark.parametrize(
+    ("channel", "listing", "watch"),
+    [
+        pytest.param({"is_watched": False}, {}, {}, id="its channel is stopped"),
+        pytest.param({}, {"removed_at": timezone.now()}, {}, id="it was removed"),
+        pytest.param({}, {}, {"is_paused": True}, id="it is paused"),
+        pytest.param(
+            {},
+            {},
+            {"tried_at": timezone.now(), "next_due_at": timezone.now() + timedelta(days=9)},
+            id="it was only edited, and read a moment ago",
+        ),
+    ],
+)
+def test_what_is_not_new_is_not_read_out_of_turn(channel, listing, watch):
+    changed = ListingFactory(channel=ChannelFactory(**channel), **listing)
+    ListingWatchFactory(listing=changed, **watch)
+    tasks.fetch_new_listings(Listing, listing_ids=[changed.pk])
+    assert queued() == []
+
+
+def test_an_unconnected_channel_is_told_about_and_costs_no_exception():
+    listing = ListingFactory()
+    assert "1 problem" in tasks.fetch_requested([listing.pk])
+    assert ListingWatch.objects.get(listing=listing).read_at is None
+
+
+# --- Heartbeats and housekeeping ------------------------------------------------------------------------------------
+
+
+def test_the_canary_writes_its_clusters_heartbeat():
+    before = timezone.now()
+    tasks.beat("bulk")
+    tasks.beat("bulk")
+    assert Heartbeat.objects.get(name="bulk").beat_at >= before
+
+
+def test_any_task_a_worker_takes_up_is_a_heartbeat_but_not_one_each(monkeypatch):
+    monkeypatch.setattr(tasks._LastBeat, "at", -tasks._BEAT_EVERY_SECONDS + time.monotonic())
+    tasks.beat_before_task("django_q", {"cluster": "bulk"})
+    first = Heartbeat.objects.get(name="bulk").beat_at
+    tasks.beat_before_task("django_q", {"cluster": "bulk"})
+    assert Heartbeat.objects.get(name="bulk").beat_at == first
+
+
+def test_prune_removes_what_the_queue_left_long_ago():
+    now = timezone.now()
+    for number, days in enumerate((1, 15)):
+        stopped = now - timedelta(days=days)
+        Task.objects.create(id=f"{number:032}", name=str(number), func="x", started=stopped, stopped=stopped)
+    assert tasks.prune().startswith("1 finished")
+    assert Task.objects.get().stopped > now - timedelta(days=2)
