@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PORT ?= 8000
 SIMULATOR_PORT ?= 8900
+# Tests run in this many processes; PYTEST_ARGS are passed on: make test PYTEST_ARGS="-k lane"
+JOBS ?= 2
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -19,7 +21,7 @@ help: ## Show this list
 	@echo "PORT (now $(PORT)) and SIMULATOR_PORT ($(SIMULATOR_PORT)) move the two servers: make run PORT=8001"
 
 setup: .env $(VENV)/translations.stamp ## Virtualenv, pinned install, and an .env with random secrets if there is none
-	@:
+	@mkdir -p var
 
 dev: setup $(VENV)/dev.stamp
 
@@ -27,8 +29,8 @@ run: setup ## A running product with a demo world; Ctrl-C stops it
 	@exec env PORT=$(PORT) SIMULATOR_PORT=$(SIMULATOR_PORT) $(BIN)/python manage.py run
 
 test: dev ## Every test, on SQLite and again on a real PostgreSQL
-	DATABASE_URL=sqlite:///var/tests.sqlite3 $(BIN)/python -m pytest $(PYTEST_ARGS)
-	$(BIN)/python tests/with_postgres.py $(BIN)/python -m pytest -m "not browser and not pure" $(PYTEST_ARGS)
+	DATABASE_URL=sqlite:///var/tests.sqlite3 $(BIN)/python -m pytest --numprocesses $(JOBS) $(PYTEST_ARGS)
+	$(BIN)/python tests/with_postgres.py $(BIN)/python -m pytest --numprocesses $(JOBS) -m "not browser and not pure" $(PYTEST_ARGS)
 
 lint: dev ## Style, types, migrations and translations
 	$(BIN)/ruff check .

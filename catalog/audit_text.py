@@ -48,8 +48,10 @@ def readable_changes(event: AuditEvent, user: User) -> Iterator[tuple[str, str, 
 
 
 def _field(object_type: str, name: str) -> Any:
+    """The field of the object, or of what belongs to it when the name says so ("integrations.credential.app_key")."""
+    owner, _dot, own_name = name.rpartition(".")
     try:
-        return apps.get_model(object_type)._meta.get_field(name)
+        return apps.get_model(owner or object_type)._meta.get_field(own_name)
     except (LookupError, ValueError, FieldDoesNotExist):
         return None
 

@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -383,6 +383,12 @@ class EvenshelfAdminSite(AdminSite):
             **(extra_context or {}),
         }
         return super().index(request, context)
+
+    def app_index(  # type: ignore[override]
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The menu goes by job, not by app: an app has no page of its own."""
+        return HttpResponseRedirect(reverse("admin:index"))
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """As Django does it, with an audit event in the same transaction."""

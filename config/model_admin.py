@@ -296,6 +296,7 @@ class FrameModelAdmin(ModelAdmin):
         if protected:
             number = len(protected)
             protected = [ngettext("%d object that uses it", "%d objects that use it", number) % number]
+            needed = set()  # what is in use is not deleted whatever one's role allows
         return deleted, counts, needed, protected
 
     # The audit log takes the place of Django's own

@@ -4,11 +4,13 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+_LIFELINE = "EVENSHELF_LIFELINE"
 # How long the kernel may take to clear away what was killed.
 _AFTER_KILL_SECONDS = 2.0
 
@@ -16,19 +18,29 @@ _AFTER_KILL_SECONDS = 2.0
 class Child:
     """One subprocess at the head of a process group of its own, so that a signal reaches its descendants too.
 
-    Output goes to `log`, or to where ours goes when there is none.
+    Output goes to `log`, or to where ours goes when there is none. With `lifeline`, the program must call
+    `end_with_parent`: its standard input is a pipe that closes when we are gone, however that came.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, log: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        lifeline: bool = False,
     ) -> None:
         self.name = name
         self.log = log
         self._command = list(command)
-        self._env = {**os.environ, **(env or {})}
+        self._env = {**os.environ, **(env or {}), _LIFELINE: "1" if lifeline else ""}
+        self._has_lifeline = lifeline
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
         if self.log is None:
             self._process = self._spawn(None)
             return
@@ -40,7 +52,7 @@ class Child:
         return subprocess.Popen(  # noqa: S603 - the commands are our own
             self._command,
             env=self._env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if self._has_lifeline else subprocess.DEVNULL,
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,
             start_new_session=True,
@@ -83,6 +95,18 @@ class Child:
             return []
         with self.log.open(encoding="utf-8", errors="replace") as lines:
             return [line.rstrip() for line in deque(lines, maxlen=count)]
+
+
+def end_with_parent(end: Callable[[], None]) -> None:
+    """Call `end`, in a thread, when the process that started us with a lifeline is gone; nothing without a lifeline."""
+    if not os.environ.get(_LIFELINE):
+        return
+
+    def wait() -> None:
+        os.read(0, 1)  # nothing is ever written to it
+        end()
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
 def stop_all(children: Iterable[Child], *, grace_seconds: float) -> None:

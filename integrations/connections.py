@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from catalog.models import Channel
 from catalog.services import audit
@@ -194,7 +195,13 @@ def _revoke(channel: Channel, error: Reauthorise, now: datetime) -> bool:
         pk=used.pk, authorised_at=used.authorised_at, token_expires_at=used.token_expires_at
     )
     if same_token.filter(revoked_cause="").update(revoked_cause=error.cause):
-        audit(action="authorisation lost", obj=channel, actor=None, now=now, changes={"cause": ["", error.cause]})
+        audit(
+            action=gettext_noop("authorisation lost"),
+            obj=channel,
+            actor=None,
+            now=now,
+            changes={"integrations.credential.revoked_cause": ["", error.cause]},
+        )
         logger.warning("channel %s must be authorised again: %s", channel.pk, error)
         return True
     return same_token.exists()

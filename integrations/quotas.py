@@ -1,18 +1,18 @@
 """Quotas that all workers and hosts share: paced slots, reserved in the database before the calls are made."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from django.db import transaction
 
 from integrations.models import Credential, QuotaSlot
 
-_SECOND = 1_000_000  # microseconds
+_SECOND = Decimal(1_000_000)  # microseconds
 
 
 def spacing(calls_per_second: Decimal) -> timedelta:
     """Time between the starts of two calls, rounded up so that the quota is never exceeded."""
-    return timedelta(microseconds=int(-(-_SECOND // calls_per_second)))
+    return timedelta(microseconds=int((_SECOND / calls_per_second).to_integral_value(ROUND_CEILING)))
 
 
 def reserve(*, credential: Credential, operation: str, count: int, now: datetime) -> list[datetime]:

@@ -21,6 +21,7 @@ class Plan:
     cluster: str
     args: tuple[str, ...] = ()
     cron: str = ""
+    timeout_seconds: int | None = None  # None: as any task
 
 
 PLANS = (
@@ -28,7 +29,7 @@ PLANS = (
     *(Plan(f"heartbeat {name}", "integrations.tasks.beat", name, (name,)) for name in CLUSTERS),
     Plan("fetch lane", "integrations.tasks.fetch_lane", "bulk"),
     Plan("refresh tokens", "integrations.tasks.refresh_expiring", "bulk", cron="7 * * * *"),
-    Plan("prune", "integrations.tasks.prune", "bulk", cron="40 3 * * *"),
+    Plan("prune", "integrations.tasks.prune", "bulk", cron="40 3 * * *", timeout_seconds=550),  # below `retry`
 )
 
 
@@ -52,7 +53,7 @@ def sync_schedules(*, now: datetime) -> SyncSummary:
             wanted = {
                 "func": plan.func,
                 "args": repr(plan.args),
-                "kwargs": None,
+                "kwargs": repr({"q_options": {"timeout": plan.timeout_seconds}}) if plan.timeout_seconds else None,
                 "hook": None,
                 "cluster": plan.cluster,
                 "schedule_type": Schedule.CRON if plan.cron else Schedule.MINUTES,

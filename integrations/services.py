@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 
 from catalog.models import Channel, User
 from catalog.services import audit, tell_channels_changed
@@ -22,6 +23,7 @@ from monitoring.models import ListingWatch
 logger = logging.getLogger(__name__)
 
 MASK = "•••"
+FIELD = "integrations.credential."  # before the name of a field in the audit log of a channel
 SECRETS = ("app_secret", "access_token", "refresh_token")
 # A token that can be renewed is renewed when no more than one part in so many of its life is left.
 RENEWAL_SHARE = 4
@@ -49,7 +51,7 @@ def callback_uri() -> str:
 def save_credential(
     *, channel: Channel, values: Mapping[str, Any], actor: User | None, now: datetime
 ) -> dict[str, list[Any]]:
-    """Store a channel's checked settings; returns what changed, with secrets masked, as the audit log holds it.
+    """Store a channel's checked settings; returns what changed, with secrets masked.
 
     `values` are fields of Credential; an empty app_secret keeps the stored one. A token was granted to one app at one
     address, so a new app key or base URL drops it.
@@ -72,7 +74,13 @@ def save_credential(
             changes["access_token"] = [MASK, ""]
             _drop_tokens(credential)
         credential.save()
-        audit(action="connection changed", obj=channel, actor=actor, now=now, changes=changes)
+        audit(
+            action=gettext_noop("connection changed"),
+            obj=channel,
+            actor=actor,
+            now=now,
+            changes={FIELD + name: pair for name, pair in changes.items()},
+        )
         forget_failures(channel)
         tell_channels_changed([channel.pk])
     return changes
@@ -110,11 +118,14 @@ def authorise(*, channel: Channel, code: str, actor: User, now: datetime) -> Cre
         credential.authorised_at, credential.authorised_by = now, actor
         credential.save()
         audit(
-            action="authorised",
+            action=gettext_noop("authorised"),
             obj=channel,
             actor=actor,
             now=now,
-            changes={"access_token": [MASK if ended else "", MASK], "token_expires_at": [ended, tokens.expires_at]},
+            changes={
+                f"{FIELD}access_token": [MASK if ended else "", MASK],
+                f"{FIELD}token_expires_at": [ended, tokens.expires_at],
+            },
         )
         forget_failures(channel)
         ListingWatch.objects.filter(channel=channel, next_due_at__gt=now).update(next_due_at=now)
@@ -167,11 +178,11 @@ def refresh_tokens(*, channel: Channel, now: datetime, force: bool = False) -> R
         stored.authorised_at, stored.authorised_by = now, None
         stored.save()
         audit(
-            action="token renewed",
+            action=gettext_noop("token renewed"),
             obj=credential.channel,
             actor=None,
             now=now,
-            changes={"token_expires_at": [credential.token_expires_at, tokens.expires_at]},
+            changes={f"{FIELD}token_expires_at": [credential.token_expires_at, tokens.expires_at]},
         )
     return Renewal(True)
 

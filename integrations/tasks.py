@@ -12,7 +12,6 @@ from typing import Any
 
 from django import db
 from django.conf import settings
-from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Task
 from django_q.tasks import async_task
@@ -20,6 +19,7 @@ from django_q.tasks import async_task
 from catalog.models import Listing
 from integrations import fetching, services
 from integrations.models import Heartbeat
+from monitoring.services import prune as prune_history
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +110,10 @@ def refresh_expiring() -> str:
 
 def prune() -> str:
     """Roll up and remove history that is older than it is kept, and what the queue itself left behind."""
-    call_command("prune")
-    finished, _details = Task.objects.filter(stopped__lt=timezone.now() - FINISHED_TASKS_KEPT).delete()
-    return f"{finished} finished tasks removed"
+    now = timezone.now()
+    summary = prune_history(now=now)
+    finished, _details = Task.objects.filter(stopped__lt=now - FINISHED_TASKS_KEPT).delete()
+    return f"{summary.observations} observations, {summary.poll_runs} poll runs, {finished} finished tasks removed"
 
 
 @contextmanager

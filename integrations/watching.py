@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import models, transaction
+from django.utils.translation import gettext_noop
 
 from catalog.models import Listing, User
 from catalog.services import audit, audit_many, tell_listings_changed
@@ -24,11 +25,11 @@ def set_paused(*, listings: models.QuerySet[Listing], is_paused: bool, actor: Us
             watches.update(is_paused=False, next_due_at=now, attempts=0)
             tell_listings_changed([watch.pk for watch in changed])
         audit_many(
-            action="paused" if is_paused else "resumed",
+            action=gettext_noop("paused") if is_paused else gettext_noop("resumed"),
             objects=[watch.listing for watch in changed],
             actor=actor,
             now=now,
-            changes={"is_paused": [not is_paused, is_paused]},
+            changes={"monitoring.listingwatch.is_paused": [not is_paused, is_paused]},
         )
     return len(changed)
 
@@ -45,10 +46,10 @@ def set_interval(*, listing: Listing, seconds: int | None, actor: User | None, n
             return False
         ListingWatch.objects.filter(pk=watch.pk).update(interval_seconds=seconds, next_due_at=now)
         audit(
-            action="interval changed",
+            action=gettext_noop("interval changed"),
             obj=listing,
             actor=actor,
             now=now,
-            changes={"interval_seconds": [before, seconds]},
+            changes={"monitoring.listingwatch.interval_seconds": [before, seconds]},
         )
     return True

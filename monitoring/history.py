@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
-from monitoring.charts.data import FACTS, Row, change_points, exact_text, steps_of
+from monitoring.charts.data import FACTS, Row, change_points, exact_text, moment_of, steps_of
 from monitoring.models import Observation
 
 PAGE_SIZE = 20
@@ -93,7 +93,7 @@ def csv_rows(*, listing: Listing, rows: QuerySet[Observation]) -> Iterator[list[
 
 def csv_row(row: Row, zone: ZoneInfo, currency: str) -> list[str]:
     step = steps_of([row])[0]
-    time = row[1].astimezone(zone).isoformat(timespec="seconds")
+    time = moment_of(row[1]).astimezone(zone).isoformat(timespec="seconds")
     values = [exact_text(value, currency) for value in step.values]
     return [time, "no" if step.is_gap else "yes", *values, "" if step.is_gap else step.shelf.value, currency]
 

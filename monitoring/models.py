@@ -92,7 +92,8 @@ class ListingWatch(models.Model):
         verbose_name = _("watch")
         verbose_name_plural = _("watches")
         indexes = [
-            models.Index(fields=["channel", "next_due_at"], condition=Q(is_paused=False), name="watch_due"),
+            # With the listing, so that those of one moment are claimed in order without being sorted.
+            models.Index(fields=["channel", "next_due_at", "listing"], condition=Q(is_paused=False), name="watch_due"),
             models.Index(fields=["read_at"], name="watch_read_at"),
         ]
         constraints = [

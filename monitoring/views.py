@@ -31,9 +31,9 @@ from monitoring.charts.data import (
     RANGES,
     ComparisonChart,
     ListingChart,
-    carried_in,
     comparison_chart,
     floats,
+    in_range,
     listing_chart,
     milliseconds,
     plotted,
@@ -105,6 +105,11 @@ class ChartView(WatchView, BaseLineChartView):  # type: ignore[misc] # the packa
         patch_cache_control(response, private=True, no_cache=True)
         return response
 
+    @property
+    def wants_table(self) -> bool:
+        """The rows behind the chart are asked for when somebody opens them."""
+        return "table" in self.request.GET
+
     def etag(self) -> str:
         raise NotImplementedError
 
@@ -116,6 +121,7 @@ class ChartView(WatchView, BaseLineChartView):  # type: ignore[misc] # the packa
         """Changes with each reading, when a reading becomes too old, and when the axis has moved by a point's width."""
         width = RANGES[self.range_name] / MAX_POINTS
         parts: list[object] = [
+            self.wants_table,
             get_language(),
             self.range_name,
             milliseconds(self.now) // int(width / timedelta(milliseconds=1)),
@@ -172,7 +178,7 @@ class ListingChartView(ListingView, ChartView):
             "currency": describe.currency(channel.currency),
             "summary": describe.listing_summary(chart, channel),
             "note": describe.thinned_note(chart.is_thinned),
-            "table": describe.listing_table(chart, channel),
+            **({"table": describe.listing_table(chart, channel)} if self.wants_table else {}),
         }
 
 
@@ -184,10 +190,9 @@ class ListingChartCsv(ListingView, View):
             start = self.start
         except BadRange as error:
             return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
-        first = carried_in(self.listing, start).values_list("observed_at", flat=True).first()
-        rows = self.listing.observations.filter(observed_at__gte=first or start, observed_at__lte=self.now)
+        rows = in_range(self.listing, start, self.now)
         name = f"listing-{listing_id}-{self.range_name}.csv"
-        return csv_response(name, history.csv_rows(listing=self.listing, rows=rows.order_by("observed_at")))
+        return csv_response(name, history.csv_rows(listing=self.listing, rows=rows))
 
 
 class HistoryCsv(ListingView, View):
@@ -315,7 +320,7 @@ class ComparisonChartView(ProductView, ChartView):
             "currency": describe.currency(channel.currency),
             "summary": describe.comparison_summary(chart, channel),
             "note": describe.thinned_note(chart.is_thinned),
-            "table": describe.comparison_table(chart, channel),
+            **({"table": describe.comparison_table(chart, channel)} if self.wants_table else {}),
         }
 
 

@@ -229,10 +229,15 @@ shelf_cell.admin_order_field = "shelf_state"  # type: ignore[attr-defined]
 list_price_cell.admin_order_field = "list_price"  # type: ignore[attr-defined]
 live_price_cell.admin_order_field = "live_price"  # type: ignore[attr-defined]
 
+
+def _label(field: str) -> Any:
+    return Listing._meta.get_field(field).verbose_name  # type: ignore[union-attr]
+
+
 add_column(Listing, "name", _("listing"), name_cell, order=10)
-add_column(Listing, "list_price", _("list price"), list_price_cell, order=20, classes="num")
-add_column(Listing, "live_price", _("live price"), live_price_cell, order=30, classes="num")
-add_column(Listing, "stock", _("stock"), stock_cell, order=40, classes="num")
+add_column(Listing, "list_price", _label("list_price"), list_price_cell, order=20, classes="num")
+add_column(Listing, "live_price", _label("live_price"), live_price_cell, order=30, classes="num")
+add_column(Listing, "stock", _label("stock"), stock_cell, order=40, classes="num")
 add_column(Listing, "shelf", _("shelf"), shelf_cell, order=60)
 
 # Saved views, actions, buttons

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import Channel, User
 from config.admin_site import add_menu_item
 from config.model_admin import FrameModelAdmin, person
+from config.templatetags import evenshelf as parts
 
 admin.site.unregister(Group)
 
@@ -22,7 +23,7 @@ admin.site.unregister(Group)
 class StaffAdmin(FrameModelAdmin, UserAdmin):
     """Superusers manage everybody; holders of the user permissions manage the others, and give only what they have."""
 
-    list_display = ["username", "full_name", "email", "roles", "is_active", "last_login"]
+    list_display = ["username", "full_name", "email", "roles", "is_active", "signed_in"]
     list_filter = ["is_active", "groups"]
     search_help_text = _("Name or e-mail")
     list_line = _("Who works here")
@@ -41,6 +42,10 @@ class StaffAdmin(FrameModelAdmin, UserAdmin):
     def roles(self, user: User) -> str:
         names = [_("Owner")] if user.is_superuser else [_(group.name) for group in user.groups.all()]
         return ", ".join(map(str, names)) or "—"
+
+    @admin.display(description=_("last signed in"), ordering="last_login")
+    def signed_in(self, user: User) -> str:
+        return parts.time_ago(user.last_login)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 
 from catalog.models import Listing, Product, User
-from monitoring.charts.data import PRICES, change_points, exact_text, steps_of
+from monitoring.charts.data import PRICES, change_points, exact_text, moment_of, steps_of
 from monitoring.freshness import is_fresh, watch_of
 from monitoring.history import safe_cell
 from monitoring.models import Observation
@@ -105,7 +105,7 @@ def csv_rows(listings: Sequence[Listing], start: datetime, now: datetime) -> Ite
         listing, step = by_id[row[0]], steps_of([row])[0]
         channel = listing.channel
         yield [
-            row[1].astimezone(ZoneInfo(channel.time_zone)).isoformat(timespec="seconds"),
+            moment_of(row[1]).astimezone(ZoneInfo(channel.time_zone)).isoformat(timespec="seconds"),
             str(listing.pk),
             safe_cell(channel.name),
             listing.platform_id,

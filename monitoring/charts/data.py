@@ -1,4 +1,4 @@
-"""Reads the change points of listings and makes charts of them, in two queries however long the time."""
+"""Reads the change points of listings and makes charts of them, in one or two queries however long the time."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from babel.numbers import get_currency_precision
-from django.db.models import OuterRef, QuerySet, Subquery, TextField
-from django.db.models.functions import Cast
+from django.db.models import DateTimeField, OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Cast, Coalesce
 
 from catalog.facts import ShelfState
 from catalog.models import Listing
@@ -27,7 +27,9 @@ DEFAULT_RANGE = "30d"
 # A listing that was first read within the range begins its chart there, but no chart is narrower than this.
 _NARROWEST = timedelta(hours=1)
 
-Row = tuple[int, datetime, bool, str | None, str | None, str | None, int | None, str]
+_SHELF = {state.value: state for state in ShelfState}
+
+Row = tuple[int, str, bool, str | None, str | None, str | None, int | None, str]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class ListingChart:
 
     start: int
     end: int
-    steps: list[Step]  # as drawn; values in the order of FACTS
+    steps: list[Step]  # as drawn; values in the order of `facts`
     drawing: Drawing
     gaps: list[tuple[int, int]]
     shelf: list[Band]  # empty when no reading told the shelf state
@@ -82,57 +84,83 @@ def _precision(currency: str) -> int:
 
 
 def change_points(observations: QuerySet[Observation]) -> QuerySet[Observation, Row]:
-    """The rows as plain tuples. Amounts come as text: exact, and much cheaper to read than through model fields."""
-    amounts = {f"{fact}_text": Cast(fact, TextField()) for fact in PRICES}
-    return observations.annotate(**amounts).values_list(
-        "listing_id", "observed_at", "is_gap", *(f"{fact}_text" for fact in PRICES), "stock", "shelf_state"
+    """The rows as plain tuples. Times and amounts come as text: exact, and much cheaper to read than model fields."""
+    texts = {f"{name}_text": Cast(name, TextField()) for name in ("observed_at", *PRICES)}
+    return observations.annotate(**texts).values_list(
+        "listing_id", "observed_at_text", "is_gap", *(f"{fact}_text" for fact in PRICES), "stock", "shelf_state"
     )
 
 
-def steps_of(rows: Iterable[Row]) -> list[Step]:
-    return [
-        Step(milliseconds(at), (_amount(first), _amount(second), _amount(third), stock), is_gap, ShelfState(shelf))
-        for _listing_id, at, is_gap, first, second, third, stock, shelf in rows
+def moment_of(text: str) -> datetime:
+    """A time as the database writes it, which is in UTC where no offset stands behind it."""
+    return datetime.fromisoformat(text if "+" in text else f"{text}+00:00")
+
+
+def steps_of(rows: Sequence[Row], facts: Sequence[str] = FACTS) -> list[Step]:
+    """The rows as steps whose values are these facts; made column by column, which is several times as fast."""
+    if not rows:
+        return []
+    _ids, times, gaps, *given, shelves = zip(*rows, strict=True)
+    columns = dict(zip(FACTS, given, strict=True))
+    figures = [
+        columns[fact] if fact == "stock" else [text and Decimal(text) for text in columns[fact]] for fact in facts
     ]
+    at = [int(moment_of(text).timestamp() * 1000) for text in times]
+    values = zip(*figures, strict=True) if figures else [()] * len(at)
+    return list(map(Step, at, values, gaps, map(_SHELF.__getitem__, shelves)))
 
 
-def _amount(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
+def known_facts(rows: Sequence[Row]) -> list[str]:
+    """Those that at least one of the rows supplies."""
+    return [fact for place, fact in enumerate(FACTS, 3) if any(row[place] is not None for row in rows)]
 
 
-def carried_in(listing: Listing, start: datetime) -> QuerySet[Observation]:
-    """The row in force at `start`; empty when nothing was known by then."""
-    return listing.observations.filter(observed_at__lte=start).order_by("-observed_at")[:1]
+def in_range(listing: Listing, start: datetime, now: datetime) -> QuerySet[Observation]:
+    """The rows from `start` to `now` by time, beginning with the one in force at `start` where there is one."""
+    in_force = listing.observations.filter(observed_at__lte=start).order_by("-observed_at").values("observed_at")[:1]
+    first = Coalesce(Subquery(in_force), Value(start, output_field=DateTimeField()))
+    return listing.observations.filter(observed_at__gte=first, observed_at__lte=now).order_by("observed_at")
 
 
 def listing_chart(*, listing: Listing, start: datetime, now: datetime) -> ListingChart:
-    """The listing's facts from `start` to `now`, in two queries."""
-    rows = list(change_points(carried_in(listing, start)))
-    rows += change_points(
-        listing.observations.filter(observed_at__gt=start, observed_at__lte=now).order_by("observed_at")
-    )
-    steps, watch = steps_of(rows), watch_of(listing)
+    """The listing's facts from `start` to `now`, in one query."""
+    rows = list(change_points(in_range(listing, start, now)))
+    facts = known_facts(rows)
+    steps, watch = steps_of(rows, facts), watch_of(listing)
     has_one_reading = len(steps) == 1 and not (watch and watch.read_at and milliseconds(watch.read_at) > steps[0].at)
     return chart_of(
-        steps, start=start, now=now, unknown_since=_unknown_since(listing, steps, now), is_single=has_one_reading
+        steps, facts, start=start, now=now, unknown_since=_unknown_since(listing, steps, now), is_single=has_one_reading
     )
 
 
 def chart_of(
-    steps: Sequence[Step], *, start: datetime, now: datetime, unknown_since: datetime | None, is_single: bool = False
+    steps: Sequence[Step],
+    facts: Sequence[str],
+    *,
+    start: datetime,
+    now: datetime,
+    unknown_since: datetime | None,
+    is_single: bool = False,
 ) -> ListingChart:
-    """A chart of steps whose first one may be the one in force at `start`. The time after `unknown_since` is a gap."""
+    """A chart of steps with these facts; the first step may be the one in force at `start`.
+
+    The time after `unknown_since` is a gap. Facts that are not known anywhere in the range are left out.
+    """
     end = milliseconds(now)
     exact = _closed(steps, start, now, unknown_since)
+    known = [i for i in range(len(facts)) if any(step.values[i] is not None for step in exact)]
+    if len(known) < len(facts):
+        exact = series.narrow(exact, known)
     shown = series.thin(exact, end) if exact else []
+    stretches = series.stretches(exact, end)
     return ListingChart(
         start=_begin(exact, start, now),
         end=end,
         steps=shown,
         drawing=series.draw(shown, end),
-        gaps=series.gaps(exact, end),
-        shelf=series.bands(exact, end) if any(step.shelf is not ShelfState.UNKNOWN for step in exact) else [],
-        facts=[fact for index, fact in enumerate(FACTS) if series.known(exact, index)],
+        gaps=series.gaps(stretches),
+        shelf=series.fewer(stretches) if any(step.shelf is not ShelfState.UNKNOWN for step in exact) else [],
+        facts=[facts[i] for i in known],
         is_thinned=len(shown) < len(exact),
         is_single=is_single,
     )
@@ -180,7 +208,7 @@ def comparison_chart(*, listings: Sequence[Listing], start: datetime, now: datet
         shown = series.thin(price, end, series.MAX_POINTS // (2 * len(listings))) if price else []
         is_thinned |= len(shown) < len(price)
         columns.append(shown)
-        lines.append(ComparedLine(listing, FACTS[column], series.gaps(price, end)))
+        lines.append(ComparedLine(listing, FACTS[column], series.gaps(series.stretches(price, end))))
     merged = series.merge(columns)
     return ComparisonChart(_begin(merged, start, now), end, merged, series.draw(merged, end), lines, is_thinned)
 
@@ -199,4 +227,4 @@ def exact_text(value: Figure, currency: str) -> str:
 
 def plotted(chart: ListingChart) -> dict[str, list[Any]]:
     """The points of each drawn fact."""
-    return {fact: floats(chart.drawing.columns[FACTS.index(fact)]) for fact in chart.facts}
+    return {fact: floats(column) for fact, column in zip(chart.facts, chart.drawing.columns, strict=False)}

@@ -14,7 +14,7 @@ from catalog.models import Channel, Listing
 from catalog.models.listing import SHELF_LABELS
 from config.formatting import count, day, duration, iso_moment, money
 from monitoring.charts import series
-from monitoring.charts.data import FACTS, RANGES, ComparedLine, ComparisonChart, ListingChart, exact_text
+from monitoring.charts.data import RANGES, ComparedLine, ComparisonChart, ListingChart, exact_text
 from monitoring.charts.series import NOT_READ, Figure, Step
 
 
@@ -103,7 +103,7 @@ def listing_summary(chart: ListingChart, channel: Channel) -> str:
     price = next((fact for fact in ("live_price", "list_price", "promotion_price") if fact in chart.facts), None)
     for fact in (price, "stock" if "stock" in chart.facts else None):
         if fact:
-            known = series.known(chart.steps, FACTS.index(fact))
+            known = series.known(chart.steps, chart.facts.index(fact))
             parts.append(_course(fact_label(fact), known, channel))
     sold_out = sum(band.end - band.start for band in chart.shelf if band.state == ShelfState.SOLD_OUT)
     if sold_out:
@@ -148,10 +148,9 @@ def _shown(value: Decimal | int, channel: Channel) -> str:
 
 def listing_table(chart: ListingChart, channel: Channel) -> dict[str, Any]:
     """The drawn change points, newest first, as text: exact amounts, times in the channel's zone."""
-    columns = [(FACTS.index(fact), fact_label(fact)) for fact in chart.facts]
-    head = [gettext("Time"), *(_head(label, index, channel) for index, label in columns), gettext("Shelf")]
+    head = [gettext("Time"), *(_head(fact, channel) for fact in chart.facts), gettext("Shelf")]
     rows = [
-        [_time(step, channel), *(_cell(step, index, channel) for index, _label in columns), _shelf_cell(step)]
+        [_time(step, channel), *(_cell(step, index, channel) for index in range(len(chart.facts))), _shelf_cell(step)]
         for step in reversed(chart.steps)
     ]
     return {"head": head, "rows": rows, "caption": _caption(len(rows), channel)}
@@ -171,8 +170,8 @@ def _caption(rows: int, channel: Channel) -> str:
     return gettext("%(changes)s, times in %(zone)s") % {"changes": shown, "zone": channel.time_zone}
 
 
-def _head(label: str, index: int, channel: Channel) -> str:
-    return label if FACTS[index] == "stock" else f"{label}, {channel.currency}"
+def _head(fact: str, channel: Channel) -> str:
+    return fact_label(fact) if fact == "stock" else f"{fact_label(fact)}, {channel.currency}"
 
 
 def _time(step: Step, channel: Channel) -> str:

@@ -59,6 +59,11 @@ def clip(steps: Sequence[Step], start: int) -> list[Step]:
     return [before[-1]._replace(at=start), *later] if before else later
 
 
+def narrow(steps: Sequence[Step], columns: Sequence[int]) -> list[Step]:
+    """With these columns only."""
+    return [Step(at, tuple([values[i] for i in columns]), is_gap, shelf) for at, values, is_gap, shelf in steps]
+
+
 def close(steps: Sequence[Step], known_until: int, end: int) -> list[Step]:
     """With a gap at the end when the last good reading, at `known_until`, is too old to speak for `end`."""
     if not steps or steps[-1].is_gap or known_until >= end:
@@ -108,11 +113,15 @@ def thin(steps: Sequence[Step], end: int, limit: int = MAX_POINTS) -> list[Step]
 
 def _points(steps: Sequence[Step]) -> int:
     """How many points `draw` makes of them, at most."""
-    return len(steps) + 1 + sum(_ends_a_line(before, step) for before, step in pairwise(steps))
+    ends = [_ends_a_line(before, step) for before, step in pairwise(steps) if None in step.values]
+    return len(steps) + 1 + sum(ends)
 
 
 def _ends_a_line(before: Step, step: Step) -> bool:
-    return any(old is not None and new is None for old, new in zip(before.values, step.values, strict=True))
+    # The first half is cheap, and mostly decides.
+    return None in step.values and any(
+        old is not None and new is None for old, new in zip(before.values, step.values, strict=True)
+    )
 
 
 def _thin_into(steps: Sequence[Step], end: int, parts: int) -> list[Step]:
@@ -136,65 +145,61 @@ def draw(steps: Sequence[Step], end: int) -> Drawing:
     """Points for lines that hold their value until the next one; a line ends where its value stops being known."""
     if not steps:
         return Drawing([], [])
-    points = [(steps[0].at, steps[0].values)]
+    times, values = [steps[0].at], [steps[0].values]
     for before, step in pairwise(steps):
-        if _ends_a_line(before, step):
-            points.append((step.at, before.values))
-        points.append((step.at, step.values))
+        if None in step.values and _ends_a_line(before, step):  # the first half is cheap, and mostly decides
+            times.append(step.at)
+            values.append(before.values)
+        times.append(step.at)
+        values.append(step.values)
     last = steps[-1]
     if end > last.at and any(value is not None for value in last.values):
-        points.append((end, last.values))
-    columns = [list(column) for column in zip(*(values for _at, values in points), strict=True)]
-    return Drawing([at for at, _values in points], columns)
+        times.append(end)
+        values.append(last.values)
+    return Drawing(times, [list(column) for column in zip(*values, strict=True)])
 
 
-def gaps(steps: Sequence[Step], end: int) -> list[tuple[int, int]]:
-    """The stretches in which nothing was read, up to `end`."""
-    return [(band.start, band.end) for band in _bands(steps, end) if band.state == NOT_READ]
+def stretches(steps: Sequence[Step], end: int) -> list[Band]:
+    """The shelf state over time, and where nothing was read, as stretches that follow each other up to `end`."""
+    found: list[Band] = []
+    start, present = 0, ""
+    for step in steps:
+        state = NOT_READ if step.is_gap else step.shelf
+        if state == present:
+            continue
+        if present and step.at > start:
+            found.append(Band(start, step.at, present))
+        start, present = step.at, state
+    if present and end > start:
+        found.append(Band(start, end, present))
+    return found
 
 
-def bands(steps: Sequence[Step], end: int, limit: int = MAX_POINTS // 2) -> list[Band]:
-    """The shelf state over time as stretches that follow each other, at most `limit` of them.
+def gaps(found: Sequence[Band]) -> list[tuple[int, int]]:
+    """Those in which nothing was read."""
+    return [(band.start, band.end) for band in found if band.state == NOT_READ]
 
-    Where there are more, the time is cut into `limit` parts, and the state a person most needs to see takes the part.
+
+def fewer(found: Sequence[Band], limit: int = MAX_POINTS // 2) -> list[Band]:
+    """At most `limit` stretches: where there are more, the time is cut into `limit` parts, and the state that a person
+    most needs to see takes the whole part.
     """
-    exact = _bands(steps, end)
-    if len(exact) <= limit:
-        return exact
-    start, width = exact[0].start, max(end - exact[0].start, 1)
-    states: list[str | None] = [None] * limit
-    for band in exact:
+    if len(found) <= limit:
+        return list(found)
+    start, end = found[0].start, found[-1].end
+    width = end - start
+    states: list[str] = [""] * limit
+    for band in found:
         first, last = ((at - start) * limit // width for at in (band.start, band.end - 1))
         for part in range(first, last + 1):
             shown = states[part]
-            if shown is None or _BAND_ORDER.index(band.state) < _BAND_ORDER.index(shown):
+            if not shown or _BAND_ORDER.index(band.state) < _BAND_ORDER.index(shown):
                 states[part] = band.state
-    cut = [
-        Band(start + part * width // limit, start + (part + 1) * width // limit, state)
-        for part, state in enumerate(states)
-        if state is not None
-    ]
-    return _join(cut)
-
-
-def _bands(steps: Sequence[Step], end: int) -> list[Band]:
-    ends = [*(step.at for step in steps[1:]), end][: len(steps)]
-    return _join(
-        Band(step.at, until, NOT_READ if step.is_gap else step.shelf.value)
-        for step, until in zip(steps, ends, strict=True)
-        if until > step.at
-    )
-
-
-def _join(parts: Iterator[Band] | Sequence[Band]) -> list[Band]:
-    """Neighbours of the same state as one."""
-    joined: list[Band] = []
-    for band in parts:
-        if joined and joined[-1].state == band.state and joined[-1].end == band.start:
-            joined[-1] = joined[-1]._replace(end=band.end)
-        else:
-            joined.append(band)
-    return joined
+    cut: list[Band] = []
+    for state, parts in groupby(range(limit), key=states.__getitem__):
+        members = list(parts)
+        cut.append(Band(start + members[0] * width // limit, start + (members[-1] + 1) * width // limit, state))
+    return cut
 
 
 def known(steps: Sequence[Step], column: int) -> list[tuple[Decimal | int, int]]:

@@ -14,7 +14,7 @@ from catalog.database import copy_rows, update_rows
 from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch, Observation
-from monitoring.services.watching import Claim, Run
+from monitoring.services.watching import Claim, Run, microseconds
 from monitoring.timing import due_after_absence, due_after_failure, due_after_success, gap_start
 
 _FACT_FIELDS = ("list_price", "live_price", "promotion_price", "stock", "shelf_state")
@@ -80,70 +80,83 @@ def record(
     gap; an unchanged one costs no row. A listing whose lease went to another worker is left to it. A reading that is
     not later than the last observation is not stored. `interval` replaces the listings' own for this pass.
     """
-    watch_rows: list[tuple[Any, ...]] = []
+    good: list[tuple[int, str, datetime]] = []  # listing, remark, due; read now, and the last of all
+    others: list[tuple[Any, ...]] = []  # whole rows of watches
     observations: dict[int, list[tuple[Any, ...]]] = {}
     listing_rows: dict[int, tuple[Any, ...]] = {}
     due_by_seconds: dict[int, datetime] = {}  # most listings of a chunk share their interval
+    now_us = microseconds(now)
 
     for reading in readings:
         claim = claims[reading.listing_id]
         seconds = claim.interval_seconds if interval is None else int(interval.total_seconds())
         facts = reading.facts
         values = None if facts is None or facts == _NOTHING else _values(facts)
-        if str(reading.outcome) != _READ or values is None:
-            watch_rows.append(_unread_row(claim, reading, seconds, now))
+        if reading.outcome != _READ or values is None:
+            others.append(_unread_row(claim, reading, seconds, now))
             continue
         due_at = due_by_seconds.get(seconds)
         if due_at is None:
             span = timedelta(seconds=seconds)
             due_at = due_by_seconds[seconds] = due_after_success(started_at=run.started_at, interval=span, now=now)
-        if not run.is_scheduled and claim.next_due_at > now:
+        if not run.is_scheduled and claim.next_due_us > now_us:
             due_at = claim.next_due_at  # a reading in between does not take it out of its pass
-        is_late = _is_late(claim, now)
-        read_at = claim.read_at if is_late else now
-        watch_rows.append((claim.listing_id, _READ, reading.cause[:_LONGEST_CAUSE], 0, read_at, due_at))
-        if is_late:
+        cause = reading.cause[:_LONGEST_CAUSE]
+        if _is_late(claim, now_us):
+            others.append((claim.listing_id, _READ, cause, 0, claim.read_at, due_at))
             continue
-        span = timedelta(seconds=seconds)
-        gap_at = gap_start(read_at=claim.read_at, interval=span, gap_after=span * GAP_INTERVALS, now=now)
-        observed_at = claim.observed_at
-        if observed_at is None or gap_at is not None or values != claim[6:11]:
+        good.append((claim.listing_id, cause, due_at))
+        gap_at = _gap_at(claim, seconds, now, now_us)
+        is_new = claim.observed_us is None or gap_at is not None or values != claim[6:11]
+        if is_new:
             rows = observations[claim.listing_id] = []
-            if gap_at is not None and observed_at is not None:
+            if gap_at is not None:
                 rows.append((claim.listing_id, gap_at, *_GAP))
             rows.append((claim.listing_id, now, False, *values))
-            observed_at = now
-        title = _text(reading.title, _LONGEST_TITLE) or claim.title
-        outer_id = _text(reading.outer_id, _LONGEST_OUTER_ID) or claim.outer_id
-        if observed_at is now or title != claim.title or outer_id != claim.outer_id:
+        title = claim.title if reading.title == claim.title else _text(reading.title, _LONGEST_TITLE) or claim.title
+        outer_id = (
+            claim.outer_id
+            if reading.outer_id == claim.outer_id
+            else _text(reading.outer_id, _LONGEST_OUTER_ID) or claim.outer_id
+        )
+        if is_new or title != claim.title or outer_id != claim.outer_id:
+            observed_at = now if is_new else claim.observed_at
             listing_rows[claim.listing_id] = (claim.listing_id, *values, observed_at, title, outer_id)
 
     with transaction.atomic():
         # First, because it tells which leases are still ours; whoever has the others records them.
-        ours = set(
-            update_rows(
-                ListingWatch,
-                "listing",
-                _WATCH_FIELDS,
-                watch_rows,
-                also={"tried_at": now, "poll_run": run.pk, "lease_token": None, "lease_until": None},
-                only={"lease_token": token},
-            )
-        )
+        ours = _complete(run, token, good, others, now)
         new_rows = [row for listing_id, rows in observations.items() if listing_id in ours for row in rows]
         if new_rows:
             copy_rows(Observation, _OBSERVATION_FIELDS, new_rows)
         update_rows(Listing, "id", _LISTING_FIELDS, [row for pk, row in listing_rows.items() if pk in ours])
 
-    outcomes = [row[1] for row in watch_rows if row[0] in ours]
-    read, missing = outcomes.count(_READ), outcomes.count(ListingWatch.Outcome.MISSING.value)
+    outcomes = [row[1] for row in others if row[0] in ours]
+    missing = outcomes.count(ListingWatch.Outcome.MISSING.value)
+    read = outcomes.count(_READ) + sum(1 for row in good if row[0] in ours)
     return Recorded(
         read=read,
         changed=len(observations.keys() & ours),
         missing=missing,
-        failed=len(outcomes) - read - missing,
-        lost=len(watch_rows) - len(ours),
+        failed=len(ours) - read - missing,
+        lost=len(good) + len(others) - len(ours),
     )
+
+
+def _complete(
+    run: Run, token: UUID, good: list[tuple[int, str, datetime]], others: list[tuple[Any, ...]], now: datetime
+) -> set[int]:
+    """Write how each listing was handled and end its lease, in one statement; returns the listings that were ours."""
+    handled = {"tried_at": now, "poll_run": run.pk, "lease_token": None, "lease_until": None}
+    only = {"lease_token": token}
+    if not others and len({row[1:] for row in good}) == 1:
+        # The usual chunk: everything was read, and is due again together.
+        _listing_id, cause, due_at = good[0]
+        same = {"outcome": _READ, "cause": cause, "attempts": 0, "read_at": now, "next_due_at": due_at}
+        rows: list[tuple[Any, ...]] = [row[:1] for row in good]
+        return set(update_rows(ListingWatch, "listing", (), rows, also={**handled, **same}, only=only))
+    rows = [(listing_id, _READ, cause, 0, now, due_at) for listing_id, cause, due_at in good]
+    return set(update_rows(ListingWatch, "listing", _WATCH_FIELDS, rows + others, also=handled, only=only))
 
 
 def _values(facts: Facts) -> tuple[Any, ...] | None:
@@ -164,11 +177,20 @@ def _rounded(price: Decimal | None) -> Decimal | None:
     return rounded
 
 
-def _is_late(claim: Claim, now: datetime) -> bool:
+def _is_late(claim: Claim, now_us: int) -> bool:
     """Whether something newer is stored, which an older reading must not overwrite."""
-    return (claim.observed_at is not None and now <= claim.observed_at) or (
-        claim.read_at is not None and now < claim.read_at
+    return (claim.observed_us is not None and now_us <= claim.observed_us) or (
+        claim.read_us is not None and now_us < claim.read_us
     )
+
+
+def _gap_at(claim: Claim, seconds: int, now: datetime, now_us: int) -> datetime | None:
+    """Since when the listing was not known before this good reading, None when it was or never had been."""
+    span = seconds * 1_000_000
+    if claim.observed_us is None or claim.read_us is None or now_us - claim.read_us <= span:
+        return None
+    interval = timedelta(seconds=seconds)
+    return gap_start(read_at=claim.read_at, interval=interval, gap_after=interval * GAP_INTERVALS, now=now)
 
 
 def _unread_row(claim: Claim, reading: Reading, seconds: int, now: datetime) -> tuple[Any, ...]:

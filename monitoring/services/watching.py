@@ -1,7 +1,7 @@
 """Who reads which listing when: watches, their leases, and the passes over a channel."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from catalog.database import claim_rows
+from catalog.database import Microseconds, claim_rows
 from catalog.models import Channel, Listing
 from monitoring.models import ListingWatch, PollRun
 
@@ -38,11 +38,23 @@ class Claim(NamedTuple):
     promotion_price: Decimal | None
     stock: int | None
     shelf_state: str
-    observed_at: datetime | None  # of its last observation
+    observed_us: int | None  # of its last observation, in microseconds since 1970
     interval_seconds: int
     attempts: int
-    read_at: datetime | None  # its last good reading
-    next_due_at: datetime
+    read_us: int | None  # its last good reading, likewise
+    next_due_us: int
+
+    @property
+    def next_due_at(self) -> datetime:
+        return _EPOCH + timedelta(microseconds=self.next_due_us)
+
+    @property
+    def observed_at(self) -> datetime | None:
+        return from_microseconds(self.observed_us)
+
+    @property
+    def read_at(self) -> datetime | None:
+        return from_microseconds(self.read_us)
 
 
 _CLAIM_COLUMNS = (
@@ -57,12 +69,24 @@ _CLAIM_COLUMNS = (
     "listing__promotion_price",
     "listing__stock",
     "listing__shelf_state",
-    "listing__observed_at",
+    Microseconds("listing__observed_at"),
     Coalesce("interval_seconds", "channel__interval_seconds"),
     "attempts",
-    "read_at",
-    "next_due_at",
+    Microseconds("read_at"),
+    Microseconds("next_due_at"),
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, exact."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int | None) -> datetime | None:
+    """The time (aware UTC) of microseconds since 1970."""
+    return None if count is None else _EPOCH + timedelta(microseconds=count)
 
 
 class Run(NamedTuple):
@@ -114,7 +138,7 @@ def due_watches(channel_id: int, until: datetime, *, watched_only: bool = True) 
     # Subqueries rather than joins, so that claiming locks rows of this table only.
     due = ListingWatch.objects.filter(Exists(current), channel=channel_id, is_paused=False, next_due_at__lte=until)
     if watched_only:
-        due = due.filter(Exists(Channel.objects.filter(pk=OuterRef("channel_id"), is_watched=True)))
+        due = due.filter(Exists(Channel.objects.filter(pk=channel_id, is_watched=True)))
     return due
 
 
@@ -196,9 +220,10 @@ def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
     ids: dict[str, list[int]] = {"read": [], "missing": [], "failed": []}
     changed = 0
     handled = ListingWatch.objects.filter(poll_run=run.pk).order_by("pk")
-    for listing_id, outcome, observed_at in handled.values_list("pk", "outcome", "listing__observed_at").iterator():
+    started_us = microseconds(run.started_at)
+    for listing_id, outcome, observed_us in handled.values_list("pk", "outcome", Microseconds("listing__observed_at")):
         ids[outcome if outcome in ids else "failed"].append(listing_id)
-        changed += outcome == "read" and observed_at is not None and observed_at >= run.started_at
+        changed += outcome == "read" and observed_us is not None and observed_us >= started_us
     PollRun.objects.filter(pk=run.pk, finished_at__isnull=True).update(
         finished_at=now,
         read_ids=ids["read"],

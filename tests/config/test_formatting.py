@@ -1,5 +1,5 @@
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal as D
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,14 +18,14 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 @pytest.mark.parametrize(
     ("amount", "currency", "expected"),
     [
-        pytest.param(D("268"), "CNY", "¥268.00", id="yuan"),
-        pytest.param(D("64.99"), "USD", "US$64.99", id="dollars"),
-        pytest.param(D("26.5"), "GBP", "£26.50", id="pounds"),
-        pytest.param(D("45.9"), "EUR", "€45.90", id="euros"),
-        pytest.param(D("1280"), "JPY", "JP¥1,280", id="yen have no decimals and are not yuan"),
-        pytest.param(D("-13.5"), "CNY", "−¥13.50", id="the minus sign stands before the symbol"),
-        pytest.param(D("1234567.891"), "CNY", "¥1,234,567.89", id="thousands by comma"),
-        pytest.param(D("0"), "CNY", "¥0.00", id="zero is a price"),
+        pytest.param(Decimal("268"), "CNY", "¥268.00", id="yuan"),
+        pytest.param(Decimal("64.99"), "USD", "US$64.99", id="dollars"),
+        pytest.param(Decimal("26.5"), "GBP", "£26.50", id="pounds"),
+        pytest.param(Decimal("45.9"), "EUR", "€45.90", id="euros"),
+        pytest.param(Decimal("1280"), "JPY", "JP¥1,280", id="yen have no decimals and are not yuan"),
+        pytest.param(Decimal("-13.5"), "CNY", "−¥13.50", id="the minus sign stands before the symbol"),
+        pytest.param(Decimal("1234567.891"), "CNY", "¥1,234,567.89", id="thousands by comma"),
+        pytest.param(Decimal("0"), "CNY", "¥0.00", id="zero is a price"),
         pytest.param(None, "CNY", "—", id="not known"),
     ],
 )
@@ -41,7 +41,13 @@ def test_counts_have_thousands_and_a_real_minus(number, expected):
 
 @pytest.mark.parametrize(
     ("ratio", "expected"),
-    [(D("0.252"), "25.2%"), (D("1"), "100.0%"), (D("-0.0666"), "−6.7%"), (D("0.00049"), "0.0%"), (None, "—")],
+    [
+        (Decimal("0.252"), "25.2%"),
+        (Decimal("1"), "100.0%"),
+        (Decimal("-0.0666"), "−6.7%"),
+        (Decimal("0.00049"), "0.0%"),
+        (None, "—"),
+    ],
 )
 def test_percentages_have_one_decimal(ratio, expected):
     assert formatting.percent(ratio) == expected
@@ -50,13 +56,13 @@ def test_percentages_have_one_decimal(ratio, expected):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        pytest.param(D("139"), D("129"), "▼ 7.2%", id="down"),
-        pytest.param(D("100"), D("110"), "▲ 10.0%", id="up"),
-        pytest.param(D("100"), D("100.0000"), "no change", id="the same amount with other decimals"),
-        pytest.param(D("100"), D("99.99"), "▼ <0.1%", id="too small for a decimal, but not nothing"),
+        pytest.param(Decimal("139"), Decimal("129"), "▼ 7.2%", id="down"),
+        pytest.param(Decimal("100"), Decimal("110"), "▲ 10.0%", id="up"),
+        pytest.param(Decimal("100"), Decimal("100.0000"), "no change", id="the same amount with other decimals"),
+        pytest.param(Decimal("100"), Decimal("99.99"), "▼ <0.1%", id="too small for a decimal, but not nothing"),
         pytest.param(0, 12, "▲ from 0", id="from nothing there is no share"),
-        pytest.param(None, D("1"), "—", id="old not known"),
-        pytest.param(D("1"), None, "—", id="new not known"),
+        pytest.param(None, Decimal("1"), "—", id="old not known"),
+        pytest.param(Decimal("1"), None, "—", id="new not known"),
     ],
 )
 def test_a_change_says_its_direction_and_share(old, new, expected):
@@ -101,9 +107,33 @@ def test_moments_are_in_the_zone_asked_for():
     assert formatting.moment(None) == formatting.iso_moment(None) == "—"
 
 
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        pytest.param(lambda: formatting.ago(NOW - timedelta(minutes=4), NOW), "4 分钟前", id="minutes ago"),
+        pytest.param(lambda: formatting.ago(NOW - timedelta(hours=3), NOW), "3 小时前", id="hours ago"),
+        pytest.param(
+            lambda: formatting.ago(
+                NOW - timedelta(days=13),
+                NOW,
+            ),
+            "11-11",
+            id="a date of this year",
+        ),
+        pytest.param(lambda: formatting.ago(NOW - timedelta(days=400), NOW), "2025-10-20", id="a date of last year"),
+        pytest.param(lambda: formatting.duration(timedelta(hours=3, minutes=4)), "3 小时 4 分", id="duration"),
+        pytest.param(lambda: formatting.moment(NOW, SHANGHAI), "11-24 09:30", id="moment"),
+        pytest.param(lambda: formatting.change_percent(1, 1), "无变化", id="no change"),
+    ],
+)
+def test_times_and_changes_in_chinese(shown, expected):
+    with translation.override("zh-hans"):
+        assert shown() == expected
+
+
 def test_formatters_are_tags_and_filters_of_every_template():
     text = "{% money a 'CNY' %} {{ a|money:'CNY' }} {{ 1284|count }} {% iso_moment t %} {% ago t now %}"
-    shown = Template(text).render(Context({"a": D("9.9"), "t": NOW, "now": NOW + timedelta(minutes=2)}))
+    shown = Template(text).render(Context({"a": Decimal("9.9"), "t": NOW, "now": NOW + timedelta(minutes=2)}))
     assert shown == "¥9.90 ¥9.90 1,284 2026-11-24 09:30 2 min ago"
 
 

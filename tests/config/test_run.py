@@ -64,7 +64,7 @@ class Run:
 
     def start(self):
         self.spawn()
-        wait_for(lambda: "Press Ctrl-C" in self.said() or not self.is_running, seconds=60, said=self.said)
+        wait_for(lambda: "Press Ctrl-C" in self.said() or not self.is_running, seconds=120, said=self.said)
         assert self.is_running, self.said()
 
     def said(self):
@@ -120,13 +120,20 @@ def test_it_comes_up_with_the_demo_world_stops_without_leftovers_and_comes_up_ag
     assert alive(everyone) == set()
 
 
-def test_a_process_that_ends_is_named_with_its_last_lines_and_the_rest_is_stopped(run):
+@pytest.mark.parametrize(
+    ("argument", "name", "last_line"),
+    [
+        pytest.param("simulator", "simulator", "Simulator on http://127.0.0.1:", id="simulator"),
+        pytest.param("work", "worker", "cluster interactive started", id="worker, whose clusters go with it"),
+    ],
+)
+def test_a_process_that_ends_is_named_with_its_last_lines_and_the_rest_is_stopped(run, argument, name, last_line):
     run.start()
     everyone = family(run.process.pid)
-    os.kill(find(everyone, "simulator"), signal.SIGKILL)
+    os.kill(find(everyone, argument), signal.SIGKILL)
     assert run.process.wait(timeout=20) == 1
-    assert "simulator ended (exit code -9). Its last lines, from" in run.said()
-    assert f"Simulator on http://127.0.0.1:{run.simulator_port}" in run.said()
+    assert f"{name} ended (exit code -9). Its last lines, from" in run.said()
+    assert last_line in run.said()
     assert alive(everyone) == set()
 
 

@@ -219,8 +219,11 @@ def test_a_replaced_secret_is_audited_without_its_value(client, owner, channel):
     save(client, channel, app_secret="another-secret-1234567890")
     assert Credential.objects.get().app_secret == "another-secret-1234567890"
     event = AuditEvent.objects.get(action="connection changed")
-    assert event.changes == {"app_secret": ["•••", "•••"]}
+    assert event.changes == {"integrations.credential.app_secret": ["•••", "•••"]}
     assert event.actor == owner
+    log = client.get(f"/catalog/channel/{channel.pk}/history/").text
+    assert "App secret" in log
+    assert "another-secret" not in log
     assert ChannelHealth.objects.get().failures == 0
 
 

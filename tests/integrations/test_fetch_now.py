@@ -205,8 +205,8 @@ def test_a_listing_is_paused_and_resumed_and_both_are_audited(client, owner, cha
     assert watch.next_due_at <= timezone.now()
     events = AuditEvent.objects.filter(object_type="catalog.listing").order_by("pk")
     assert [(event.action, event.changes) for event in events] == [
-        ("paused", {"is_paused": [False, True]}),
-        ("resumed", {"is_paused": [True, False]}),
+        ("paused", {"monitoring.listingwatch.is_paused": [False, True]}),
+        ("resumed", {"monitoring.listingwatch.is_paused": [True, False]}),
     ]
 
 
@@ -224,7 +224,9 @@ def test_a_listing_can_have_its_own_interval(client, owner, channel, rows):
     client.post(address, {"interval_seconds": "60"})
     watch = ListingWatch.objects.get()
     assert (watch.interval_seconds, watch.next_due_at <= timezone.now()) == (60, True)
-    assert AuditEvent.objects.get(action="interval changed").changes == {"interval_seconds": [None, 60]}
+    assert AuditEvent.objects.get(action="interval changed").changes == {
+        "monitoring.listingwatch.interval_seconds": [None, 60]
+    }
     client.post(address, {"interval_seconds": ""})
     assert ListingWatch.objects.get().interval_seconds is None
 

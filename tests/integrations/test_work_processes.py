@@ -80,6 +80,13 @@ def test_a_killed_cluster_is_started_again_without_leftovers(work):
     work.wait_for_new_cluster(cluster)
 
 
+def test_clusters_do_not_outlive_a_watchdog_that_was_killed(work):
+    work.wait_until_beating()
+    cluster = work.clusters()[0]
+    work.process.kill()
+    wait_for(lambda: members(cluster) == [], seconds=10, said=work.said)
+
+
 def test_a_frozen_cluster_is_noticed_and_replaced(work):
     work.wait_until_beating()
     cluster = work.clusters()[0]
@@ -88,6 +95,19 @@ def test_a_frozen_cluster_is_noticed_and_replaced(work):
     work.wait_for_new_cluster(cluster)
     assert "cluster bulk is frozen (no heartbeat for" in work.said()
     assert "did not stop in time: killing it" in work.said()
+
+
+def test_a_cluster_that_froze_while_it_held_the_databases_lock_is_replaced(work):
+    """The watchdog's own canary cannot be queued then, and must not keep it from acting."""
+    work.wait_until_beating()
+    cluster = work.clusters()[0]
+    with sqlite3.connect(work.database, isolation_level=None) as lock:
+        lock.execute("BEGIN IMMEDIATE")
+        for pid in members(cluster):
+            os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: "did not stop in time: killing it" in work.said(), seconds=25, said=work.said)
+        lock.execute("ROLLBACK")
+    work.wait_for_new_cluster(cluster)
 
 
 def test_a_cluster_that_froze_because_an_idle_worker_was_killed_is_replaced(work):

@@ -1,6 +1,7 @@
 """Change points as lines, gaps and bands; times are small numbers here, for reading."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -43,7 +44,9 @@ def test_a_range_begins_with_what_was_in_force(steps, start, expected):
         pytest.param([step(0, 1)], 100, [step(0, 1)], id="read just now"),
         pytest.param([step(0, 1)], 60, [step(0, 1), gap(60)], id="not read since"),
         pytest.param([step(0, 1), gap(40)], 30, [step(0, 1), gap(40)], id="the gap is stored already"),
-        pytest.param([step(0, 1), step(50, 2)], 20, [step(0, 1), step(50, 2), gap(50)], id="never before the last step"),
+        pytest.param(
+            [step(0, 1), step(50, 2)], 20, [step(0, 1), step(50, 2), gap(50)], id="never before the last step"
+        ),
         pytest.param([], 60, [], id="nothing"),
     ],
 )
@@ -78,7 +81,7 @@ def test_a_fact_that_is_not_supplied_any_more_ends_only_its_own_line():
 def test_a_stock_of_nothing_is_drawn_and_is_not_a_gap():
     steps = [step(0, 3), step(10, 0, shelf=OUT)]
     assert series.draw(steps, end=20).columns == [[3, 0, 0]]
-    assert series.gaps(steps, end=20) == []
+    assert series.gaps(series.stretches(steps, end=20)) == []
 
 
 @pytest.mark.parametrize(
@@ -92,12 +95,12 @@ def test_a_stock_of_nothing_is_drawn_and_is_not_a_gap():
     ],
 )
 def test_gaps_are_stretches(steps, expected):
-    assert series.gaps(steps, end=100) == expected
+    assert series.gaps(series.stretches(steps, end=100)) == expected
 
 
 def test_the_shelf_band_names_each_stretch():
     steps = [step(0, 1), step(10, 2), step(20, 0, shelf=OUT), gap(50), step(70, 4)]
-    assert series.bands(steps, end=100) == [
+    assert series.stretches(steps, end=100) == [
         Band(0, 20, "on_shelf"),
         Band(20, 50, "sold_out"),
         Band(50, 70, NOT_READ),
@@ -107,11 +110,11 @@ def test_the_shelf_band_names_each_stretch():
 
 def test_too_many_stretches_keep_every_sold_out_moment_visible():
     steps = [step(at, 1, shelf=OUT if at == 5001 else (ON if at % 2 else ShelfState.UNKNOWN)) for at in range(10_000)]
-    bands = series.bands(steps, end=10_000, limit=100)
+    bands = series.fewer(series.stretches(steps, end=10_000), limit=100)
     assert len(bands) <= 100
     assert [band for band in bands if band.state == "sold_out"] == [Band(5000, 5100, "sold_out")]
     assert (bands[0].start, bands[-1].end) == (0, 10_000)
-    assert all(one.end == other.start for one, other in zip(bands, bands[1:], strict=False))
+    assert all(one.end == other.start for one, other in pairwise(bands))
 
 
 def test_few_steps_are_all_drawn():
@@ -163,12 +166,15 @@ def test_lines_of_several_listings_share_their_times():
 
 def test_a_sparkline_is_steps_with_holes():
     line = sparkline([(0, Decimal(10)), (50, None), (75, Decimal(20))], 0, 100)
+    assert line is not None
     assert line.path == "M3 21H42M61.5 3H81"
     assert line.end == ("81", "3")
 
 
 def test_a_sparkline_that_ends_unknown_has_no_dot():
-    assert sparkline([(0, Decimal(10)), (50, None)], 0, 100).end is None
+    line = sparkline([(0, Decimal(10)), (50, None)], 0, 100)
+    assert line is not None
+    assert line.end is None
 
 
 def test_a_sparkline_of_nothing_known_is_not_drawn():

@@ -74,7 +74,10 @@ def test_a_listing_first_read_within_the_range_begins_there(client, owner, listi
 
 @pytest.mark.parametrize("name", ["", "90d", "30D", "1", "30d' OR 1=1"])
 def test_a_range_that_there_is_not_is_refused_plainly(client, owner, listing, name):
-    for url in (chart_url(listing, range=name), reverse("watch:listing-chart-csv", args=[listing.pk], query={"range": name})):
+    for url in (
+        chart_url(listing, range=name),
+        reverse("watch:listing-chart-csv", args=[listing.pk], query={"range": name}),
+    ):
         response = client.get(url)
         assert response.status_code == 400
         assert response.headers["Content-Type"].startswith("text/plain")
@@ -117,7 +120,7 @@ def test_one_reading_says_so(client, owner):
     observe(listing, HOUR / 60, list_price=Decimal("9.9"))
     answer = client.get(chart_url(listing)).json()
     assert answer["isSingle"] is True
-    assert len(answer["table"]["rows"]) == 1
+    assert "table" not in answer
 
 
 def test_one_change_that_was_read_again_is_not_one_reading(client, owner):
@@ -135,7 +138,9 @@ def test_nothing_read_yet_is_an_empty_chart(client, owner):
 def test_more_changes_than_points_are_thinned_and_said(client, owner):
     listing = watched()
     Observation.objects.bulk_create(
-        Observation(listing=listing, observed_at=NOW - timedelta(minutes=5 * n), list_price=100, stock=n, shelf_state="on_shelf")
+        Observation(
+            listing=listing, observed_at=NOW - timedelta(minutes=5 * n), list_price=100, stock=n, shelf_state="on_shelf"
+        )
         for n in range(3_000)
     )
     answer = client.get(chart_url(listing)).json()
@@ -186,10 +191,10 @@ def test_a_reading_that_grows_too_old_changes_the_chart(client, owner, listing):
     assert after.json()["gaps"]
 
 
-def test_two_queries_whatever_the_range(listing, django_assert_num_queries):
+def test_one_query_whatever_the_range(listing, django_assert_num_queries):
     listing = type(listing).objects.select_related("channel", "watch").get(pk=listing.pk)
     for days in (7, 365):
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(1):
             listing_chart(listing=listing, start=NOW - days * DAY, now=NOW)
 
 
@@ -239,7 +244,11 @@ def test_the_csv_has_exact_amounts_and_times_with_their_offset(client, owner):
     observe(listing, 3 * DAY, list_price=Decimal("1234567890.1234"), live_price=Decimal("20"), stock=5)
     miss(listing, 2 * DAY)
     rows = rows_of(client.get(reverse("watch:listing-chart-csv", args=[listing.pk])))
-    assert [row["time"] for row in rows] == ["2026-10-12T00:00:00-04:00", "2026-11-17T23:00:00-05:00", "2026-11-18T23:00:00-05:00"]
+    assert [row["time"] for row in rows] == [
+        "2026-10-12T00:00:00-04:00",
+        "2026-11-17T23:00:00-05:00",
+        "2026-11-18T23:00:00-05:00",
+    ]
     assert [row["list_price"] for row in rows] == ["0.10", "1234567890.1234", ""]
     assert [row["live_price"] for row in rows] == ["", "20.00", ""]
     assert [row["stock"] for row in rows] == ["0", "5", ""]
@@ -249,7 +258,7 @@ def test_the_csv_has_exact_amounts_and_times_with_their_offset(client, owner):
 
 def test_the_table_has_exact_amounts(client, owner, listing):
     Observation.objects.filter(listing=listing).update(list_price=Decimal("0.1234"))
-    table = client.get(chart_url(listing)).json()["table"]
+    table = client.get(chart_url(listing, table=1)).json()["table"]
     assert table["head"] == ["Time", "List price, CNY", "Stock", "Shelf"]
     assert table["rows"][0] == ["2026-11-19 12:00", "0.1234", "0", "Sold out"]
 

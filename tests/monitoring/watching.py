@@ -12,7 +12,8 @@ from tests.factories import NOW, ListingFactory, ListingWatchFactory, UserFactor
 def observe(listing, age, **facts):
     """A reading that found these facts, `age` before NOW; the newest one becomes the listing's present facts."""
     at = NOW - age
-    values = {"shelf_state": "on_shelf", **facts}
+    unknown = dict.fromkeys(("list_price", "live_price", "promotion_price", "stock"))
+    values = {**unknown, "shelf_state": "on_shelf", **facts}
     Observation.objects.create(listing=listing, observed_at=at, **values)
     if listing.observed_at is None or listing.observed_at < at:
         Listing.objects.filter(pk=listing.pk).update(observed_at=at, **values)

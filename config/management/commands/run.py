@@ -22,6 +22,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from catalog.models import User
 from config.processes import Child, stop_all
 
 HOST = "127.0.0.1"
@@ -149,15 +150,19 @@ class Command(BaseCommand):
         gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{HOST}:{port}"]
         workers = ["--worker-class", "gthread", "--workers", "1", "--threads", "8", "--graceful-timeout", "3"]
         web = self._start("web", [*gunicorn, *workers, "--chdir", str(settings.BASE_DIR), "--no-control-socket"])
-        self._start("worker", self._manage("work"))
+        self._start("worker", self._manage("work"), lifeline=True)
         self._wait_for(f"{self._address}/healthz", web)
 
     def _say_where(self) -> None:
         self.stdout.write(f"\nEvenshelf is running: {self._env['SITE_URL']}/")
-        if settings.DEMO_STAFF_PASSWORD:
-            self.stdout.write(f"  staff login:    owner    {settings.DEMO_STAFF_PASSWORD}")
-        if settings.DEMO_MANAGER_PASSWORD:
-            self.stdout.write(f"  manager login:  manager  {settings.DEMO_MANAGER_PASSWORD}")
+        for role, name, password in (
+            ("staff", "owner", settings.DEMO_STAFF_PASSWORD),
+            ("manager", "manager", settings.DEMO_MANAGER_PASSWORD),
+        ):
+            user = User.objects.filter(username=name).first()
+            if user is not None and password and user.check_password(password):
+                self.stdout.write(f"  {role + ' login:':<15} {name:<8} {password}")
+        db.connection.close()
         self.stdout.write(f"Logs are in {settings.VAR_DIR / 'log'}. Press Ctrl-C to stop.")
         self.stdout.flush()
 
@@ -170,8 +175,9 @@ class Command(BaseCommand):
     def _manage(self, *arguments: str) -> list[str]:
         return [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments]
 
-    def _start(self, name: str, command: Sequence[str]) -> Child:
-        child = Child(name, command, env=self._env, log=settings.VAR_DIR / "log" / f"{name}.log")
+    def _start(self, name: str, command: Sequence[str], *, lifeline: bool = False) -> Child:
+        log = settings.VAR_DIR / "log" / f"{name}.log"
+        child = Child(name, command, env=self._env, log=log, lifeline=lifeline)
         child.start()
         self._children.append(child)
         return child

@@ -240,16 +240,24 @@
       return url.href;
     }
 
+    // The JSON behind the chart; a TypeError or SyntaxError when there is none to be had.
+    async ask(range, more) {
+      const url = new URL(this.address(this.root.dataset.chart, range));
+      for (const name of more) url.searchParams.set(name, "1");
+      const answer = await fetch(url, { credentials: "same-origin" });
+      const isJson = (answer.headers.get("Content-Type") || "").startsWith("application/json");
+      if (!answer.ok || !isJson) throw new TypeError(`HTTP ${answer.status}`);
+      return answer.json();
+    }
+
     async show(range) {
+      this.range = range;
       for (const button of this.buttons) button.setAttribute("aria-pressed", String(button.dataset.chartRange === range));
       if (this.csv) this.csv.href = this.address(this.csv.href, range);
       const asked = (this.asked += 1);
       this.root.setAttribute("aria-busy", "true");
       try {
-        const answer = await fetch(this.address(this.root.dataset.chart, range), { credentials: "same-origin" });
-        const isJson = (answer.headers.get("Content-Type") || "").startsWith("application/json");
-        if (!answer.ok || !isJson) throw new TypeError(`HTTP ${answer.status}`);
-        const data = await answer.json();
+        const data = await this.ask(range, []);
         // A slower, earlier answer must not replace a later choice.
         if (asked === this.asked) this.draw(data);
       } catch (error) {
@@ -481,10 +489,20 @@
       this.legend.append(entry);
     }
 
-    // Some hundred rows are only made when somebody opens the table.
-    fillTable() {
+    // Some hundred rows are only fetched and made when somebody opens the table.
+    async fillTable() {
       if (!this.details.open || !this.data) return;
-      const { head, rows, caption } = this.data.table;
+      const drawn = this.data;
+      let answer;
+      try {
+        answer = await this.ask(this.range, ["table"]);
+      } catch (error) {
+        if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
+        this.table.replaceChildren(element("caption", "", this.strings.failed));
+        return;
+      }
+      if (drawn !== this.data) return;
+      const { head, rows, caption } = answer.table;
       const headRow = element("tr");
       for (const label of head) {
         const cell = element("th", "", label);

@@ -49,6 +49,8 @@
                 event.preventDefault();
             }
             form.dataset.sent = '1';
+            // The answer may be a file, which leaves the page as it is.
+            setTimeout(() => delete form.dataset.sent, 5000);
         }
     });
     window.addEventListener('pageshow', () => all('form[data-sent]').forEach((form) => delete form.dataset.sent));

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from catalog.models import Channel
 from integrations.fetching import FetchSummary, Problem, pass_over_channel
+from integrations.problems import sentence
 
 _BAR_WIDTH = 30
 
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         for channel, summary in results:
             self.stdout.write(f"{channel}: {summary}")
             for problem in summary.problems:
-                self.stderr.write(f"{channel}: {message(problem)}")
+                self.stderr.write(f"{channel}: {message(problem, channel)}")
         if options["json"]:
             self.stdout.write(json.dumps(as_json(results), ensure_ascii=False))
         if any(summary.problems for _channel, summary in results):
@@ -63,14 +64,10 @@ class Command(BaseCommand):
         return summary
 
 
-def message(problem: Problem) -> str:
-    """The problem in one line, for a terminal."""
-    line = f"{problem.kind}: {problem.cause}"
-    if problem.code:
-        line += f" (code {problem.code})"
-    if problem.retry_at is not None:
-        line += f"; no call before {problem.retry_at:%Y-%m-%d %H:%M:%S} UTC"
-    return line
+def message(problem: Problem, channel: Channel) -> str:
+    """What happened and what to do, on one line, with the platform's own code."""
+    line = sentence(cause=problem.cause, channel=channel, at=timezone.now(), retry_at=problem.retry_at)
+    return f"{line} ({problem.kind}, code {problem.code})" if problem.code else line
 
 
 def as_json(results: list[tuple[Channel, FetchSummary]]) -> dict[str, Any]:

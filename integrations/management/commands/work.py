@@ -18,14 +18,15 @@ from django.utils import timezone
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
-from config.processes import Child, stop_all
+from config.processes import Child, end_with_parent, stop_all
 from integrations.models import Heartbeat
 from integrations.work import CLUSTERS, Limits, Signs, Step, Watch, next_step
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-# We were asleep ourselves (a laptop's lid, a stopped process) when two rounds are further apart than this.
+LOCK_SECONDS = 2
+# We were asleep ourselves (a laptop's lid, a stopped process) when the pause between two rounds was longer than this.
 ASLEEP = timedelta(seconds=15)
 
 
@@ -46,6 +47,11 @@ class Command(BaseCommand):
 
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, stop)
+        end_with_parent(stopping.set)
+        # SQLite: a process that froze inside a transaction holds the lock, so that waiting long for it helps nobody.
+        of_database = db.connection.settings_dict["OPTIONS"]
+        if "timeout" in of_database:
+            of_database["timeout"] = LOCK_SECONDS
         supervisor = Supervisor(options["cluster"] or CLUSTERS)
         try:
             while not stopping.is_set():
@@ -65,22 +71,21 @@ class Supervisor:
             stop_grace=timedelta(seconds=settings.WORK_STOP_SECONDS),
         )
         self.watches = [Watch(name) for name in names]
-        # The name is read from the environment when django-q is imported; `qcluster -n` comes too late for that.
+        manage = str(settings.BASE_DIR / "manage.py")
         self.children = {
-            name: Child(
-                name, [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"], env={"Q_CLUSTER_NAME": name}
-            )
+            # The name is read from the environment when django-q is imported; an argument comes too late for that.
+            name: Child(name, [sys.executable, manage, "cluster", name], env={"Q_CLUSTER_NAME": name}, lifeline=True)
             for name in names
         }
         self._blind_until: datetime | None = None
-        self._ticked_at: datetime | None = None
+        self._ended_at: datetime | None = None
+        self._is_database_away = False
 
     def tick(self, now: datetime) -> None:
         """Look at every cluster once and do what is due."""
         signs = self._read_signs()
-        if signs is None or (self._ticked_at is not None and now - self._ticked_at > ASLEEP):
+        if signs is None or (self._ended_at is not None and now - self._ended_at > ASLEEP):
             self._blind_until = now
-        self._ticked_at = now
         for watch in self.watches:
             child = self.children[watch.name]
             if watch.started_at is not None and not child.is_running:
@@ -96,6 +101,8 @@ class Supervisor:
                 now=now,
             )
             self._take(step, watch, child, now)
+        # Not the round's start: a round in which the database kept us waiting is no sleep.
+        self._ended_at = timezone.now()
 
     def _take(self, step: Step, watch: Watch, child: Child, now: datetime) -> None:
         if step is Step.START:
@@ -130,10 +137,12 @@ class Supervisor:
                 .annotate(Min("next_run"))
             )
         except db.Error as error:
-            if self._blind_until is None or self._ticked_at != self._blind_until:
+            if not self._is_database_away:
                 logger.warning("the database does not answer: %s", _first_line(error))
+            self._is_database_away = True
             db.connection.close()
             return None
+        self._is_database_away = False
         return {watch.name: Signs(beats.get(watch.name), due.get(watch.name)) for watch in self.watches}
 
     def stop(self) -> None:

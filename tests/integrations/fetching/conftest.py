@@ -17,7 +17,9 @@ def connect(simulator, db):
     def make(shop_key=None, *, count=None, due_at=None, **fields):
         account = simulator.taobao.account
         shop = simulator.taobao.shop(shop_key)
-        credential_fields = {name: fields.pop(name) for name in list(fields) if name in {"calls_per_second", "base_url"}}
+        credential_fields = {
+            name: fields.pop(name) for name in list(fields) if name in {"calls_per_second", "base_url"}
+        }
         channel = ChannelFactory(**fields)
         CredentialFactory(
             channel=channel,

@@ -1,0 +1,395 @@
+"""What the forms take and refuse, what they write to the audit log, and who may see a cost."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.urls import reverse
+
+from catalog.models import AuditEvent, Channel, Listing, Sku, User
+from catalog.services import audit
+from catalog.signals import channel_changed, listing_changed
+from tests.factories import ListingFactory, ProductFactory, SkuFactory, SupplierFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def heard():
+    """The signals that were sent, as (name, ids)."""
+    sent = []
+
+    def on_listings(sender, listing_ids, **kwargs):
+        sent.append(("listings", listing_ids))
+
+    def on_channels(sender, channel_ids, **kwargs):
+        sent.append(("channels", channel_ids))
+
+    listing_changed.connect(on_listings)
+    channel_changed.connect(on_channels)
+    yield sent
+    listing_changed.disconnect(on_listings)
+    channel_changed.disconnect(on_channels)
+
+
+def address(obj, view):
+    return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_{view}", args=[obj.pk])
+
+
+def listing_form(channel, **fields):
+    return {
+        "channel": channel.pk,
+        "platform_item_id": "616",
+        "platform_sku_id": "",
+        "title": "",
+        "ownership": "own",
+        "sku": "",
+        "pack_factor": "1",
+        "outer_id": "",
+        **fields,
+    }
+
+
+# --- Listings
+
+
+def test_adding_a_listing_is_logged_and_told(
+    operator_client, operator, own_channel, heard, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = operator_client.post(reverse("admin:catalog_listing_add"), listing_form(own_channel))
+    listing = Listing.objects.get()
+    assert answer.url == address(listing, "change")
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor, event.object_id, event.channel) == (
+        "added",
+        operator,
+        str(listing.pk),
+        own_channel,
+    )
+    assert event.changes["platform_item_id"] == [None, "616"]
+    assert ("listings", [listing.pk]) in heard
+
+
+def test_editing_logs_what_was_and_what_is_by_name(operator_client, own_channel):
+    listing = ListingFactory(channel=own_channel, sku=SkuFactory(code="OLD"), title="Kettle")
+    new = SkuFactory(code="NEW")
+    form = listing_form(
+        own_channel, platform_item_id=listing.platform_item_id, title="Kettle", sku=new.pk, pack_factor="6"
+    )
+    operator_client.post(address(listing, "edit"), form)
+    assert AuditEvent.objects.get().changes == {"sku": ["OLD", "NEW"], "pack_factor": [1, 6]}
+    page = operator_client.get(address(listing, "history")).content.decode()
+    assert "SKU: OLD → NEW" in page
+    assert "Units per listing: 1 → 6" in page
+
+
+def test_saving_without_a_change_logs_nothing(operator_client, own_channel):
+    listing = ListingFactory(channel=own_channel, title="Kettle")
+    form = listing_form(own_channel, platform_item_id=listing.platform_item_id, title="Kettle")
+    operator_client.post(address(listing, "edit"), form)
+    assert not AuditEvent.objects.exists()
+
+
+def errors_of(page):
+    return str(page.context["adminform"].form.errors)
+
+
+def test_a_duplicate_is_refused_with_a_link_to_the_first(operator_client, own_channel):
+    first = ListingFactory(channel=own_channel, platform_item_id="616")
+    errors = errors_of(operator_client.post(reverse("admin:catalog_listing_add"), listing_form(own_channel)))
+    assert "already a listing of the channel" in errors
+    assert address(first, "change") in errors
+
+
+def test_a_removed_listing_is_offered_for_restoring(operator_client, own_channel):
+    gone = ListingFactory(
+        channel=own_channel, platform_item_id="616", removed_at=datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
+    )
+    errors = errors_of(operator_client.post(reverse("admin:catalog_listing_add"), listing_form(own_channel)))
+    assert "was removed on 2026-11-20" in errors
+    assert "Restore" in operator_client.get(address(gone, "change")).content.decode()
+    operator_client.post(address(gone, "restore"))
+    gone.refresh_from_db()
+    assert gone.removed_at is None
+
+
+def test_removing_and_restoring_are_logged_and_told(
+    operator_client, own_channel, heard, django_capture_on_commit_callbacks
+):
+    listing = ListingFactory(channel=own_channel)
+    with django_capture_on_commit_callbacks(execute=True):
+        operator_client.post(address(listing, "remove"))
+        operator_client.post(address(listing, "restore"))
+    assert list(AuditEvent.objects.order_by("pk").values_list("action", flat=True)) == ["removed", "restored"]
+    assert heard.count(("listings", [listing.pk])) == 2
+
+
+def test_a_listing_cannot_be_deleted_by_anybody(admin_client):
+    listing = ListingFactory()
+    assert admin_client.post(address(listing, "delete"), {"post": "yes"}).status_code == 403
+    admin_client.post(
+        reverse("admin:catalog_listing_changelist"),
+        {"action": "delete_selected", "index": "0", "_selected_action": [listing.pk], "post": "yes"},
+    )
+    assert Listing.objects.filter(pk=listing.pk).exists()
+
+
+def test_removing_needs_a_post(operator_client, own_channel):
+    assert operator_client.get(address(ListingFactory(channel=own_channel), "remove")).status_code == 405
+
+
+# --- Channels
+
+
+def test_a_channel_is_stopped_and_started_again(
+    operator_client, own_channel, heard, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        operator_client.post(address(own_channel, "watch") + "?is_watched=0")
+        assert not Channel.objects.get().is_watched
+        operator_client.post(address(own_channel, "watch") + "?is_watched=1")
+    assert Channel.objects.get().is_watched
+    assert list(AuditEvent.objects.order_by("pk").values_list("action", flat=True)) == ["stopped", "started"]
+    assert ("channels", [own_channel.pk]) in heard
+
+
+def test_a_channel_with_listings_keeps_its_currency(operator_client, own_channel):
+    ListingFactory(channel=own_channel)
+    form = {"name": "Ours", "platform": "taobao", "currency": "USD", "time_zone": "Moon/Base", "interval_seconds": 5}
+    errors = errors_of(operator_client.post(address(own_channel, "edit"), form))
+    assert "Its history is in CNY" in errors
+    assert "is not a time zone" in errors
+    assert "interval_seconds" in errors
+
+
+def test_a_channel_with_listings_is_not_deleted(admin_client, own_channel):
+    ListingFactory(channel=own_channel)
+    assert admin_client.post(address(own_channel, "delete"), {"post": "yes"}).status_code == 403
+
+
+# --- Deleting
+
+
+def test_deleting_is_logged(admin_client):
+    supplier = SupplierFactory(name="Factory 7")
+    admin_client.post(address(supplier, "delete"), {"post": "yes"})
+    event = AuditEvent.objects.get()
+    assert (event.action, event.object_type, event.object_name) == ("deleted", "catalog.supplier", "Factory 7")
+
+
+def test_what_is_in_use_is_not_deleted_and_its_users_are_not_named(admin_client, own_channel):
+    listing = ListingFactory(channel=own_channel, title="Secret kettle", sku=SkuFactory())
+    page = admin_client.post(address(listing.sku, "delete"), {"post": "yes"}).content.decode()
+    assert "1 object that uses it" in page
+    assert "Secret kettle" not in page
+    assert Sku.objects.filter(pk=listing.sku_id).exists()
+
+
+# --- Cost
+
+
+@pytest.fixture
+def priced(own_channel):
+    sku = SkuFactory(code="EV-1", cost_price="148.25", supplier=SupplierFactory())
+    ListingFactory(channel=own_channel, sku=sku)
+    return sku
+
+
+def pages_with_cost(sku):
+    return [
+        reverse("admin:catalog_sku_changelist"),
+        address(sku, "change"),
+        address(sku, "history"),
+        address(sku.product, "change"),
+        "/search/?q=EV-1",
+    ]
+
+
+def log_a_cost_change(sku, actor):
+    audit(
+        action="changed",
+        obj=sku,
+        actor=actor,
+        now=datetime(2026, 11, 21, tzinfo=UTC),
+        changes={"cost_price": ["150.75", "148.25"], "status": ["active", "paused"]},
+    )
+
+
+def test_cost_is_nowhere_for_people_who_may_not_see_it(operator_client, operator, priced):
+    log_a_cost_change(priced, operator)
+    for url in [*pages_with_cost(priced), address(priced, "edit"), reverse("admin:catalog_sku_add")]:
+        text = operator_client.get(url).content.decode()
+        assert "148.25" not in text, url
+        assert "150.75" not in text, url
+        assert "cost" not in text.lower(), url
+
+
+def test_cost_is_not_in_the_audit_log_of_people_who_may_not_see_it(client, someone, priced):
+    user = someone("Operator")
+    user.user_permissions.add(Permission.objects.get(codename="view_auditevent"))
+    log_a_cost_change(priced, user)
+    client.force_login(user)
+    text = client.get(reverse("admin:catalog_auditevent_changelist")).content.decode()
+    assert "Status: active → paused" in text
+    assert "148.25" not in text
+    assert "Cost" not in text
+    found = client.get(reverse("admin:catalog_auditevent_changelist"), {"q": "148.25"})
+    assert list(found.context["cl"].result_list) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        ("sku", "cost_price__gte"),
+        ("sku", "cost_price"),
+        ("sku", "cost_currency"),
+        ("product", "skus__cost_price__gte"),
+        ("listing", "sku__cost_price__gte"),
+        ("supplier", "skus__cost_price__gte"),
+    ],
+)
+def test_cost_cannot_be_found_out_by_filtering(operator_client, priced, model, lookup):
+    assert operator_client.get(reverse(f"admin:catalog_{model}_changelist"), {lookup: "100"}).status_code == 400
+
+
+def test_cost_cannot_be_found_out_by_sorting_or_searching(operator_client, priced):
+    url = reverse("admin:catalog_sku_changelist")
+    shown = operator_client.get(url, {"o": "4"}).context["cl"]
+    assert "cost_price" not in str(shown.get_ordering_field_columns()) + str(shown.queryset.query.order_by)
+    assert list(operator_client.get(url, {"q": "148.25"}).context["cl"].result_list) == []
+
+
+def test_a_posted_cost_is_ignored_from_people_who_may_not_see_it(operator_client, priced):
+    form = {"product": priced.product_id, "code": "EV-1", "status": "paused", "cost_price": "1", "cost_currency": "USD"}
+    operator_client.post(address(priced, "edit"), form)
+    priced.refresh_from_db()
+    assert (priced.status, str(priced.cost_price), priced.cost_currency) == ("paused", "148.2500", "CNY")
+
+
+def test_cost_is_shown_to_people_who_may_see_it(client, someone, priced):
+    user = someone("Buyer")
+    log_a_cost_change(priced, user)
+    client.force_login(user)
+    for url in [*pages_with_cost(priced)[:4], address(priced, "edit")]:
+        assert "148.25" in client.get(url).content.decode(), url
+
+
+# --- People
+
+
+def user_form(user, **fields):
+    return {"username": user.username, "is_active": "on", "is_staff": "on", **fields}
+
+
+def test_nothing_of_a_password_is_logged(admin_client):
+    user = UserFactory()
+    form = {"password1": "new correct horse", "password2": "new correct horse", "usable_password": "true"}
+    admin_client.post(reverse("admin:auth_user_password_change", args=[user.pk]), {**form, "set-password": "1"})
+    user.refresh_from_db()
+    assert user.check_password("new correct horse")
+    event = AuditEvent.objects.get()
+    assert (event.action, event.changes) == ("changed", {"password": ["•••", "•••"]})
+
+
+def test_changing_ones_own_password_is_logged(client):
+    user = UserFactory()
+    client.force_login(user)
+    form = {
+        "old_password": "correct horse battery",
+        "new_password1": "new correct horse",
+        "new_password2": "new correct horse",
+    }
+    client.post(reverse("admin:password_change"), form)
+    assert AuditEvent.objects.get().changes == {"password": ["•••", "•••"]}
+    client.post(reverse("admin:password_change"), {**form, "old_password": "wrong"})
+    assert AuditEvent.objects.count() == 1
+
+
+def test_a_new_user_is_logged_without_the_password(admin_client):
+    form = {"username": "linyue", "password1": "correct horse battery", "password2": "correct horse battery"}
+    admin_client.post(reverse("admin:catalog_user_add"), {**form, "usable_password": "true"})
+    assert User.objects.get(username="linyue").check_password("correct horse battery")
+    event = AuditEvent.objects.get()
+    assert event.changes["username"] in ([None, "linyue"], ["", "linyue"])
+    assert "correct horse" not in str(event.changes)
+
+
+@pytest.fixture
+def people_manager(someone):
+    """Holds the user permissions and the role of an operator, on our channel only."""
+    user = someone("Operator")
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "add_user", "change_user"]))
+    return user
+
+
+def test_channels_and_roles_that_the_editor_cannot_see_stay(client, people_manager, own_channel, foreign_channel):
+    user = UserFactory()
+    user.channels.add(own_channel, foreign_channel)
+    user.groups.add(Group.objects.get(name="Manager"), Group.objects.get(name="Operator"))
+    client.force_login(people_manager)
+    client.post(address(user, "change"), user_form(user))
+    assert [channel.name for channel in user.channels.all()] == ["Theirs"]
+    assert [group.name for group in user.groups.all()] == ["Manager"]
+
+
+def test_nobody_gives_what_they_do_not_have(client, people_manager, foreign_channel):
+    user = UserFactory()
+    client.force_login(people_manager)
+    manager_role = Group.objects.get(name="Manager")
+    for more in ({"groups": [manager_role.pk]}, {"channels": [foreign_channel.pk]}):
+        page = client.post(address(user, "change"), user_form(user, **more))
+        assert set(page.context["adminform"].form.errors) == set(more)
+    permission = Permission.objects.get(codename="view_cost")
+    client.post(address(user, "change"), user_form(user, is_superuser="on", user_permissions=[permission.pk]))
+    user.refresh_from_db()
+    assert not user.is_superuser
+    assert not user.user_permissions.exists()
+
+
+def test_superusers_are_changed_by_superusers_only(client, people_manager):
+    owner = UserFactory(is_superuser=True)
+    client.force_login(people_manager)
+    assert client.post(address(owner, "change"), user_form(owner)).status_code == 403
+    url = reverse("admin:auth_user_password_change", args=[owner.pk])
+    assert client.post(url, {"password1": "x", "password2": "x"}).status_code == 403
+
+
+def test_roles_are_changed_by_superusers_only(client, someone, admin_client):
+    user = someone("Manager")
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="auth"))
+    role = Group.objects.get(name="Manager")
+    client.force_login(user)
+    assert client.post(address(role, "change"), {"name": "Boss"}).status_code == 403
+    admin_client.post(address(role, "change"), {"name": "Boss", "permissions": []})
+    assert Group.objects.filter(name="Boss").exists()
+
+
+def test_people_without_user_permissions_see_no_team(operator_client):
+    assert operator_client.get(reverse("admin:catalog_user_changelist")).status_code == 403
+
+
+# --- The log itself
+
+
+def test_the_audit_log_cannot_be_written(admin_client):
+    event = audit(action="added", obj=ProductFactory(), actor=None, now=datetime(2026, 11, 21, tzinfo=UTC))
+    assert admin_client.post(reverse("admin:catalog_auditevent_add"), {}).status_code == 403
+    assert admin_client.post(address(event, "change"), {"action": "x"}).status_code == 403
+    assert admin_client.post(address(event, "delete"), {"post": "yes"}).status_code == 403
+
+
+def test_the_audit_log_shows_the_system_and_hostile_names_as_text(admin_client):
+    product = ProductFactory(name="<script>alert(1)</script>")
+    audit(
+        action="changed",
+        obj=product,
+        actor=None,
+        now=datetime(2026, 11, 21, 4, 0, tzinfo=UTC),
+        changes={"name": ["a", "<b>b</b>"], "is_watched": [True, None]},
+    )
+    text = admin_client.get(reverse("admin:catalog_auditevent_changelist")).content.decode()
+    assert "the system" in text
+    assert "Name: a → &lt;b&gt;b&lt;/b&gt;" in text
+    assert "Is_watched: yes → —" in text
+    assert "<script>alert" not in text

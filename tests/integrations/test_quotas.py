@@ -1,0 +1,73 @@
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from integrations.models import QuotaSlot
+from integrations.quotas import give_back, reserve, spacing
+from tests.factories import NOW, CredentialFactory
+
+pytestmark = pytest.mark.django_db
+SECOND = timedelta(seconds=1)
+
+
+def test_without_a_quota_calls_start_at_once_and_nothing_is_stored(django_assert_num_queries):
+    credential = CredentialFactory.build(calls_per_second=None)
+    with django_assert_num_queries(0):
+        assert reserve(credential=credential, operation="read", count=3, now=NOW) == [NOW] * 3
+
+
+def test_slots_are_evenly_paced_and_go_on_where_the_last_ones_ended():
+    credential = CredentialFactory(calls_per_second=Decimal("4"))
+    first = reserve(credential=credential, operation="read", count=2, now=NOW)
+    second = reserve(credential=credential, operation="read", count=1, now=NOW)
+    assert [slot - NOW for slot in first + second] == [0 * SECOND, SECOND / 4, SECOND / 2]
+
+
+def test_time_that_passed_unused_is_no_credit():
+    credential = CredentialFactory(calls_per_second=Decimal("1"))
+    reserve(credential=credential, operation="read", count=1, now=NOW)
+    later = reserve(credential=credential, operation="read", count=2, now=NOW + 60 * SECOND)
+    assert [slot - NOW for slot in later] == [60 * SECOND, 61 * SECOND]
+
+
+def test_unused_slots_go_back_unless_others_reserved_behind_them():
+    credential = CredentialFactory(calls_per_second=Decimal("1"))
+    block = reserve(credential=credential, operation="read", count=3, now=NOW)
+    give_back(credential=credential, operation="read", unused=block[1:])
+    again = reserve(credential=credential, operation="read", count=2, now=NOW)
+    assert again == block[1:]
+    reserve(credential=credential, operation="read", count=1, now=NOW)
+    give_back(credential=credential, operation="read", unused=again)
+    assert QuotaSlot.objects.get().next_free_at == NOW + 4 * SECOND
+
+
+def test_the_spacing_is_rounded_to_the_safe_side():
+    assert spacing(Decimal("3")) * 3 >= SECOND
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rate=st.decimals(min_value="0.05", max_value="50", places=2),
+    # Each step is some worker's: milliseconds after the step before, and how many calls it wants.
+    steps=st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 8)), min_size=1, max_size=25),
+    unused=st.integers(0, 3),
+)
+def test_any_number_of_workers_together_stay_inside_the_quota(rate, steps, unused):
+    QuotaSlot.objects.all().delete()
+    credential = CredentialFactory(calls_per_second=rate)
+    clock, starts = NOW, []
+    for milliseconds, count in steps:
+        clock += timedelta(milliseconds=milliseconds)
+        block = reserve(credential=credential, operation="read", count=count, now=clock)
+        kept = block[: len(block) - unused] if unused < len(block) else block
+        give_back(credential=credential, operation="read", unused=block[len(kept) :])
+        assert all(start >= clock for start in kept)
+        starts += kept
+    starts.sort()
+    for first in range(len(starts)):
+        for last in range(first, len(starts)):
+            window = Decimal((starts[last] - starts[first]) // timedelta(microseconds=1)) / 1_000_000
+            assert last - first + 1 <= rate * window + 1

@@ -1,0 +1,139 @@
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+
+from monitoring.models import DailyRollup, Observation, PollRun
+from monitoring.services import prune
+from tests.factories import ChannelFactory, ListingFactory
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)  # noon in Shanghai
+
+
+@pytest.fixture(autouse=True)
+def retention(settings):
+    settings.OBSERVATION_RETENTION_DAYS = 10
+    settings.POLL_RUN_RETENTION_DAYS = 5
+
+
+@pytest.fixture
+def listing():
+    return ListingFactory(channel=ChannelFactory(time_zone="Asia/Shanghai"))
+
+
+def at(day, hour, minute=0):
+    """A time in Shanghai, in November."""
+    return datetime(2026, 11, day, hour, minute, tzinfo=UTC) - timedelta(hours=8)
+
+
+def observe(listing, moment, *, price=None, stock=None, is_gap=False):
+    Observation.objects.create(
+        listing=listing,
+        observed_at=moment,
+        is_gap=is_gap,
+        live_price=price and Decimal(price),
+        stock=stock,
+        shelf_state="unknown" if is_gap else "on_shelf",
+    )
+
+
+def stored_times(listing):
+    return list(
+        Observation.objects.filter(listing=listing).order_by("observed_at").values_list("observed_at", flat=True)
+    )
+
+
+def test_whole_local_days_are_rolled_up_and_the_last_observation_before_the_cut_off_stays(listing):
+    # The cut-off is the start of 11 November in Shanghai, which is 16:00 of the 10th in UTC.
+    moments = [at(3, 9), at(3, 10), at(10, 23, 59), at(11, 0), at(12, 5)]
+    for number, moment in enumerate(moments):
+        observe(listing, moment, stock=number)
+    summary = prune(now=NOW)
+    assert (summary.observations, summary.days) == (2, 2)
+    assert stored_times(listing) == moments[2:]
+    assert list(DailyRollup.objects.order_by("day").values_list("day", flat=True)) == [
+        date(2026, 11, 3),
+        date(2026, 11, 10),
+    ]
+
+
+def test_a_day_has_its_lows_highs_and_last_values_with_what_was_carried_into_it(listing):
+    observe(listing, at(3, 9), price="10", stock=5)
+    observe(listing, at(4, 12), price="30", stock=0)
+    observe(listing, at(4, 13), price="20", stock=9)
+    observe(listing, at(5, 1), price="20", stock=8)
+    prune(now=NOW)
+    day = DailyRollup.objects.get(day=date(2026, 11, 4))
+    assert (day.live_price_low, day.live_price_high, day.live_price) == (10, 30, 20)
+    assert (day.stock_low, day.stock_high, day.stock) == (0, 9, 9)
+    assert (day.shelf_state, day.gap_seconds) == ("on_shelf", 0)
+
+
+def test_a_value_that_ended_with_the_day_before_is_not_carried_in(listing):
+    observe(listing, at(3, 9), stock=5)
+    observe(listing, at(4, 0), stock=1)
+    observe(listing, at(5, 0), stock=2)
+    prune(now=NOW)
+    assert DailyRollup.objects.get(day=date(2026, 11, 4)).stock_high == 1
+
+
+def test_gaps_are_counted_in_seconds_of_the_day_and_hold_no_value(listing):
+    observe(listing, at(3, 12), stock=5)
+    observe(listing, at(3, 23), is_gap=True)
+    observe(listing, at(4, 2), stock=7)
+    observe(listing, at(4, 22), is_gap=True)
+    observe(listing, at(6, 0), stock=7)
+    observe(listing, at(7, 0), stock=8)
+    prune(now=NOW)
+    third, fourth = DailyRollup.objects.order_by("day")[:2]
+    assert (third.gap_seconds, third.stock, third.stock_low) == (3600, None, 5)
+    assert (fourth.gap_seconds, fourth.stock, fourth.stock_high) == (2 * 3600 + 2 * 3600, None, 7)
+
+
+@pytest.mark.parametrize(
+    ("day", "seconds"),
+    [pytest.param(29, 23 * 3600, id="in spring"), pytest.param(25, 25 * 3600, id="in autumn")],
+)
+def test_a_day_is_as_long_as_the_clocks_make_it(day, seconds):
+    berlin = ListingFactory(channel=ChannelFactory(time_zone="Europe/Berlin"))
+    month = 3 if day == 29 else 10
+    midnight = datetime(2026, month, day, tzinfo=UTC) - timedelta(hours=1 if month == 3 else 2)
+    observe(berlin, midnight, is_gap=True)
+    observe(berlin, midnight + timedelta(days=3), stock=1)
+    prune(now=NOW)
+    assert DailyRollup.objects.order_by("day")[0].gap_seconds == seconds
+
+
+def test_pruning_again_changes_nothing_and_later_days_go_on_from_what_stayed(listing):
+    observe(listing, at(3, 9), stock=1)
+    observe(listing, at(3, 10), stock=2)
+    observe(listing, at(12, 10), stock=3)
+    prune(now=NOW)
+    before = list(DailyRollup.objects.values())
+    again = prune(now=NOW)
+    assert again.observations == 0
+    assert list(DailyRollup.objects.values()) == before
+    prune(now=NOW + timedelta(days=3))
+    third, twelfth = DailyRollup.objects.order_by("day")
+    assert (third.stock_low, third.stock_high) == (1, 2)
+    assert (twelfth.stock_low, twelfth.stock_high) == (2, 3)
+    assert stored_times(listing) == [at(12, 10)]
+
+
+def test_a_dry_run_says_what_would_go_and_leaves_it(listing, capsys):
+    observe(listing, at(3, 9), stock=1)
+    observe(listing, at(4, 9), stock=2)
+    PollRun.objects.create(channel=listing.channel, started_at=at(3, 9), finished_at=at(3, 10))
+    call_command("prune", "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["dry_run"] is True
+    assert prune(now=NOW, dry_run=True) == type(prune(now=NOW, dry_run=True))(observations=1, days=2, poll_runs=1)
+    assert (Observation.objects.count(), PollRun.objects.count(), DailyRollup.objects.count()) == (2, 1, 0)
+
+
+def test_finished_poll_runs_go_after_their_own_time(listing):
+    for finished_at in (at(15, 0), at(20, 0), None):
+        PollRun.objects.create(channel=listing.channel, kind="requested", started_at=at(1, 0), finished_at=finished_at)
+    assert prune(now=NOW).poll_runs == 1

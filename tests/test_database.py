@@ -1,0 +1,91 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from catalog.database import Microseconds, claim_rows, copy_rows, update_rows
+from catalog.models import Listing
+from monitoring.models import ListingWatch, Observation
+from tests.factories import NOW, ListingFactory, ListingWatchFactory
+
+pytestmark = pytest.mark.django_db
+FIELDS = ("listing", "observed_at", "is_gap", "list_price", "live_price", "promotion_price", "stock", "shelf_state")
+
+
+def row(listing, **values):
+    facts = {"at": NOW, "price": Decimal("268.0001"), "stock": 0, **values}
+    return (listing.pk, facts["at"], False, facts["price"], None, None, facts["stock"], "on_shelf")
+
+
+def test_copied_rows_are_exactly_what_was_given():
+    listing = ListingFactory()
+    with transaction.atomic():
+        copy_rows(Observation, FIELDS, [row(listing), row(listing, at=NOW.replace(microsecond=7), price=None)])
+    assert list(Observation.objects.order_by("observed_at").values_list("observed_at", "list_price", "stock")) == [
+        (NOW, Decimal("268.0001"), 0),
+        (NOW.replace(microsecond=7), None, 0),
+    ]
+
+
+def test_a_row_that_breaks_a_constraint_raises_and_stores_none():
+    listing = ListingFactory()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        copy_rows(Observation, FIELDS, [row(listing), row(listing)])
+    assert not Observation.objects.exists()
+
+
+def test_rows_are_updated_each_with_its_own_values():
+    first, second, third = (ListingFactory() for _ in range(3))
+    rows = [(first.pk, Decimal("1.5"), "壶'%s"), (second.pk, None, "b"), (10**9, None, "nobody")]
+    updated = update_rows(Listing, "id", ("list_price", "title"), rows, also={"stock": 5, "observed_at": NOW})
+    assert sorted(updated) == [first.pk, second.pk]
+    stored = Listing.objects.order_by("pk").values_list("list_price", "title", "stock", "observed_at")
+    assert list(stored) == [
+        (Decimal("1.5"), "壶'%s", 5, NOW),
+        (None, "b", 5, NOW),
+        (None, third.title, None, None),
+    ]
+
+
+def test_only_rows_that_still_hold_a_value_are_updated():
+    ours, theirs = uuid4(), uuid4()
+    watches = [ListingWatchFactory(lease_token=token) for token in (ours, theirs, None)]
+    rows = [(watch.pk,) for watch in watches]
+    only = {"lease_token": ours}
+    assert update_rows(ListingWatch, "listing", (), rows, also={"lease_token": None}, only=only) == [watches[0].pk]
+
+
+def test_more_rows_than_one_statement_takes_are_updated():
+    listing = ListingFactory()
+    rows = [(pk, "x") for pk in range(listing.pk, listing.pk + 40_000)]
+    assert update_rows(Listing, "id", ("title",), rows) == [listing.pk]
+
+
+def test_nothing_to_update_is_no_statement(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert update_rows(Listing, "id", ("title",), []) == []
+
+
+def test_rows_are_claimed_up_to_the_limit():
+    token = uuid4()
+    for _ in range(3):
+        ListingWatchFactory()
+    free = ListingWatch.objects.filter(lease_token=None).order_by("pk")
+    claimed = claim_rows(free[:2], {"lease_token": token, "lease_until": NOW})
+    assert sorted(claimed) == sorted(ListingWatch.objects.filter(lease_token=token).values_list("pk", flat=True))
+    assert len(claimed) == 2
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        pytest.param(datetime(2026, 11, 21, 4, 0, 0, 7, tzinfo=UTC), 1_795_233_600_000_007, id="with a fraction"),
+        pytest.param(datetime(2026, 11, 21, 4, 0, tzinfo=UTC), 1_795_233_600_000_000, id="whole seconds"),
+        pytest.param(None, None, id="not known"),
+    ],
+)
+def test_times_are_read_as_microseconds(moment, expected):
+    ListingFactory(observed_at=moment)
+    assert Listing.objects.values_list(Microseconds("observed_at"), flat=True).get() == expected
