@@ -44,8 +44,9 @@ def update_rows(
 ) -> list[Any]:
     """Set `fields` row by row, and the values of `also` on each of them; returns the keys of the updated rows.
 
-    A row is (key, value of each field, ...); without `fields`, all of them get the same. Rows that are gone, or that no longer hold the values of `only`, are left
-    out. One statement on PostgreSQL; on SQLite as few as its limit of parameters allows.
+    A row is (key, value of each field, ...); without `fields`, all of them get the same. Rows that are gone, or that no
+    longer hold the values of `only`, are left out. One statement on PostgreSQL; on SQLite as few as its limit of
+    parameters allows.
     """
     if not rows:
         return []
@@ -138,14 +139,18 @@ def _name(field: "models.Field[Any, Any]") -> str:
 
 def _prepared(columns: Sequence["models.Field[Any, Any]"], rows: Iterable[Sequence[Any]]) -> Iterable[list[Any]]:
     """The rows as SQLite's driver takes them; only the columns that need it are converted."""
-    converted = [
-        (index, column)
+    # Values repeat (the time of a chunk in every row of it), and converting one costs more than looking it up.
+    converted: list[tuple[int, models.Field[Any, Any], dict[Any, Any]]] = [
+        (index, column, {})
         for index, column in enumerate(columns)
         if not isinstance(column, models.IntegerField | models.CharField | models.BooleanField | models.ForeignKey)
     ]
     for row in rows:
         values = list(row)
-        for index, column in converted:
-            if values[index] is not None:
-                values[index] = column.get_db_prep_save(values[index], connection)
+        for index, column, known in converted:
+            value = values[index]
+            if value is not None:
+                if value not in known:
+                    known[value] = column.get_db_prep_save(value, connection)
+                values[index] = known[value]
         yield values

@@ -292,7 +292,7 @@ def _price_cell(listing: Any, fact: str, day_before: Any) -> SafeString | str:
     """The price; below it by how much it moved in 24 hours, for the price that buyers see."""
     value = getattr(listing, fact)
     if not is_fresh(listing, timezone.now()):
-        return _unknown(listing)
+        return _unknown(listing, with_cause=fact == "live_price")
     if value is None:
         return parts.unknown(_("not supplied"))
     amount = money(value, listing.channel.currency)
@@ -319,10 +319,10 @@ def shelf_cell(listing: Listing) -> SafeString:
     return parts.shelf(listing if is_fresh(listing, timezone.now()) else "unknown")
 
 
-def _unknown(listing: Listing) -> SafeString:
-    """Why nothing is known just now; the last value is never shown as the present one."""
+def _unknown(listing: Listing, *, with_cause: bool = False) -> SafeString:
+    """Why nothing is known just now; the last value is never shown as the present one. The cause is told once a row."""
     watch = watch_of(listing)
-    if watch and watch.cause:
+    if with_cause and watch and watch.cause:
         return parts.unknown(cause_label(watch.cause))
     return parts.unknown(_("not read") if watch and watch.read_at else _("not read yet"))
 
@@ -331,7 +331,7 @@ def last_read_cell(listing: Listing) -> SafeString | str:
     """How long ago; below it what is wrong when that is too long."""
     now, watch = timezone.now(), watch_of(listing)
     if watch is None or watch.read_at is None:
-        return parts.unknown(cause_label(watch.cause) if watch and watch.cause else _("not read yet"))
+        return parts.unknown(_("not read yet"))
     if is_fresh(listing, now):
         return parts.time_ago(watch.read_at, now)
     if listing.removed_at or watch.is_paused or not listing.channel.is_watched:

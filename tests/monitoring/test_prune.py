@@ -67,7 +67,7 @@ def test_a_day_has_its_lows_highs_and_last_values_with_what_was_carried_into_it(
     observe(listing, at(5, 1), price="20", stock=8)
     prune(now=NOW)
     day = DailyRollup.objects.get(day=date(2026, 11, 4))
-    assert (day.live_price_low, day.live_price_high, day.live_price) == (10, 30, 20)
+    assert [day.live_price_low, day.live_price_high, day.live_price] == [Decimal(10), Decimal(30), Decimal(20)]
     assert (day.stock_low, day.stock_high, day.stock) == (0, 9, 9)
     assert (day.shelf_state, day.gap_seconds) == ("on_shelf", 0)
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -21,10 +20,7 @@ def database_url(tmp_path, transactional_db):
         with connection.cursor() as cursor:
             cursor.execute("DROP DATABASE IF EXISTS evenshelf_killed")
             cursor.execute("CREATE DATABASE evenshelf_killed")
-        server = connection.settings_dict
-        who = f"{server['USER']}:{server['PASSWORD']}@{quote(server['HOST'], safe='')}"
-        port = f":{server['PORT']}" if server["PORT"] else ""
-        yield f"postgres://{who}{port}/evenshelf_killed"
+        yield f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/evenshelf_killed"
         with connection.cursor() as cursor:
             cursor.execute("DROP DATABASE evenshelf_killed WITH (FORCE)")
     else:

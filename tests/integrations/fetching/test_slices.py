@@ -90,8 +90,9 @@ def test_a_bad_answer_ends_in_a_cause_and_changes_no_fact(connect, simulator, se
     if kind is not None:
         assert [problem.kind for problem in summary.problems] == [kind]
         assert {watch.cause for watch in watches} == {cause or summary.problems[0].cause}
-        assert ChannelHealth.objects.get().retry_at > timezone.now() - timedelta(seconds=10)
-        assert ChannelHealth.objects.get().retry_at < timezone.now() + timedelta(hours=26)
+        retry_at = ChannelHealth.objects.get().retry_at
+        assert retry_at is not None
+        assert abs(retry_at - timezone.now()) < timedelta(hours=26)
 
 
 def test_a_deleted_item_is_missing_and_the_others_are_read(connect, simulator):
@@ -147,7 +148,7 @@ def test_a_slow_channel_does_not_hold_up_another(connect, simulator, settings):
     started = time.monotonic()
     fetch_slice(seconds=20)
     assert time.monotonic() - started < 15
-    runs = {run.channel_id: run.finished_at - run.started_at for run in PollRun.objects.all()}
+    runs = {run.channel_id: run.finished_at - run.started_at for run in PollRun.objects.all() if run.finished_at}
     assert runs[quick.pk] < timedelta(seconds=1.5) < runs[slow.pk]
 
 

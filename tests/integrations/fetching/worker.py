@@ -1,6 +1,6 @@
 """A worker process of its own for test_killed_workers: `python -m tests.integrations.fetching.worker JOB ...`.
 
-It works on the database of DATABASE_URL; times are shifted by SHIFT seconds, so that leases can run out without waiting.
+It works on the database of DATABASE_URL; times are shifted by SHIFT seconds, so that leases run out without waiting.
 """
 
 import json
@@ -45,13 +45,13 @@ def read() -> None:
     """One slice in small chunks and batches, so that a kill meets some written, some on their way and some waiting."""
     TaobaoConnector.max_items_per_read = 1
     engine.CHUNK = 4
-    print(fetch_slice(now_fn=now, seconds=20), flush=True)
+    fetch_slice(now_fn=now, seconds=20)
 
 
 def report() -> None:
     per_listing = Listing.objects.annotate(count=Count("observations")).values_list("count", flat=True)
     runs = PollRun.objects.order_by("pk").values_list("read_ids", "finished_at")
-    print(
+    sys.stdout.write(
         json.dumps(
             {
                 "observations": list(per_listing),
@@ -64,5 +64,11 @@ def report() -> None:
 
 
 if __name__ == "__main__":
-    {"set_up": set_up, "read": read, "report": report}[sys.argv[1]](*sys.argv[2:])
+    job, *arguments = sys.argv[1:]
+    if job == "set_up":
+        set_up(*arguments)
+    elif job == "read":
+        read()
+    else:
+        report()
     connection.close()
