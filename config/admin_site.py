@@ -133,6 +133,7 @@ class Tab:
     label: Text
     narrow: Callable[[QuerySet[Any], HttpRequest], QuerySet[Any]]
     order: int
+    is_quiet: bool
 
 
 @dataclass(frozen=True)
@@ -259,9 +260,13 @@ def add_tab(
     narrow: Callable[[QuerySet[Any], HttpRequest], QuerySet[Any]],
     *,
     order: int = 50,
+    is_quiet: bool = False,
 ) -> None:
-    """Add a saved view above a model's list; its count is worked out with the list."""
-    _insert(registry.tabs[model], Tab(slug, label, narrow, order))
+    """Add a saved view above a model's list; its count is worked out with the list.
+
+    A quiet one is only shown while it is open: it is what a figure of another page leads to.
+    """
+    _insert(registry.tabs[model], Tab(slug, label, narrow, order, is_quiet))
 
 
 def add_action(
@@ -362,6 +367,9 @@ class EvenshelfAdminSite(AdminSite):
         context = super().each_context(request)
         if context["has_permission"]:
             context["menu"] = self.menu(request)
+            # A list bears the name by which the menu leads to it.
+            shown = (item for group in context["menu"] for item in group.items)
+            context["section"] = next((item.label for item in shown if item.is_current), "")
         return context
 
     def get_urls(self) -> list[URLPattern | URLResolver]:

@@ -67,7 +67,7 @@ class FrameChangeList(ChangeList):
 
     def _counted_tabs(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The tabs, each with how many rows it holds when nothing else narrows it: one query for all of them."""
-        tabs = registry.tabs.get(self.model, [])
+        tabs = [tab for tab in registry.tabs.get(self.model, []) if tab is self.tab or not tab.is_quiet]
         if not tabs:
             return []
         rows = self.model_admin.get_queryset(request)

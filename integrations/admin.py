@@ -181,7 +181,7 @@ def _authorisation_badge(channel: Channel, now: datetime) -> Badge:
     return Badge("critical" if lost else "warning", state.label)
 
 
-add_panel("dashboard", "integrations/panels/authorisations.html", _authorisations, area="full", order=10)
+add_panel("dashboard", "integrations/panels/authorisations.html", _authorisations, area="side", order=10)
 
 
 # --- The list of channels -------------------------------------------------------------------------------------------

@@ -18,22 +18,23 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.listing import VisibleRelatedFilter
-from catalog.models import Listing, Product, User
+from catalog.models import Channel, Listing, Product, User
 from config.admin_site import add_button, add_column, add_menu_item, add_panel, add_tab
 from config.formatting import change_percent, count, duration, money, percent
-from config.model_admin import FrameModelAdmin
+from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
 from monitoring import dashboard, history
-from monitoring.causes import cause_label
+from monitoring.causes import cause_label, short_cause_label
 from monitoring.charts import comparison, describe
 from monitoring.charts.data import DEFAULT_RANGE, milliseconds
 from monitoring.charts.sparkline import HEIGHT, WIDTH, diverging, sparkline
-from monitoring.freshness import is_fresh, watch_of
-from monitoring.listing_page import shown_facts, watching
-from monitoring.models import Observation, PollRun
+from monitoring.freshness import being_watched, is_fresh, watch_of
+from monitoring.listing_page import history_facts, shown_facts, watching
+from monitoring.models import ListingWatch, Observation, PollRun
 
 _SPARK = timedelta(days=7)
 _DAY = timedelta(hours=24)
+_HOUR = timedelta(hours=1)
 _SEE = ("catalog.view_listing", "monitoring.view_observation")
 
 
@@ -65,6 +66,7 @@ def _history_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | N
     return {
         "listing": listing,
         "entries": entries,
+        "facts": history_facts(listing, entries),
         "older": entries[-1].at.isoformat() if has_older else None,
         "zone": ZoneInfo(listing.channel.time_zone),
         "now": timezone.now(),
@@ -103,6 +105,31 @@ def _compare_url_of_listing(request: HttpRequest, listing: Listing) -> str | Non
     return _compare_url(request, listing.sku.product) if listing.sku else None
 
 
+# --- The pages of a product and of a SKU ----------------------------------------------------------------------------
+
+
+def _listings_panel(request: HttpRequest, listings: QuerySet[Listing]) -> dict[str, Any]:
+    """The current listings among these that the person sees; of those that are not read, no stored value."""
+    shown = Listing.objects.visible_to(person(request)).current().filter(pk__in=listings.values("pk"))
+    shown = shown.select_related("channel", "sku", "watch").order_by("channel__name", "pk")
+    now = timezone.now()
+    return {"rows": comparison.rows(shown, set(), now), "now": now}
+
+
+add_panel(
+    "product",
+    "monitoring/panels/listings.html",
+    lambda request, product: _listings_panel(request, Listing.objects.filter(sku__product=product)),
+    area="full",
+    order=60,
+)
+add_panel(
+    "sku",
+    "monitoring/panels/listings.html",
+    lambda request, sku: _listings_panel(request, Listing.objects.filter(sku=sku)),
+    area="full",
+    order=60,
+)
 add_button("product", _("Compare listings"), _compare_url, method="get", order=20)
 add_button("listing", _("Compare"), _compare_url_of_listing, method="get", order=15)
 
@@ -130,7 +157,10 @@ def _figures_panel(request: HttpRequest, obj: Model | None) -> dict[str, Any] | 
         "age": age,
         "is_oldest_blind": age is not None and oldest is not None and age > oldest.gap_after,
         "period": _period_label(board.scope.period),
-        "all_url": _list_url(channel__id__exact=channel),
+        "recent_url": _list_url(tab="read-last-hour", channel__id__exact=channel),
+        "attention_url": reverse("admin:catalog_channel_change", args=[channel])
+        if channel
+        else reverse("admin:catalog_channel_changelist") + "?tab=attention",
         "blind_url": _list_url(tab="not-read", channel__id__exact=channel),
         "sold_out_url": _list_url(tab="sold-out", channel__id__exact=channel),
         # The list knows the last 24 hours only, so a longer period has no list behind it.
@@ -222,9 +252,28 @@ def _changed_tab(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]
     return current.filter(pk__in=moved.order_by().values("pk"))
 
 
+def _read_last_hour_tab(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+    recent = ListingWatch.objects.filter(being_watched(), read_at__gte=timezone.now() - dashboard.RECENT)
+    return listings.filter(pk__in=recent.values("listing_id"))
+
+
+add_tab(Listing, "read-last-hour", _("Read, last hour"), _read_last_hour_tab, order=5, is_quiet=True)
 add_tab(Listing, "not-read", _("Not read"), _not_read_tab, order=10)
 add_tab(Listing, "sold-out", _("Sold out"), _sold_out_tab, order=15)
 add_tab(Listing, "changed", _("Price changed, 24 h"), _changed_tab, order=20)
+
+
+# --- The list of channels -------------------------------------------------------------------------------------------
+
+
+def _attention_tab(channels: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+    """Those that the figure of the dashboard counts."""
+    board = dashboard.dashboard_of(request, timezone.now())
+    return channels.filter(pk__in=[row.channel.pk for row in board.attention])
+
+
+add_tab(Channel, "all", _("All"), lambda channels, request: channels, order=0)
+add_tab(Channel, "attention", _("Needing you"), _attention_tab, order=10)
 
 
 def _with_watch(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
@@ -323,7 +372,8 @@ def _unknown(listing: Listing, *, with_cause: bool = False) -> SafeString:
     """Why nothing is known just now; the last value is never shown as the present one. The cause is told once a row."""
     watch = watch_of(listing)
     if with_cause and watch and watch.cause:
-        return parts.unknown(cause_label(watch.cause))
+        short, full = short_cause_label(watch.cause), cause_label(watch.cause)
+        return format_html('<span class="unknown">—</span><small title="{}">{}</small>', full, short)
     return parts.unknown(_("not read") if watch and watch.read_at else _("not read yet"))
 
 
@@ -337,10 +387,15 @@ def last_read_cell(listing: Listing) -> SafeString | str:
     if listing.removed_at or watch.is_paused or not listing.channel.is_watched:
         reason = _("removed") if listing.removed_at else _("paused") if watch.is_paused else _("channel stopped")
         return format_html("{}<small>{}</small>", parts.time_ago(watch.read_at, now), reason)
-    text = gettext("blind for %(duration)s") % {"duration": duration(now - watch.read_at)}
+    text = gettext("blind for %(duration)s") % {"duration": duration(_in_one_unit(now - watch.read_at))}
     return format_html(
         '{}<small class="critical">{}{}</small>', parts.time_ago(watch.read_at, now), parts.icon("critical"), text
     )
+
+
+def _in_one_unit(length: timedelta) -> timedelta:
+    """Cut to whole days or whole hours, where it has any."""
+    return length if length < _HOUR else length - length % (_DAY if length >= _DAY else _HOUR)
 
 
 list_price_cell.admin_order_field = "list_price"  # type: ignore[attr-defined]

@@ -61,9 +61,31 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "stock-unreadable": _("unreadable stock"),
     "stock-negative": _("stock below 0"),
 }
+# The long ones in the words of a narrow column.
+SHORT_LABELS: dict[str, _StrPromise] = {
+    "nothing-usable": _("nothing usable"),
+    "own-quota": _("too many calls"),
+    "daily-quota": _("quota used up"),
+    "authorisation-refused": _("access refused"),
+    "not-set-up": _("not set up"),
+    "not-authorised": _("not authorised"),
+    "expired": _("not authorised"),
+    "redirect": _("wrong address"),
+    "unrecognised": _("refused"),
+    "unknown-listing": _("not found"),
+    "unknown-variant": _("not found"),
+    "foreign-listing": _("of another shop"),
+    "refused-by-rule": _("refused"),
+    "no-variants-of-others": _("cannot be read"),
+}
 _OTHER = _("not read")
 
 
 def cause_label(cause: str) -> str:
     """A few words for a cause, in the present language; "" for no cause."""
     return str(CAUSE_LABELS.get(cause, _OTHER)) if cause else ""
+
+
+def short_cause_label(cause: str) -> str:
+    """The same in two or three words, for a column of figures."""
+    return str(SHORT_LABELS[cause]) if cause in SHORT_LABELS else cause_label(cause)

@@ -1,5 +1,6 @@
 """What the page of a listing says of its facts and of how it is watched."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from catalog.models import Listing
 from config.formatting import count, day, moment, money
 from monitoring import history
 from monitoring.causes import cause_label
+from monitoring.charts.data import FACTS
 from monitoring.charts.describe import fact_label, shelf_label
 from monitoring.freshness import is_fresh, watch_of
 from monitoring.models import ListingWatch
@@ -99,6 +101,16 @@ def _reason(watch: ListingWatch | None, last: str | None, fresh: bool, now: date
     if last is not None:
         text = gettext("%(reason)s, last %(value)s") % {"reason": text, "value": last}
     return f"{text} · {cause}" if cause else text
+
+
+def history_facts(listing: Listing, entries: Sequence[history.Entry]) -> list[str]:
+    """The facts that the table of these entries has a column for: those that some reading has supplied."""
+    return [
+        fact
+        for fact in FACTS
+        if any(entry.after and getattr(entry.after, fact) is not None for entry in entries)
+        or history.was_supplied(listing=listing, fact=fact)
+    ]
 
 
 def watching(listing: Listing, now: datetime) -> dict[str, Any] | None:

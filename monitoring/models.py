@@ -67,7 +67,8 @@ class ListingWatch(models.Model):
         FAILED = "failed", _("failed")
 
     listing = models.OneToOneField(Listing, models.CASCADE, primary_key=True, related_name="watch")
-    channel = models.ForeignKey(Channel, models.CASCADE, related_name="+")  # the listing's, for the index of due work
+    # The listing's, for the index of due work.
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="+", db_index=False)
     interval_seconds = models.PositiveIntegerField(
         _("read every"),
         null=True,
@@ -81,21 +82,21 @@ class ListingWatch(models.Model):
     lease_token = models.UUIDField(null=True)
     attempts = models.PositiveIntegerField(default=0)  # failed readings in a row
     read_at = models.DateTimeField(_("last read"), null=True)  # the last good reading, changed or not
-    outcome = models.CharField(
-        _("outcome"), max_length=10, choices=Outcome, blank=True
-    )  # of the last attempt; "": none yet
+    # Of the last attempt; "": none yet.
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome, blank=True)
     cause = models.CharField(_("cause"), max_length=60, blank=True)  # slug, see integrations/connectors/errors.py
     tried_at = models.DateTimeField(_("last attempt"), null=True)
-    poll_run = models.ForeignKey(PollRun, models.SET_NULL, null=True, related_name="watches")
+    # Written with every reading: a check and an index entry each time would cost more than the reading's own row.
+    poll_run = models.ForeignKey(
+        PollRun, models.SET_NULL, null=True, related_name="watches", db_index=False, db_constraint=False
+    )
 
     class Meta:
         verbose_name = _("watch")
         verbose_name_plural = _("watches")
-        indexes = [
-            # With the listing, so that those of one moment are claimed in order without being sorted.
-            models.Index(fields=["channel", "next_due_at", "listing"], condition=Q(is_paused=False), name="watch_due"),
-            models.Index(fields=["read_at"], name="watch_read_at"),
-        ]
+        # One index, since each reading moves the row in all of them. With the listing, so that those of one moment are
+        # claimed in order without being sorted.
+        indexes = [models.Index(fields=["channel", "next_due_at", "listing"], name="watch_due")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(interval_seconds__isnull=True) | Q(interval_seconds__gte=30),

@@ -40,6 +40,7 @@ from monitoring.charts.data import (
 )
 from monitoring.charts.series import MAX_POINTS
 from monitoring.freshness import is_fresh, watch_of
+from monitoring.listing_page import history_facts
 
 
 class BadRange(ValueError):
@@ -218,6 +219,7 @@ class HistoryPage(ListingView, TemplateView):
             "listing": self.listing,
             "zone": ZoneInfo(self.listing.channel.time_zone),
             "entries": entries,
+            "facts": history_facts(self.listing, entries),
             "older": entries[-1].at.isoformat() if has_older else None,
             "is_first": before is None,
         }

@@ -17,7 +17,6 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Listing, Product
-from catalog.models.listing import ListingQuerySet
 from catalog.services import remove_listings, restore_listings, tell_listings_changed
 from config import formatting
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_menu_item, add_tab
@@ -189,7 +188,8 @@ def restore(model_admin: ModelAdmin, request: HttpRequest, listings: QuerySet[Li
 def name_cell(listing: Listing) -> SafeString:
     """Title; below it the platform, the shop and our code, or the platform's id where it is not mapped."""
     return format_html(
-        "<strong>{}</strong><small>{} {} · {}</small>",
+        '<strong title="{}">{}</strong><small>{} {} · {}</small>',
+        listing,
         listing,
         parts.mark(listing.channel),
         listing.channel,
@@ -281,8 +281,3 @@ def _removed_badge(request: HttpRequest, listing: Listing) -> Badge | None:
 add_button("listing", _("Restore"), _restore_url, primary=True, order=10)
 add_badge("listing", _removed_badge)
 add_menu_item("watch", _("Listings"), "admin:catalog_listing_changelist", permission="catalog.view_listing", order=20)
-
-
-def listing_rows(rows: ListingQuerySet, request: HttpRequest) -> list[Listing]:
-    """The current listings among these that the person may see, as panels of other objects draw them."""
-    return list(rows.visible_to(person(request)).current().select_related("channel", "sku").order_by("channel__name"))

@@ -10,8 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from catalog.admin.listing import listing_rows
-from catalog.models import Listing, Product, Sku, Supplier
+from catalog.models import Product, Sku, Supplier
 from config import formatting
 from config.admin_site import add_column, add_menu_item, add_panel
 from config.model_admin import FrameModelAdmin, person
@@ -152,22 +151,12 @@ def _skus(request: HttpRequest, product: Product) -> dict[str, Any]:
     }
 
 
-def _product_listings(request: HttpRequest, product: Product) -> dict[str, Any]:
-    return {"listings": listing_rows(Listing.objects.filter(sku__product=product), request)}
-
-
-def _sku_listings(request: HttpRequest, sku: Sku) -> dict[str, Any]:
-    return {"listings": listing_rows(Listing.objects.filter(sku=sku), request)}
-
-
 def _sku_facts(request: HttpRequest, sku: Sku) -> dict[str, Any]:
     return {"shows_cost": may_see_cost(request)}
 
 
 add_panel("product", "catalog/panels/skus.html", _skus, area="full", order=40)
-add_panel("product", "catalog/panels/listings.html", _product_listings, area="full", order=60)
 add_panel("sku", "catalog/panels/sku_facts.html", _sku_facts, area="facts", order=10)
-add_panel("sku", "catalog/panels/listings.html", _sku_listings, area="full", order=60)
 
 add_menu_item(
     "settings", _("Products"), "admin:catalog_product_changelist", permission="catalog.view_product", order=20

@@ -25,7 +25,6 @@ _GAP = (True, None, None, None, None, ShelfState.UNKNOWN.value)
 _NOTHING = Facts()
 # What the columns hold: ten digits before the point, four after it; four bytes of stock.
 _PRICE_LIMIT = Decimal(10) ** 10
-_PRICE_UNIT = Decimal("0.0001")
 _STOCK_LIMIT = 2**31
 _READ = ListingWatch.Outcome.READ.value
 _FAILED = ListingWatch.Outcome.FAILED.value
@@ -112,7 +111,7 @@ def record(
             rows = observations[claim.listing_id] = []
             if gap_at is not None:
                 rows.append((claim.listing_id, gap_at, *_GAP))
-            rows.append((claim.listing_id, now, False, *values))
+            rows.append((claim.listing_id, now, False, *_stored(values)))
         title = claim.title if reading.title == claim.title else _text(reading.title, _LONGEST_TITLE) or claim.title
         outer_id = (
             claim.outer_id
@@ -121,7 +120,7 @@ def record(
         )
         if is_new or title != claim.title or outer_id != claim.outer_id:
             observed_at = now if is_new else claim.observed_at
-            listing_rows[claim.listing_id] = (claim.listing_id, *values, observed_at, title, outer_id)
+            listing_rows[claim.listing_id] = (claim.listing_id, *_stored(values), observed_at, title, outer_id)
 
     with transaction.atomic():
         # First, because it tells which leases are still ours; whoever has the others records them.
@@ -160,21 +159,24 @@ def _complete(
 
 
 def _values(facts: Facts) -> tuple[Any, ...] | None:
-    """The facts as the columns hold them; None for what no column can hold, which cannot be a fact either."""
+    """The facts as a claim holds them; None for what no column can hold, which cannot be a fact either.
+
+    With more than four decimals a price would differ from its stored self at every reading.
+    """
     prices = (facts.list_price, facts.live_price, facts.promotion_price)
     for price in prices:
         if price is not None and (not price.is_finite() or abs(price) >= _PRICE_LIMIT):
             return None
     if facts.stock is not None and abs(facts.stock) >= _STOCK_LIMIT:
         return None
-    return (*(_rounded(price) for price in prices), facts.stock, facts.shelf_state.value)
+    texts = (None if price is None else format(price, ".4f") for price in prices)
+    return (*texts, facts.stock, facts.shelf_state.value)
 
 
-def _rounded(price: Decimal | None) -> Decimal | None:
-    """At most four decimals: with more, a price would differ from its stored self at every reading."""
-    if price is None or price == (rounded := price.quantize(_PRICE_UNIT)):
-        return price
-    return rounded
+def _stored(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same as the columns take them."""
+    *amounts, stock, shelf_state = values
+    return (*(None if amount is None else Decimal(amount) for amount in amounts), stock, shelf_state)
 
 
 def _is_late(claim: Claim, now_us: int) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
@@ -10,7 +9,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from catalog.database import Microseconds, claim_rows
+from catalog.database import AmountText, Microseconds, claim_rows, plain_rows
 from catalog.models import Channel, Listing
 from monitoring.models import ListingWatch, PollRun
 
@@ -24,7 +23,8 @@ _WATCHES_AT_ONCE = 2_000
 class Claim(NamedTuple):
     """A listing that we hold the lease of, and what was known about it when we took it.
 
-    A plain tuple, since passes handle hundreds of thousands of them; positions 6 to 10 are the five facts.
+    A plain tuple, since passes handle hundreds of thousands of them; positions 6 to 10 are the five facts,
+    amounts among them as text with four decimals.
     """
 
     listing_id: int
@@ -33,9 +33,9 @@ class Claim(NamedTuple):
     ownership: str
     title: str
     outer_id: str
-    list_price: Decimal | None
-    live_price: Decimal | None
-    promotion_price: Decimal | None
+    list_price: str | None
+    live_price: str | None
+    promotion_price: str | None
     stock: int | None
     shelf_state: str
     observed_us: int | None  # of its last observation, in microseconds since 1970
@@ -64,9 +64,9 @@ _CLAIM_COLUMNS = (
     "listing__ownership",
     "listing__title",
     "listing__outer_id",
-    "listing__list_price",
-    "listing__live_price",
-    "listing__promotion_price",
+    AmountText("listing__list_price"),
+    AmountText("listing__live_price"),
+    AmountText("listing__promotion_price"),
     "listing__stock",
     "listing__shelf_state",
     Microseconds("listing__observed_at"),
@@ -177,8 +177,7 @@ def _claim(candidates: QuerySet[ListingWatch], token: UUID, now: datetime) -> li
     ids = claim_rows(candidates, {"lease_token": token, "lease_until": now + LEASE})
     if not ids:
         return []
-    rows = ListingWatch.objects.filter(pk__in=ids).order_by("pk").values_list(*_CLAIM_COLUMNS)
-    return [Claim._make(row) for row in rows]
+    return [Claim._make(row) for row in plain_rows(ListingWatch.objects.values_list(*_CLAIM_COLUMNS), ids)]
 
 
 def release(*, listing_ids: Sequence[int], token: UUID) -> None:
@@ -219,7 +218,7 @@ def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
         return False
     ids: dict[str, list[int]] = {"read": [], "missing": [], "failed": []}
     changed = 0
-    handled = ListingWatch.objects.filter(poll_run=run.pk).order_by("pk")
+    handled = ListingWatch.objects.filter(channel=run.channel_id, poll_run=run.pk).order_by("pk")
     started_us = microseconds(run.started_at)
     for listing_id, outcome, observed_us in handled.values_list("pk", "outcome", Microseconds("listing__observed_at")):
         ids[outcome if outcome in ids else "failed"].append(listing_id)

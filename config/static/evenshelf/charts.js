@@ -422,8 +422,13 @@
             grace: name === "stock" ? 0 : "8%",
             border: { display: false },
             grid: { color: theme.grid, drawTicks: false },
-            // Room around the line must not turn into amounts below nothing.
-            afterDataLimits: (axis) => { if (axis.min < 0 && !isBelowZero) axis.min = 0; },
+            afterDataLimits: (axis) => {
+              // A price that hardly moved looks that way: the axis spans a fifth of it at least, evenly around the line.
+              const missing = name === "price" ? (Math.abs(axis.max) / 5 - (axis.max - axis.min)) / 2 : 0;
+              if (missing > 0) { axis.min -= missing; axis.max += missing; }
+              // Room around the line must not turn into amounts below nothing.
+              if (axis.min < 0 && !isBelowZero) axis.min = 0;
+            },
             afterFit: (axis) => { axis.width = AXIS_WIDTH; },
             ticks: {
               color: theme.text,

@@ -14,6 +14,17 @@
         }
     }
 
+    // A button in the head of a card takes the place of the summary further down, which serves where no script runs.
+    for (const opener of all('[data-opens]')) {
+        const details = document.getElementById(opener.dataset.opens);
+        details.querySelector('summary').hidden = true;
+        opener.hidden = false;
+        opener.addEventListener('click', () => {
+            details.open = !details.open;
+            opener.setAttribute('aria-expanded', String(details.open));
+        });
+    }
+
     const menus = () => all('details[name=menu][open]');
 
     document.addEventListener('click', (event) => {
