@@ -19,7 +19,7 @@ _SQLITE_PARAMETERS = 32_766
 def copy_rows(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Insert rows whose values stand in the order of `fields`: COPY on PostgreSQL, one executemany on SQLite.
 
-    No defaults are filled in; an invalid row raises one of Django's database errors.
+    No defaults are filled in; an invalid row raises one of Django's database errors. Amounts may come as text.
     """
     columns = [_field(model, name) for name in fields]
     table = connection.ops.quote_name(model._meta.db_table)
@@ -151,7 +151,7 @@ class AmountText(Func):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         # printf makes a text of NULL, too.
-        template = "CASE WHEN %(expressions)s IS NOT NULL THEN printf('%%.4f', %(expressions)s) END"
+        template = "CASE WHEN %(expressions)s IS NOT NULL THEN printf('%%%%.4f', %(expressions)s) END"
         return self.as_sql(compiler, connection, template=template)
 
 
@@ -191,7 +191,8 @@ def _prepared(columns: Sequence["models.Field[Any, Any]"], rows: Iterable[Sequen
         values = list(row)
         for index, column, known in converted:
             value = values[index]
-            if value is not None:
+            # Text is what SQLite's driver takes for any of these columns.
+            if value is not None and not isinstance(value, str):
                 if value not in known:
                     known[value] = column.get_db_prep_save(value, connection)
                 values[index] = known[value]

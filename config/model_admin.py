@@ -95,6 +95,11 @@ class FrameChangeList(ChangeList):
         return bool(self.query or self.has_active_filters)
 
     @property
+    def shows_rows(self) -> bool:
+        """Whether there is a table, or a word on the filters; otherwise the empty page itself says what to do."""
+        return bool(self.result_count or self.is_narrowed)
+
+    @property
     def first_row(self) -> int:
         """The number of the page's first row, counted from 1."""
         return (self.page_num - 1) * self.list_per_page + 1

@@ -439,6 +439,7 @@ class PollRunAdmin(FrameModelAdmin):
     list_display_links = None
     paginator = RecentPaginator
     list_line = _("Passes over the channels, the newest 1,000")
+    empty_title = _("No readings here yet")
     empty_text = _("A pass begins as soon as a listing is due.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

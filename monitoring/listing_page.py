@@ -119,6 +119,8 @@ def watching(listing: Listing, now: datetime) -> dict[str, Any] | None:
     if watch is None:
         return None
     outcome, cause = watch.get_outcome_display(), cause_label(watch.cause)
+    if watch.outcome == ListingWatch.Outcome.MISSING and cause:
+        outcome, cause = cause, ""  # it says the same and more
     return {
         "watch": watch,
         "now": now,

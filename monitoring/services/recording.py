@@ -19,7 +19,7 @@ from monitoring.timing import due_after_absence, due_after_failure, due_after_su
 
 _FACT_FIELDS = ("list_price", "live_price", "promotion_price", "stock", "shelf_state")
 _OBSERVATION_FIELDS = ("listing", "observed_at", "is_gap", *_FACT_FIELDS)
-_LISTING_FIELDS = (*_FACT_FIELDS, "observed_at", "title", "outer_id")
+_NAME_FIELDS = ("title", "outer_id")
 _WATCH_FIELDS = ("outcome", "cause", "attempts", "read_at", "next_due_at")
 _GAP = (True, None, None, None, None, ShelfState.UNKNOWN.value)
 _NOTHING = Facts()
@@ -82,7 +82,8 @@ def record(
     good: list[tuple[int, str, datetime]] = []  # listing, remark, due; read now, and the last of all
     others: list[tuple[Any, ...]] = []  # whole rows of watches
     observations: dict[int, list[tuple[Any, ...]]] = {}
-    listing_rows: dict[int, tuple[Any, ...]] = {}
+    changed: list[tuple[Any, ...]] = []  # listing and its facts
+    renamed: list[tuple[int, str, str]] = []
     due_by_seconds: dict[int, datetime] = {}  # most listings of a chunk share their interval
     now_us = microseconds(now)
 
@@ -111,16 +112,13 @@ def record(
             rows = observations[claim.listing_id] = []
             if gap_at is not None:
                 rows.append((claim.listing_id, gap_at, *_GAP))
-            rows.append((claim.listing_id, now, False, *_stored(values)))
-        title = claim.title if reading.title == claim.title else _text(reading.title, _LONGEST_TITLE) or claim.title
-        outer_id = (
-            claim.outer_id
-            if reading.outer_id == claim.outer_id
-            else _text(reading.outer_id, _LONGEST_OUTER_ID) or claim.outer_id
-        )
-        if is_new or title != claim.title or outer_id != claim.outer_id:
-            observed_at = now if is_new else claim.observed_at
-            listing_rows[claim.listing_id] = (claim.listing_id, *_stored(values), observed_at, title, outer_id)
+            rows.append((claim.listing_id, now, False, *values))
+            changed.append((claim.listing_id, *values))
+        if reading.title != claim.title or reading.outer_id != claim.outer_id:
+            title = _text(reading.title, _LONGEST_TITLE) or claim.title
+            outer_id = _text(reading.outer_id, _LONGEST_OUTER_ID) or claim.outer_id
+            if (title, outer_id) != (claim.title, claim.outer_id):
+                renamed.append((claim.listing_id, title, outer_id))
 
     with transaction.atomic():
         # First, because it tells which leases are still ours; whoever has the others records them.
@@ -128,7 +126,9 @@ def record(
         new_rows = [row for listing_id, rows in observations.items() if listing_id in ours for row in rows]
         if new_rows:
             copy_rows(Observation, _OBSERVATION_FIELDS, new_rows)
-        update_rows(Listing, "id", _LISTING_FIELDS, [row for pk, row in listing_rows.items() if pk in ours])
+        facts_rows = [row for row in changed if row[0] in ours]
+        update_rows(Listing, "id", _FACT_FIELDS, facts_rows, also={"observed_at": now})
+        update_rows(Listing, "id", _NAME_FIELDS, [row for row in renamed if row[0] in ours])
 
     outcomes = [row[1] for row in others if row[0] in ours]
     missing = outcomes.count(ListingWatch.Outcome.MISSING.value)
@@ -159,9 +159,9 @@ def _complete(
 
 
 def _values(facts: Facts) -> tuple[Any, ...] | None:
-    """The facts as a claim holds them; None for what no column can hold, which cannot be a fact either.
+    """The facts as a claim holds them and as columns take them, amounts as text with the four decimals of a column.
 
-    With more than four decimals a price would differ from its stored self at every reading.
+    None for what no column can hold, which cannot be a fact either.
     """
     prices = (facts.list_price, facts.live_price, facts.promotion_price)
     for price in prices:
@@ -171,12 +171,6 @@ def _values(facts: Facts) -> tuple[Any, ...] | None:
         return None
     texts = (None if price is None else format(price, ".4f") for price in prices)
     return (*texts, facts.stock, facts.shelf_state.value)
-
-
-def _stored(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The same as the columns take them."""
-    *amounts, stock, shelf_state = values
-    return (*(None if amount is None else Decimal(amount) for amount in amounts), stock, shelf_state)
 
 
 def _is_late(claim: Claim, now_us: int) -> bool:
