@@ -13,6 +13,8 @@ from catalog.models import AuditEvent, User
 
 # Fields whose values only holders of the permission may see, in the log as on the form.
 _GUARDED = {("catalog.sku", "cost_price"): "catalog.view_cost", ("catalog.sku", "cost_currency"): "catalog.view_cost"}
+# The same for all fields of what belongs to an object and is logged with it, such as a channel's credential.
+_GUARDED_OWNERS = {"integrations.credential": "integrations.view_credential"}
 _ACTIONS = (
     gettext_noop("added"),
     gettext_noop("changed"),
@@ -21,7 +23,12 @@ _ACTIONS = (
     gettext_noop("restored"),
     gettext_noop("started"),
     gettext_noop("stopped"),
+    gettext_noop("signed in"),
+    gettext_noop("signed out"),
+    gettext_noop("sign-in failed"),
+    gettext_noop("exported"),
 )
+_EXPORTED_FILE = gettext_noop("file")
 
 
 def action_label(event: AuditEvent) -> str:
@@ -40,10 +47,10 @@ def kind_label(object_type: str) -> str:
 def readable_changes(event: AuditEvent, user: User) -> Iterator[tuple[str, str, str]]:
     """Field, before and after of each change that this person may see; what is empty or not known is an em dash."""
     for name, (before, after) in event.changes.items():
-        permission = _GUARDED.get((event.object_type, name))
+        permission = _GUARDED.get((event.object_type, name)) or _GUARDED_OWNERS.get(name.rpartition(".")[0])
         if permission is None or user.has_perm(permission):
             field = _field(event.object_type, name)
-            label = str(getattr(field, "verbose_name", name))
+            label = str(getattr(field, "verbose_name", "")) or gettext(name)
             yield capfirst(label), _text(field, before), _text(field, after)
 
 

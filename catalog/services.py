@@ -1,15 +1,20 @@
 """What happens in the catalog: listings come, go and come back, and every deed leaves an audit event."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models, transaction
 
 from catalog.models import AuditEvent, Channel, Listing, User
 from catalog.signals import channel_changed, listing_changed
+
+# Rows that are held in memory and named in one statement at a time; databases limit a statement's parameters.
+_AT_ONCE = 2_000
+
+Row = TypeVar("Row", Listing, Channel)
 
 
 def audit(
@@ -40,7 +45,7 @@ def audit_many(
             actor=actor,
             action=action,
             object_type=obj._meta.label_lower,
-            object_id=str(obj.pk),
+            object_id="" if obj.pk is None else str(obj.pk),
             object_name=str(obj)[:255],
             channel_id=obj.pk if isinstance(obj, Channel) else getattr(obj, "channel_id", None),
             changes=plain,
@@ -55,27 +60,31 @@ def add_listings(*, listings: Sequence[Listing], actor: User | None, now: dateti
     A listing that exists stays as it is, and one that was removed comes back with its history.
     """
     with transaction.atomic():
-        channels = {listing.channel_id for listing in listings}
-        known = {
-            (listing.channel_id, listing.platform_item_id, listing.platform_sku_id): listing
-            for listing in Listing.objects.select_for_update().filter(
-                channel__in=channels, platform_item_id__in={listing.platform_item_id for listing in listings}
-            )
-        }
-        new, back = [], []
-        for listing in listings:
-            stored = known.get((listing.channel_id, listing.platform_item_id, listing.platform_sku_id))
-            if stored is None:
-                new.append(listing)
-            elif stored.removed_at is not None:
-                back.append(stored)
-        Listing.objects.bulk_create(new)
-        audit_many(action="added", objects=new, actor=actor, now=now)
-        if back:
-            restore_listings(
-                listings=Listing.objects.filter(pk__in=[listing.pk for listing in back]), actor=actor, now=now
-            )
-        tell_listings_changed([listing.pk for listing in new])
+        return sum(
+            _add_part(listings[start : start + _AT_ONCE], actor, now) for start in range(0, len(listings), _AT_ONCE)
+        )
+
+
+def _add_part(listings: Sequence[Listing], actor: User | None, now: datetime) -> int:
+    channels = {listing.channel_id for listing in listings}
+    known = {
+        (listing.channel_id, listing.platform_item_id, listing.platform_sku_id): listing
+        for listing in Listing.objects.select_for_update().filter(
+            channel__in=channels, platform_item_id__in={listing.platform_item_id for listing in listings}
+        )
+    }
+    new, back = [], []
+    for listing in listings:
+        stored = known.get((listing.channel_id, listing.platform_item_id, listing.platform_sku_id))
+        if stored is None:
+            new.append(listing)
+        elif stored.removed_at is not None:
+            back.append(stored)
+    Listing.objects.bulk_create(new)
+    audit_many(action="added", objects=new, actor=actor, now=now)
+    if back:
+        restore_listings(listings=Listing.objects.filter(pk__in=[listing.pk for listing in back]), actor=actor, now=now)
+    tell_listings_changed([listing.pk for listing in new])
     return len(new) + len(back)
 
 
@@ -92,30 +101,42 @@ def restore_listings(*, listings: models.QuerySet[Listing], actor: User | None, 
 def _set_removed(
     listings: models.QuerySet[Listing], action: str, removed_at: datetime | None, *, actor: User | None, now: datetime
 ) -> int:
+    count = 0
     with transaction.atomic():
-        changed = list(listings.select_for_update(of=("self",)))
-        ids = [listing.pk for listing in changed]
-        Listing.objects.filter(pk__in=ids).update(removed_at=removed_at)
-        audit_many(action=action, objects=changed, actor=actor, now=now)
-        tell_listings_changed(ids)
-    return len(ids)
+        for changed in _locked_parts(listings):
+            ids = [listing.pk for listing in changed]
+            Listing.objects.filter(pk__in=ids).update(removed_at=removed_at)
+            audit_many(action=action, objects=changed, actor=actor, now=now)
+            tell_listings_changed(ids)
+            count += len(ids)
+    return count
 
 
 def set_watched(*, channels: models.QuerySet[Channel], is_watched: bool, actor: User | None, now: datetime) -> int:
     """Start or stop reading all listings of the channels. Returns how many changed."""
+    count = 0
     with transaction.atomic():
-        changed = list(channels.select_for_update(of=("self",)).filter(is_watched=not is_watched))
-        ids = [channel.pk for channel in changed]
-        Channel.objects.filter(pk__in=ids).update(is_watched=is_watched)
-        audit_many(
-            action="started" if is_watched else "stopped",
-            objects=changed,
-            actor=actor,
-            now=now,
-            changes={"is_watched": [not is_watched, is_watched]},
-        )
-        tell_channels_changed(ids)
-    return len(ids)
+        for changed in _locked_parts(channels.filter(is_watched=not is_watched)):
+            ids = [channel.pk for channel in changed]
+            Channel.objects.filter(pk__in=ids).update(is_watched=is_watched)
+            audit_many(
+                action="started" if is_watched else "stopped",
+                objects=changed,
+                actor=actor,
+                now=now,
+                changes={"is_watched": [not is_watched, is_watched]},
+            )
+            tell_channels_changed(ids)
+            count += len(ids)
+    return count
+
+
+def _locked_parts(rows: models.QuerySet[Row]) -> Iterator[list[Row]]:
+    """The rows in the order of their keys, a part at a time, locked. The caller may change a part before the next."""
+    part = list(rows.select_for_update(of=("self",)).order_by("pk")[:_AT_ONCE])
+    while part:
+        yield part
+        part = list(rows.select_for_update(of=("self",)).filter(pk__gt=part[-1].pk).order_by("pk")[:_AT_ONCE])
 
 
 def tell_listings_changed(listing_ids: Sequence[int]) -> None:

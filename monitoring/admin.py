@@ -113,7 +113,7 @@ def _listings_panel(request: HttpRequest, listings: QuerySet[Listing]) -> dict[s
     shown = Listing.objects.visible_to(person(request)).current().filter(pk__in=listings.values("pk"))
     shown = shown.select_related("channel", "sku", "watch").order_by("channel__name", "pk")
     now = timezone.now()
-    return {"rows": comparison.rows(shown, set(), now), "now": now}
+    return {"rows": comparison.rows(list(shown), set(), now), "now": now}
 
 
 add_panel(

@@ -1,7 +1,8 @@
 """One item and variant on one channel: ours, or a competitor's that we watch."""
 
-from typing import Self
+from typing import Any, Self
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -40,6 +41,9 @@ class ListingQuerySet(models.QuerySet["Listing"]):
 
 class Listing(models.Model):
     """Identity, mapping, and the facts of the last good reading (None: that reading did not supply it)."""
+
+    # What of it is shown is the history of this item of this channel, so these stay once it was read.
+    IDENTITY = ("channel", "platform_item_id", "platform_sku_id")
 
     class Ownership(models.TextChoices):
         OWN = "own", _("own")
@@ -101,6 +105,23 @@ class Listing(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.platform_id
+
+    def clean(self) -> None:
+        super().clean()
+        stored = Listing.objects.only("observed_at", *self.IDENTITY).filter(pk=self.pk).first() if self.pk else None
+        if stored is not None and stored.was_read:
+            changed: dict[str, Any] = {
+                name: _("Its history belongs to what it was. Remove it, and add a new listing instead.")
+                for name in self.IDENTITY
+                if getattr(stored, self._meta.get_field(name).attname) != getattr(self, self._meta.get_field(name).attname)
+            }
+            if changed:
+                raise ValidationError(changed)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether there is a history: the first good reading sets the time of the last change."""
+        return self.observed_at is not None
 
     @property
     def platform_id(self) -> str:

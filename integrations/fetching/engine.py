@@ -5,6 +5,7 @@ does: it reserves quota slots, claims chunks, records each as soon as its batche
 """
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 500  # listings that are claimed and recorded together
 SHARE = 8  # threads that a channel may hold while others have batches waiting
-_AHEAD = 16  # batches of a channel that should be ready to send
+_AHEAD = 64  # batches of a channel that should be ready to send, so that threads have work while we write
 _LOOK_EVERY = 1.0  # seconds between two looks for channels that became due
 _PATIENCE = timedelta(seconds=5)  # a channel that may be called again within this time is waited for
 _LONGEST_CHUNK_SECONDS = 60.0  # what is leased is sent within this time, well inside its lease
@@ -78,7 +79,12 @@ class Engine:
         self._threads = settings.FETCH_THREADS
         # The rest is kept free for a channel that becomes due while a slow one holds all it can get.
         self._most_for_one = self._threads if is_alone else max(self._threads - SHARE, SHARE)
-        self._in_flight = 0
+        # A thread that is done with a call takes the next batch by itself, so that none is idle while we write. The
+        # lock guards what it touches then: batches that wait, calls under way, threads that are busy.
+        self._lock = threading.RLock()
+        self._in_flight = 0  # calls whose results we have not taken yet
+        self._busy = 0  # threads with a call
+        self._is_sending = True
         self._next_look = 0.0  # time.monotonic()
         self._wake_at: datetime | None = None  # when a held channel may be called again
         self._results: SimpleQueue[tuple[Batch, Future[list[Reading]]] | SlotWanted] = SimpleQueue()
@@ -178,7 +184,8 @@ class Engine:
         except Unconnected as error:
             self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause)
             return False
-        self.lanes[lane.channel.pk] = lane
+        with self._lock:
+            self.lanes[lane.channel.pk] = lane
         return True
 
     def _claim_chunk(self) -> bool:
@@ -227,29 +234,48 @@ class Engine:
 
     # --- Calling ----------------------------------------------------------------------------------------------------
 
-    def _send(self, pool: ThreadPoolExecutor) -> None:
-        """Give threads to the channels that hold the fewest, as long as there are batches that may be sent."""
-        while self._in_flight < self._threads and not self._is_over():
-            now = self.clock()
-            ready = [lane for lane in self.lanes.values() if lane.pending and self._may_send(lane, now)]
-            if not ready:
-                return
-            lane = min(ready, key=lambda lane: (lane.in_flight, lane.sent))
-            if lane.in_flight >= SHARE and (len(ready) > 1 or lane.in_flight >= self._most_for_one):
-                return
-            batch = lane.pending.popleft()
-            if batch.chunk.started_at is None:
-                batch.chunk.started_at = now
-            if lane.pace is not None:
-                lane.pace.take_slot()
-            lane.in_flight += 1
-            lane.sent += 1
-            self._in_flight += 1
-            future = pool.submit(_read, lane, batch, now)
-            future.add_done_callback(partial(self._put, batch))
+    def _send(self, pool: ThreadPoolExecutor, *, paced: bool = True) -> None:
+        """Give threads to the channels that hold the fewest, as long as there are batches that may be sent.
 
-    def _put(self, batch: Batch, future: "Future[list[Reading]]") -> None:
+        Channels with a pace ask the database for their slots, so only the thread that runs the fetch sends for them.
+        """
+        with self._lock:
+            while self._is_sending and self._busy < self._threads and not self._is_over():
+                now = self.clock()
+                ready = [
+                    lane
+                    for lane in self.lanes.values()
+                    if lane.pending
+                    and not lane.has_trouble
+                    and (lane.pace is None or (paced and self._may_send(lane, now)))
+                ]
+                if not ready:
+                    return
+                lane = min(ready, key=lambda lane: (lane.in_flight, lane.sent))
+                if lane.in_flight >= SHARE and (len(ready) > 1 or lane.in_flight >= self._most_for_one):
+                    return
+                batch = lane.pending.popleft()
+                if batch.chunk.started_at is None:
+                    batch.chunk.started_at = now
+                if lane.pace is not None:
+                    lane.pace.take_slot()
+                lane.in_flight += 1
+                lane.sent += 1
+                self._in_flight += 1
+                self._busy += 1
+                future = pool.submit(_read, lane, batch, now)
+                future.add_done_callback(partial(self._put, pool, batch))
+
+    def _put(self, pool: ThreadPoolExecutor, batch: Batch, future: "Future[list[Reading]]") -> None:
+        """In the thread that made the call: hand its result over, and go on with the next batch."""
+        lane = batch.chunk.lane
+        with self._lock:
+            self._busy -= 1
+            lane.in_flight -= 1
+            # What the error means is decided where its result is taken; until then nothing more is sent there.
+            lane.has_trouble = lane.has_trouble or future.cancelled() or future.exception() is not None
         self._results.put((batch, future))
+        self._send(pool, paced=False)
 
     def _may_send(self, lane: Lane, now: datetime) -> bool:
         if lane.pace is None:
@@ -290,14 +316,15 @@ class Engine:
 
     def _take(self, batch: Batch, future: "Future[list[Reading]]") -> None:
         lane, chunk = batch.chunk.lane, batch.chunk
-        self._in_flight -= 1
-        lane.in_flight -= 1
+        with self._lock:
+            self._in_flight -= 1
         error = future.exception()
         if error is None:
             chunk.readings += future.result()
             self._take_good_news(lane)
         else:
             self._take_error(lane, batch, error)
+            lane.has_trouble = False
         chunk.waiting -= 1
         if not chunk.waiting:
             self._record(chunk)
@@ -341,8 +368,9 @@ class Engine:
         if lane.requested:
             release(listing_ids=[claim.listing_id for claim in lane.requested], token=lane.token)
             lane.requested.clear()
-        batches = list(lane.pending)
-        lane.pending.clear()
+        with self._lock:
+            batches = list(lane.pending)
+            lane.pending.clear()
         for batch in batches:
             batch.chunk.untried += batch.listing_ids
             batch.chunk.waiting -= 1
@@ -386,6 +414,8 @@ class Engine:
 
     def _wind_up(self) -> None:
         """Write what is back, give back what was not sent, and say which channels answered."""
+        with self._lock:
+            self._is_sending = False
         for lane in self.lanes.values():
             lane.has_more = not lane.is_drained or bool(lane.pending) or (lane.is_out_of_slots and lane.sent > 0)
             if lane.pending or lane.requested:

@@ -66,6 +66,7 @@ class Lane:
         self.pending: deque[Batch] = deque()
         self.chunks: set[Chunk] = set()  # not recorded yet
         self.in_flight = 0
+        self.has_trouble = False  # a call failed, and its result has not been taken yet
         self.sent = 0
         self.is_drained = False  # nothing to claim, as far as we know
         self.is_probing = is_probing  # its next call shows whether the channel is back

@@ -22,23 +22,23 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 PASSWORD = "correct horse battery"
 NEW_PRICE = Decimal("4321.00")
-# How many pixels of a canvas have the colour of a token, and the rightmost one's distance from the top.
+# How many pixels of a canvas have the colour of a token, and over which share of its height they spread.
 LINE = """([canvas, token]) => {
   const hex = getComputedStyle(document.documentElement).getPropertyValue(token).trim().slice(1);
   const wanted = [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16));
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let pixels = 0, right = -1, top = canvas.height;
+  let pixels = 0, top = canvas.height, bottom = 0;
   for (let y = 0; y < canvas.height; y += 1) {
     for (let x = 0; x < canvas.width; x += 1) {
       const at = (y * canvas.width + x) * 4;
-      if (data[at + 3] > 200 && wanted.every((value, channel) => Math.abs(value - data[at + channel]) < 12)) {
+      if (data[at + 3] > 60 && wanted.every((value, channel) => Math.abs(value - data[at + channel]) < 12)) {
         pixels += 1;
-        right = Math.max(right, x);
         top = Math.min(top, y);
+        bottom = Math.max(bottom, y);
       }
     }
   }
-  return { pixels, right, height: (canvas.height - top) / canvas.height };
+  return { pixels, spread: (bottom - top) / canvas.height };
 }"""
 
 
@@ -99,8 +99,8 @@ def line(page: Page, token: str) -> dict[str, float]:
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
 def test_a_price_that_changes_at_the_platform_shows_after_fetch_now(browser_page, simulator, listings, rows, phone):
     listing, row = Listing.objects.get(pk=listings[0].pk), rows[0]
-    # The first reading was an hour ago, so that the chart has a line and not only a point.
-    earlier = timezone.now() - timedelta(hours=1)
+    # The first reading was three days ago, so that the chart has a line and not only a point.
+    earlier = timezone.now() - timedelta(days=3)
     Observation.objects.filter(listing=listing).update(observed_at=earlier)
     old_price = listing.list_price and listing.list_price.quantize(Decimal("0.01"))
     assert old_price is not None
@@ -113,7 +113,8 @@ def test_a_price_that_changes_at_the_platform_shows_after_fetch_now(browser_page
     expect(fact(page, "List price")).to_have_text(f"¥{old_price:,}")
     page.get_by_role("button", name="7 d").click()
     before = line(page, "--c6")
-    assert before["pixels"] > 5
+    assert before["pixels"] > 10
+    assert before["spread"] < 0.1
 
     simulator.taobao.set_item(row["num_iid"], row["sku_id"] or "", price=str(NEW_PRICE))
     page.get_by_role("button", name="Fetch now").click()
@@ -121,7 +122,8 @@ def test_a_price_that_changes_at_the_platform_shows_after_fetch_now(browser_page
     expect(fact(page, "List price")).to_have_text(f"¥{NEW_PRICE:,}")
     page.get_by_role("button", name="7 d").click()
     after = line(page, "--c6")
-    assert after != before
+    assert after["pixels"] > 10
+    assert after["spread"] > 0.5  # the new point is far above the old line
     label = page.locator(".chart-pane.price canvas").get_attribute("aria-label") or ""
     assert f"¥{old_price:,} to ¥{NEW_PRICE:,}" in label
 
@@ -134,11 +136,10 @@ def test_a_price_that_changes_at_the_platform_shows_after_fetch_now(browser_page
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
-def test_the_figures_of_the_dashboard_lead_to_lists_with_as_many_rows(
-    browser_page, simulator, listings, rows, phone
-):
+def test_the_figures_of_the_dashboard_lead_to_lists_with_as_many_rows(browser_page, simulator, listings, rows, phone):
     now = timezone.now()
-    # What was read an hour before: two other prices, a listing that is sold out, and two that nobody read since.
+    # Since the readings of yesterday: two other prices, a listing that sold out, two that nobody read any more, and a
+    # second channel, which nobody has connected yet.
     Observation.objects.update(observed_at=now - timedelta(hours=30))
     for row, price in zip(rows[:2], ("11.00", "9999.00"), strict=True):
         simulator.taobao.set_item(row["num_iid"], row["sku_id"] or "", price=price)
@@ -146,11 +147,17 @@ def test_the_figures_of_the_dashboard_lead_to_lists_with_as_many_rows(
     fetch_listings(listing_ids=[listing.pk for listing in listings], now=now)
     Listing.objects.filter(pk=listings[2].pk).update(shelf_state="sold_out")
     ListingWatch.objects.filter(listing__in=listings[3:5]).update(read_at=now - timedelta(days=2))
-    ChannelFactory(name="Stopped", is_watched=False)
+    ChannelFactory()
     page = browser_page(phone=phone)
     sign_in(page, UserFactory(is_superuser=True))
 
-    figures = {"Listings not read": 2, "Price changes, 24 h": 2, "Sold out now": 1}
+    figures = {
+        "Read, last hour": 4,
+        "Listings not read": 2,
+        "Channels needing you": 2,
+        "Price changes, 24 h": 2,
+        "Sold out now": 1,
+    }
     for label, expected in figures.items():
         page.goto("/")
         figure = fact(page, label)
@@ -158,3 +165,6 @@ def test_the_figures_of_the_dashboard_lead_to_lists_with_as_many_rows(
         figure.get_by_role("link").click()
         expect(page.locator("#result_list tbody tr")).to_have_count(expected)
         expect(page.locator(".page-head h1 small")).to_have_text(str(expected))
+    page.goto("/")
+    fact(page, "Oldest reading").get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(Listing.objects.get(pk=listings[3].pk).title)

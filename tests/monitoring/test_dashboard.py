@@ -15,7 +15,7 @@ from config.admin_site import Badge
 from monitoring import dashboard
 from monitoring.dashboard import Scope
 from monitoring.models import ListingWatch
-from tests.factories import NOW, ChannelFactory, UserFactory
+from tests.factories import NOW, ChannelFactory, CredentialFactory, SkuFactory, UserFactory
 from tests.monitoring.watching import member, miss, observe, watched
 
 pytestmark = pytest.mark.django_db
@@ -286,6 +286,51 @@ def test_the_list_shows_no_old_value_as_the_present_one(owner):
     assert "¥80.00" not in page
     assert "access refused" in page
     assert "blind for 3 h" in page
+
+
+@pytest.mark.parametrize("page", ["product", "sku"])
+def test_the_pages_of_products_and_skus_show_no_old_value_as_the_present_one(owner, page):
+    sku = SkuFactory()
+    listing = busy_listing(sku=sku)
+    url = reverse(f"admin:catalog_{page}_change", args=[sku.product_id if page == "product" else sku.pk])
+    assert "¥80.00" in owner.get(url).text
+    ListingWatch.objects.filter(listing=listing).update(read_at=NOW - 3 * HOUR)
+    shown = owner.get(url).text
+    assert "¥80.00" not in shown
+    assert "not read" in shown
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [(timedelta(minutes=50), "50 min"), (17 * HOUR + timedelta(minutes=5), "17 h"), (2 * DAY + 20 * HOUR, "2 d")],
+)
+def test_a_narrow_column_says_in_one_unit_how_long_a_listing_is_blind(owner, read, text):
+    watched(read=read)
+    page = owner.get(reverse("admin:catalog_listing_changelist")).text
+    assert f"blind for {text}</small>" in page
+
+
+def test_the_channels_that_need_somebody_are_a_saved_view(owner):
+    watched(channel=ChannelFactory(name="seen"))
+    blind = watched(read=3 * HOUR, channel=ChannelFactory(name="blind")).channel
+    address = reverse("admin:catalog_channel_changelist")
+    # A channel without a credential needs somebody as well, so both are connected here.
+    for channel in ChannelFactory._meta.model.objects.all():
+        CredentialFactory(channel=channel)
+    found = owner.get(address, {"tab": "attention"}).context["cl"].result_list
+    assert [channel.pk for channel in found] == [blind.pk]
+    assert f"{address}?tab=attention" in owner.get("/").text
+
+
+def test_what_was_read_in_the_last_hour_is_a_saved_view_that_only_its_figure_leads_to(owner):
+    recent = watched(title="recent")
+    watched(read=3 * HOUR, title="old")
+    address = reverse("admin:catalog_listing_changelist")
+    assert "tab=read-last-hour" not in owner.get(address).text
+    assert f"{address}?tab=read-last-hour" in owner.get("/").text
+    page = owner.get(address, {"tab": "read-last-hour"})
+    assert [listing.pk for listing in page.context["cl"].result_list] == [recent.pk]
+    assert [str(tab["label"]) for tab in page.context["cl"].tabs if tab["is_current"]] == ["Read, last hour"]
 
 
 def test_the_list_draws_the_week_of_each_listing(owner):

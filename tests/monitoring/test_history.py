@@ -9,7 +9,7 @@ import time_machine
 from django.urls import reverse
 
 from monitoring import history
-from monitoring.listing_page import shown_facts
+from monitoring.listing_page import shown_facts, watching
 from monitoring.models import ListingWatch, Observation
 from tests.factories import NOW, ChannelFactory, UserFactory
 from tests.monitoring.watching import miss, observe, watched
@@ -151,6 +151,33 @@ def test_a_listing_that_was_never_read_says_why():
     ListingWatch.objects.filter(listing=listing).update(outcome="missing", cause="unknown-listing")
     listing.refresh_from_db()
     assert facts(listing)["Stock"] == (None, "not known to the platform")
+
+
+@pytest.mark.parametrize(
+    ("supplied", "columns"),
+    [
+        ({"list_price": Decimal(268), "stock": 5}, ["List price", "Stock"]),
+        ({"list_price": Decimal(268), "live_price": Decimal(239)}, ["List price", "Live price"]),
+        ({}, []),
+    ],
+)
+def test_the_history_has_a_column_for_each_fact_that_was_ever_supplied(owner, supplied, columns):
+    listing = watched()
+    observe(listing, 3 * DAY, **supplied)
+    for age in range(60):
+        observe(listing, age * HOUR)
+    page = owner.get(reverse("watch:listing-history", args=[listing.pk])).text
+    known = ["List price", "Live price", "Promotional price", "Stock"]
+    assert [name for name in known if f">{name}</th>" in page] == columns
+
+
+def test_what_the_last_attempt_met_is_told_once():
+    listing = watched(read=None)
+    ListingWatch.objects.filter(listing=listing).update(outcome="missing", cause="unknown-variant", tried_at=NOW)
+    listing.refresh_from_db()
+    told = watching(listing, NOW)
+    assert told is not None
+    assert (told["outcome"], told["cause"]) == ("variant not known to the platform", "")
 
 
 @pytest.fixture
