@@ -28,7 +28,6 @@ _ACTIONS = (
     gettext_noop("sign-in failed"),
     gettext_noop("exported"),
 )
-_EXPORTED_FILE = gettext_noop("file")
 
 
 def action_label(event: AuditEvent) -> str:

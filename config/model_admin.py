@@ -9,6 +9,7 @@ from django.contrib.admin import ModelAdmin, ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -46,6 +47,16 @@ class FrameChangeList(ChangeList):
     def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
         found = super().get_filters_params(params)
         found.pop(TAB_VAR, None)
+        return found
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """As Django does it, but only for what the filters beside the list offer.
+
+        Django lets an address narrow a list by any field of its model, which would find out hidden values by trying.
+        """
+        found = super().get_filters(request)
+        if not_offered := ", ".join(found[2]):
+            raise DisallowedModelAdminLookup(f"Filtering by {not_offered} not allowed")
         return found
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
@@ -111,6 +122,19 @@ class FrameChangeList(ChangeList):
     @property
     def unnarrowed_url(self) -> str:
         return f"?{TAB_VAR}={self.tab.slug}" if self.tab else "?"
+
+
+class ReadOnly(ModelAdmin):
+    """A base for what staff look at and nobody writes in the admin."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 class FrameModelAdmin(ModelAdmin):

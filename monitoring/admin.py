@@ -428,7 +428,7 @@ class RecentPaginator(Paginator):
 
 
 @admin.register(PollRun)
-class PollRunAdmin(FrameModelAdmin):
+class PollRunAdmin(ReadOnly, FrameModelAdmin):
     """The passes over each channel, newest first; nothing here can be changed."""
 
     list_display: list[Any] = []
@@ -441,15 +441,6 @@ class PollRunAdmin(FrameModelAdmin):
     list_line = _("Passes over the channels, the newest 1,000")
     empty_title = _("No readings here yet")
     empty_text = _("A pass begins as soon as a listing is due.")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def started_cell(run: PollRun) -> SafeString:

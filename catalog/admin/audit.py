@@ -16,7 +16,7 @@ from catalog.audit_text import action_label, kind_label, readable_changes
 from catalog.models import AuditEvent
 from config import formatting
 from config.admin_site import add_menu_item
-from config.model_admin import FrameModelAdmin, person
+from config.model_admin import FrameModelAdmin, ReadOnly, person
 
 _LOGGED_KINDS = (
     "catalog.channel",
@@ -40,7 +40,7 @@ class KindFilter(SimpleListFilter):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(FrameModelAdmin):
+class AuditEventAdmin(ReadOnly, FrameModelAdmin):
     list_display = ["time", "who", "deed", "about", "what_changed"]
     list_display_links = None
     list_select_related = ["actor"]
@@ -50,15 +50,6 @@ class AuditEventAdmin(FrameModelAdmin):
     empty_title = _("Nothing was changed yet")
     list_line = _("Who changed what, newest first")
     sortable_by = ()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The column of changes depends on the person: some values are not for everybody."""

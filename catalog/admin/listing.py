@@ -132,8 +132,22 @@ class ListingAdmin(FrameModelAdmin):
     def search_line(self, obj: Listing) -> str:
         return f"{obj.channel} · {obj.platform_id}"
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return Listing.IDENTITY if obj is not None and obj.was_read else ()
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is not None and obj.was_read:
+            kwargs["help_texts"] = {
+                "platform_sku_id": _(
+                    "Channel and ids stay, because its history belongs to them. To watch another item, remove this "
+                    "listing and add a new one."
+                )
+            }
+        return super().get_form(request, obj, change, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Listing, form: forms.ModelForm, change: bool) -> None:
-        super().save_model(request, obj, form, change)
+        # Only what was edited: a reading may have been stored since the form was loaded.
+        obj.save(update_fields=form.changed_data if change else None)
         tell_listings_changed([obj.pk])
 
     def render_change_form(

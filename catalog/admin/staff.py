@@ -1,13 +1,13 @@
 """Who works here: people, their channels, and their roles."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
@@ -51,12 +51,10 @@ class StaffAdmin(FrameModelAdmin, UserAdmin):
         return super().get_queryset(request).prefetch_related("groups")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return not is_above and super().has_change_permission(request, obj)
+        return super().has_change_permission(request, obj) and (obj is None or _is_within(obj, person(request)))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return not is_above and super().has_delete_permission(request, obj)
+        return super().has_delete_permission(request, obj) and (obj is None or _is_within(obj, person(request)))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [] if request.user.is_superuser else ["is_superuser", "user_permissions"]
@@ -67,32 +65,32 @@ class StaffAdmin(FrameModelAdmin, UserAdmin):
             choices = Group.objects.filter(pk__in=_groups_within(person(request))).order_by("name")
         return choices
 
-    def save_related(self, request: HttpRequest, form: forms.ModelForm, formsets: Any, change: bool) -> None:
-        """Keeps the channels and roles that the editor cannot see: not being on the form, they were not taken away."""
-        user = form.instance
-        if change and not request.user.is_superuser:
-            seen = Channel.objects.visible_to(person(request))
-            channels = list(user.channels.exclude(pk__in=seen))
-            groups = list(user.groups.exclude(pk__in=_groups_within(person(request))))
-            super().save_related(request, form, formsets, change)
-            user.channels.add(*channels)
-            user.groups.add(*groups)
-        else:
-            super().save_related(request, form, formsets, change)
-
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with transaction.atomic():  # the new password and its audit event, or neither
             return super().user_change_password(request, id, form_url)
 
 
+def _is_within(user: User, editor: User) -> bool:
+    """Whether the user may do and see nothing that the editor may not, so that the editor gains nothing as that user.
+
+    What an inactive user would get counts: the editor may activate them.
+    """
+    if editor.is_superuser:
+        return True
+    given = Permission.objects.filter(Q(user=user) | Q(group__user=user)).select_related("content_type")
+    beyond = Channel.objects.filter(staff=user).exclude(pk__in=Channel.objects.visible_to(editor))
+    return not user.is_superuser and _names(given) <= editor.get_all_permissions() and not beyond.exists()
+
+
 def _groups_within(user: User) -> list[int]:
     """The roles that hold no permission which the person lacks."""
     held = user.get_all_permissions()
-    return [
-        group.pk
-        for group in Group.objects.prefetch_related("permissions__content_type")
-        if all(f"{each.content_type.app_label}.{each.codename}" in held for each in group.permissions.all())
-    ]
+    groups = Group.objects.prefetch_related("permissions__content_type")
+    return [group.pk for group in groups if _names(group.permissions.all()) <= held]
+
+
+def _names(permissions: Iterable[Permission]) -> set[str]:
+    return {f"{each.content_type.app_label}.{each.codename}" for each in permissions}
 
 
 @admin.register(Group)

@@ -113,7 +113,7 @@ class Listing(models.Model):
             changed: dict[str, Any] = {
                 name: _("Its history belongs to what it was. Remove it, and add a new listing instead.")
                 for name in self.IDENTITY
-                if getattr(stored, self._meta.get_field(name).attname) != getattr(self, self._meta.get_field(name).attname)
+                if stored.serializable_value(name) != self.serializable_value(name)
             }
             if changed:
                 raise ValidationError(changed)

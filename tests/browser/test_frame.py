@@ -244,3 +244,25 @@ def test_the_header_stays_when_the_list_scrolls(browser_page, owner, shop):
     page.wait_for_function("window.scrollY > 500")
     assert page.locator("#header").bounding_box()["y"] == 0
     assert page.locator("#result_list thead th").nth(1).bounding_box()["y"] == pytest.approx(48, abs=1)
+
+
+def test_on_a_phone_the_search_is_in_the_menu(browser_page, owner, shop):
+    page = browser_page(user=owner, phone=True)
+    page.goto("/catalog/channel/")
+    expect(page.locator("#site-search")).not_to_be_visible()
+    page.locator(".menu-toggle > summary").click()
+    search = page.locator("#menu").get_by_role("searchbox", name="Search")
+    search.fill("胡桃木")
+    search.press("Enter")
+    page.get_by_role("link", name=shop.title).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(shop.title)
+
+
+@pytest.mark.parametrize("name", ["product", "sku"])
+@pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
+def test_the_tables_of_a_page_fit_into_its_width(browser_page, owner, shop, name, phone):
+    page = browser_page(user=owner, phone=phone)
+    obj = shop.sku if name == "sku" else shop.sku.product
+    page.goto(reverse(f"admin:catalog_{name}_change", args=[obj.pk]))
+    assert page.locator(".scroll").evaluate_all("each => each.every((box) => box.scrollWidth <= box.clientWidth)")
+    expect(page.locator(".data thead").last).to_be_visible(visible=not phone)

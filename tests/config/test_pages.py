@@ -167,3 +167,21 @@ def test_titles_of_any_script_and_length_are_text(admin_client):
         text = admin_client.get(reverse("admin:catalog_listing_change", args=[listing.pk])).content.decode()
     assert "手冲咖啡壶&lt;b&gt;" in text
     assert "手冲咖啡壶<b>" not in text
+
+
+def test_every_list_bears_the_name_by_which_the_menu_leads_to_it(admin_client):
+    menu = [item for group in admin_client.get("/set-up/").context["menu"] for item in group.items]
+    lists = [item for item in menu if item.url.count("/") == 3]
+    assert len(lists) >= 8
+    for item in lists:
+        page = admin_client.get(item.url).text
+        assert f"<h1>{item.label} <small>" in page
+        assert f"<title>{item.label} · Evenshelf</title>" in page
+
+
+def test_a_new_person_is_offered_one_thing_to_do_on_an_empty_list(admin_client):
+    address = reverse("admin:catalog_supplier_changelist")
+    assert admin_client.get(address).text.count("Add supplier") == 1
+    assert "No suppliers match these filters" in admin_client.get(address, {"q": "nobody"}).text
+    SupplierFactory()
+    assert admin_client.get(address).text.count("Add supplier") == 1
