@@ -1,23 +1,22 @@
-"""Fetch and store 10,000 listings of four channels (batch 20, 20 ms, 32 threads) against the bare loop and the naive monitor.
+"""Fetch and store 10,000 listings of four channels (batch 20, 20 ms, 32 threads).
 
-python -m benchmarks.fetch
+Against the bare loop, and against the naive monitor on 300 of them.
+
+    python -m benchmarks fetch
 """
 
-from benchmarks.harness import FOLDER, pairs, report, set_up, timed
-
-database = set_up()
-
-from benchmarks import shop  # noqa: E402  # models need Django
-from benchmarks.baselines import Row, bare_fetch, one_by_one_monitor  # noqa: E402
-from benchmarks.canned_server import canned_server  # noqa: E402
-from catalog.database import copy_rows  # noqa: E402
-from monitoring.models import Observation  # noqa: E402
+from benchmarks import shop
+from benchmarks.baselines import Row, bare_fetch, one_by_one_monitor
+from benchmarks.canned_server import canned_server
+from benchmarks.harness import FOLDER, pairs, report, timed
+from catalog.database import copy_rows
+from monitoring.models import Observation
 
 MONITORED = 300
 THREADS, BATCH = 32, 20
 
 
-def main() -> None:
+def main(database: str) -> None:
     with canned_server() as address:
         listing_ids = shop.fill(address)
         items = list(listing_ids)
@@ -51,7 +50,3 @@ def main() -> None:
             **against_bare,
             times_the_monitor=times,
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -45,7 +45,7 @@ class Pairs(TypedDict):
 
 
 def pairs(ours: Callable[[], float], other: Callable[[], float], *, count: int = 3) -> Pairs:
-    """Both sides in turn, A B A B A B, each returning seconds; `ratio` is the median of other / ours: 2 is twice as fast."""
+    """Both sides in turn, A B A B A B, each returning seconds; a median ratio (other / ours) of 2 is twice as fast."""
     taken = [(ours(), other()) for _pair in range(count)]
     return {
         "ratio": round(statistics.median(b / a for a, b in taken), 3),

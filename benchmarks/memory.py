@@ -1,17 +1,14 @@
 """Resident memory of a worker's process from pass 20 to pass 200 over 2,000 listings.
 
-python -m benchmarks.memory
+python -m benchmarks memory
 """
 
-from benchmarks.harness import report, set_up
+import os
+from pathlib import Path
 
-database = set_up()
-
-import os  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-from benchmarks import shop  # noqa: E402
-from benchmarks.canned_server import canned_server  # noqa: E402
+from benchmarks import shop
+from benchmarks.canned_server import canned_server
+from benchmarks.harness import report
 
 LISTINGS = 2_000
 FIRST, LAST = 20, 200
@@ -21,7 +18,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def main() -> None:
+def main(database: str) -> None:
     at: dict[int, int] = {}
     with canned_server(latency_ms=1) as address:
         shop.fill(address, listings=LISTINGS)
@@ -40,7 +37,3 @@ def main() -> None:
         growth_percent=round(growth * 100, 2),
         megabytes=[round(size / 1_000_000, 1) for size in at.values()],
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,22 +1,19 @@
 """A 90-day chart over 1 million observations against its bare SQL, and over 10 times as few.
 
-python -m benchmarks.pages
+python -m benchmarks pages
 """
 
-from benchmarks.harness import pairs, report, set_up, timed
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
-database = set_up()
+from django.db import connection
 
-from datetime import UTC, datetime, timedelta  # noqa: E402
-from decimal import Decimal  # noqa: E402
-
-from django.db import connection  # noqa: E402
-
-from catalog.database import copy_rows  # noqa: E402
-from catalog.models import Channel, Listing  # noqa: E402
-from monitoring.charts.data import listing_chart, plotted  # noqa: E402
-from monitoring.models import Observation  # noqa: E402
-from monitoring.services import ensure_watches  # noqa: E402
+from benchmarks.harness import pairs, report, timed
+from catalog.database import copy_rows
+from catalog.models import Channel, Listing
+from monitoring.charts.data import listing_chart, plotted
+from monitoring.models import Observation
+from monitoring.services import ensure_watches
 
 LISTINGS, EACH = 1_000, 1_000
 DAYS = 90
@@ -44,7 +41,7 @@ def fill() -> None:
         )
 
 
-def main() -> None:
+def main(database: str) -> None:
     fill()
     listings = list(Listing.objects.select_related("channel", "watch").order_by("pk")[:: LISTINGS // DRAWN])
     start = NOW - timedelta(days=DAYS)
@@ -71,7 +68,3 @@ def main() -> None:
         milliseconds_a_chart=round(sorted(compared["ours_seconds"])[1] / len(listings) * 1000, 1),
         **compared,
     )
-
-
-if __name__ == "__main__":
-    main()

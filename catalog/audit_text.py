@@ -26,7 +26,6 @@ _ACTIONS = (
     gettext_noop("signed in"),
     gettext_noop("signed out"),
     gettext_noop("sign-in failed"),
-    gettext_noop("exported"),
 )
 
 

@@ -4,7 +4,7 @@ This is the only place that asks which database it is. What writes rows belongs 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -14,6 +14,32 @@ from django.db.models.expressions import RawSQL
 
 # SQLite takes this many parameters in one statement (since 3.32).
 _SQLITE_PARAMETERS = 32_766
+_KEYS_AT_ONCE = 5_000
+
+
+def parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The keys in parts that one statement takes as parameters, on any database."""
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        yield keys[start : start + _KEYS_AT_ONCE]
+
+
+def server() -> str:
+    """The name of the database and its version."""
+    statement = "SHOW server_version" if connection.vendor == "postgresql" else "SELECT sqlite_version()"
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        (version,) = cursor.fetchone()
+    return f"{connection.display_name} {version}"
+
+
+def blocks_readers() -> str:
+    """How the database makes readers and the writer wait for each other, "" when it does not."""
+    if connection.vendor != "sqlite":
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode")
+        (mode,) = cursor.fetchone()
+    return "" if mode == "wal" else f"journal mode {mode}"
 
 
 def copy_rows(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -46,9 +72,8 @@ def update_rows(
 ) -> list[Any]:
     """Set `fields` row by row, and the values of `also` on each of them; returns the keys of the updated rows.
 
-    A row is (key, value of each field, ...); without `fields`, all of them get the same. Rows that are gone, or that no
-    longer hold the values of `only`, are left out. One statement on PostgreSQL; on SQLite as few as its limit of
-    parameters allows.
+    A row is (key, value of each field, ...). Rows that are gone, or that no longer hold the values of `only`, are left
+    out. One statement on PostgreSQL; on SQLite as few as its limit of parameters allows.
     """
     if not rows:
         return []
@@ -67,16 +92,6 @@ def update_rows(
     head = f"UPDATE {table} SET {', '.join(settings)} FROM "  # noqa: S608  # names of our own columns
     tail = f" WHERE {' AND '.join(conditions)} RETURNING {table}.{names[0]}"
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql" and not fields:
-            # The planner knows how few rows an array of keys finds; of a joined list it only guesses.
-            conditions[0] = f"{table}.{names[0]} = ANY(%s)"
-            split = len(also or {})
-            cursor.execute(
-                f"UPDATE {table} SET {', '.join(settings)} WHERE {' AND '.join(conditions)} "  # noqa: S608
-                f"RETURNING {table}.{names[0]}",
-                [*after[:split], [key_value for (key_value,) in rows], *after[split:]],
-            )
-            return [updated for (updated,) in cursor.fetchall()]
         if connection.vendor == "postgresql":
             arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns[:1])
             arrays += "".join(f", %s::{column.db_type(connection)}[]" for column in columns[1:])
@@ -96,6 +111,29 @@ def update_rows(
             )
             updated_keys += [updated for (updated,) in cursor.fetchall()]
         return updated_keys
+
+
+def update_alike(
+    model: type[models.Model], keys: Sequence[int], changes: Mapping[str, Any], *, only: Mapping[str, Any]
+) -> list[Any]:
+    """Set `changes` on the rows with these primary keys that hold the values of `only`; returns their keys.
+
+    One statement.
+    """
+    key = _name(model._meta.pk)
+    table = connection.ops.quote_name(model._meta.db_table)
+    settings, conditions = (
+        [(f"{_name(column)} = %s", column.get_db_prep_save(value, connection)) for column, value in pairs]
+        for pairs in ([(_field(model, name), value) for name, value in given.items()] for given in (changes, only))
+    )
+    among, parameter = _key_list(keys)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET {', '.join(text for text, _value in settings)} "  # noqa: S608  # our own columns
+            f"WHERE {key} IN ({among}) AND {' AND '.join(text for text, _value in conditions)} RETURNING {key}",
+            [*(value for _text, value in settings), parameter, *(value for _text, value in conditions)],
+        )
+        return [updated for (updated,) in cursor.fetchall()]
 
 
 def claim_rows(candidates: models.QuerySet[Any], changes: Mapping[str, Any]) -> list[Any]:
@@ -130,12 +168,9 @@ def plain_rows(queryset: models.QuerySet[Any, Any], keys: Sequence[int]) -> list
 
     For many rows of columns that need no conversion: integers, text, Microseconds and AmountText.
     """
-    # As one parameter: a list of hundreds would be checked and compiled value by value.
-    if connection.vendor == "postgresql":
-        among = RawSQL("SELECT unnest(%s::bigint[])", [list(keys)])  # no text of anybody's in it
-    else:
-        among = RawSQL("SELECT value FROM json_each(%s)", [json.dumps(list(keys))])
-    sql, parameters = queryset.filter(pk__in=among).query.sql_with_params()
+    among, parameter = _key_list(keys)
+    found = queryset.filter(pk__in=RawSQL(among, [parameter]))  # noqa: S611  # no text of anybody's in it
+    sql, parameters = found.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
@@ -167,6 +202,13 @@ class Microseconds(Func):
         # Kept as text, the six digits of a fraction behind the seconds, or nothing.
         template = "(unixepoch(%(expressions)s) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
         return self.as_sql(compiler, connection, template=template)
+
+
+def _key_list(keys: Sequence[int]) -> tuple[str, Any]:
+    """A subquery of these keys and its one parameter: a list of hundreds would be compiled value by value."""
+    if connection.vendor == "postgresql":
+        return "SELECT unnest(%s::bigint[])", list(keys)
+    return "SELECT value FROM json_each(%s)", json.dumps(list(keys))
 
 
 def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any]":

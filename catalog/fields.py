@@ -21,13 +21,29 @@ def cipher() -> MultiFernet:
     return _cipher(tuple(settings.CREDENTIAL_KEYS))
 
 
+class LostSecret(str):
+    """What a secret reads as while none of CREDENTIAL_KEYS decrypts it: empty. It is stored again as it was, so that it
+    is back as soon as its key is."""
+
+    token: str
+
+    @classmethod
+    def of(cls, token: str) -> "LostSecret":
+        lost = cls()
+        lost.token = token
+        return lost
+
+
 class EncryptedTextField(models.TextField):
     """Plain text in Python, a Fernet token in the database; "" stays "", so that "not set" needs no key.
 
-    It cannot be searched or sorted by. Reading a row whose key is gone raises InvalidToken with a plain message.
+    It cannot be searched or sorted by. What no key decrypts reads as a LostSecret, so that one such row stops nobody
+    from working with the others.
     """
 
     def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, LostSecret):
+            return value.token
         text = super().get_prep_value(value)
         return cipher().encrypt(text.encode()).decode() if text else text
 
@@ -36,8 +52,5 @@ class EncryptedTextField(models.TextField):
             return value
         try:
             return cipher().decrypt(value.encode()).decode()
-        except InvalidToken as error:
-            raise InvalidToken(
-                f"{self.model._meta.label}.{self.name}: none of CREDENTIAL_KEYS decrypts this row; "
-                "put the key it was written with back into the list."
-            ) from error
+        except InvalidToken:
+            return LostSecret.of(value)

@@ -182,6 +182,7 @@ class Figures(Collector):
             "health__retry_at",
             "credential__app_key",
             "credential__token_expires_at",
+            "credential__token_levels",
             "credential__revoked_cause",
             has_secret=Exists(Credential.objects.filter(channel=OuterRef("pk")).exclude(app_secret="")),
             has_token=Exists(Credential.objects.filter(channel=OuterRef("pk")).exclude(access_token="")),
@@ -192,6 +193,7 @@ class Figures(Collector):
                 app_secret="set" if channel["has_secret"] else "",
                 access_token="set" if channel["has_token"] else "",
                 token_expires_at=channel["credential__token_expires_at"],
+                token_levels=channel["credential__token_levels"] or {},
                 revoked_cause=channel["credential__revoked_cause"] or "",
             ).state(self.now)
             retry_at = channel["health__retry_at"]

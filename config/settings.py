@@ -4,6 +4,7 @@ A secret has no default, so that a missing one stops the start instead of runnin
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
@@ -19,10 +20,19 @@ SECRET_KEY = env.str("SECRET_KEY")
 # The first key encrypts, all of them decrypt: put a new one in front, run `manage.py rotate_keys`, drop the old one.
 CREDENTIAL_KEYS: list[str] = env.list("CREDENTIAL_KEYS")
 DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # The address that a browser uses; platforms send the seller back to it after an authorisation.
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
+_SITE = urlsplit(SITE_URL)
+# This machine may always ask, by a probe or through a proxy; the site's own host is the one others use.
+ALLOWED_HOSTS: list[str] = [
+    *env.list("ALLOWED_HOSTS", default=[_SITE.netloc.removesuffix(f":{_SITE.port}")] if _SITE.hostname else []),
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+]
+CSRF_TRUSTED_ORIGINS: list[str] = env.list(
+    "CSRF_TRUSTED_ORIGINS", default=[f"{_SITE.scheme}://{_SITE.netloc}"] if _SITE.hostname else []
+)
 
 INSTALLED_APPS = [
     "config.apps.EvenshelfAdminConfig",
@@ -187,6 +197,8 @@ HTTP_CONNECT_TIMEOUT_SECONDS = env.float("HTTP_CONNECT_TIMEOUT_SECONDS", default
 HTTP_READ_TIMEOUT_SECONDS = env.float("HTTP_READ_TIMEOUT_SECONDS", default=20.0)
 HTTP_TOTAL_TIMEOUT_SECONDS = env.float("HTTP_TOTAL_TIMEOUT_SECONDS", default=30.0)
 HTTP_PROXY_URL = env.str("HTTP_PROXY_URL", default="")
+# Base URLs lead to public hosts by https, or to this machine; names or addresses listed here are exempt from that.
+ALLOWED_PRIVATE_HOSTS: list[str] = env.list("ALLOWED_PRIVATE_HOSTS", default=[])
 FETCH_THREADS = env.int("FETCH_THREADS", default=32)
 # A token that ends within this many days shows a badge on its channel.
 TOKEN_WARNING_DAYS = env.int("TOKEN_WARNING_DAYS", default=14)

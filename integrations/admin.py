@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from catalog.fields import LostSecret
 from catalog.models import Channel, Listing
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab
 from config.templatetags.evenshelf import badge, time_ago, unknown
@@ -20,6 +21,7 @@ from integrations.discovery import can_discover
 from integrations.models import Credential
 from integrations.state import (
     TROUBLE,
+    WITHOUT_APP,
     authorised_line,
     channel_problems,
     channel_states,
@@ -42,9 +44,7 @@ dashboard.channel_states.append(lambda request, channels, now: channel_states(ch
 
 
 def _may_connect(request: HttpRequest, channel: Channel) -> bool:
-    return request.user.has_perms(views.CONNECT) and credential_of(channel).state(timezone.now()) not in {
-        Credential.State.NOT_SET_UP
-    }
+    return request.user.has_perms(views.CONNECT) and credential_of(channel).state(timezone.now()) not in WITHOUT_APP
 
 
 def _authorise_url(request: HttpRequest, channel: Channel, *, pressing: bool, again: bool) -> str | None:
@@ -74,8 +74,8 @@ def _discover_url(request: HttpRequest, channel: Channel) -> str | None:
 
 
 def _connect_url(request: HttpRequest, channel: Channel) -> str | None:
-    """The first step of a new channel."""
-    if credential_of(channel).state(timezone.now()) != Credential.State.NOT_SET_UP:
+    """The first step of a new channel, and of one whose secret can no longer be read."""
+    if credential_of(channel).state(timezone.now()) not in WITHOUT_APP:
         return None
     if not request.user.has_perm("integrations.change_credential"):
         return None
@@ -113,7 +113,7 @@ def _facts(request: HttpRequest, channel: Channel) -> dict[str, Any]:
         "badge": shown,
         # The badge of an open circuit does not say why; the others are the reason.
         "reason": cause_label(health.cause) if health.failures >= CIRCUIT_FAILURES else "",
-        "until": until_text(credential.token_expires_at, now),
+        "until": until_text(credential.reads_until, now),
         "credential": credential,
         "authorised": authorised_line(credential, now),
         "good_at": health.good_at,
@@ -132,6 +132,13 @@ def _problems(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
     }
 
 
+def _shown(secret: str) -> str:
+    """As much of a secret as may be seen; "" when there is none."""
+    if isinstance(secret, LostSecret):
+        return str(_("cannot be decrypted"))
+    return masked(secret) if secret else ""
+
+
 def _credential(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
     if not request.user.has_perm("integrations.view_credential"):
         return None
@@ -139,8 +146,8 @@ def _credential(request: HttpRequest, channel: Channel) -> dict[str, Any] | None
     return {
         "now": timezone.now(),
         "credential": credential,
-        "app_secret": masked(credential.app_secret) if credential.app_secret else "",
-        "access_token": masked(credential.access_token) if credential.access_token else "",
+        "app_secret": _shown(credential.app_secret),
+        "access_token": _shown(credential.access_token),
         "edit_url": _channel_url("credential", "integrations.change_credential")(request, channel),
     }
 
@@ -161,10 +168,10 @@ def _authorisations(request: HttpRequest, obj: None) -> dict[str, Any] | None:
         {
             "channel": channel,
             "badge": _authorisation_badge(channel, now),
-            "until": until_text(credential_of(channel).token_expires_at, now),
-            "dated": credential_of(channel).token_expires_at is not None,
+            "until": until_text(credential_of(channel).reads_until, now),
+            "dated": credential_of(channel).reads_until is not None,
             "again": bool(credential_of(channel).access_token),
-            "set_up": credential_of(channel).state(now) != Credential.State.NOT_SET_UP,
+            "set_up": credential_of(channel).state(now) not in WITHOUT_APP,
         }
         for channel in channels
         if credential_of(channel).state(now) != Credential.State.CONNECTED
@@ -177,7 +184,7 @@ def _authorisations(request: HttpRequest, obj: None) -> dict[str, Any] | None:
 def _authorisation_badge(channel: Channel, now: datetime) -> Badge:
     """The state of the authorisation alone, whatever the last calls said."""
     state = credential_of(channel).state(now)
-    lost = state in {Credential.State.EXPIRED, Credential.State.REAUTHORISE}
+    lost = state in {Credential.State.EXPIRED, Credential.State.REAUTHORISE, Credential.State.KEY_MISSING}
     return Badge("critical" if lost else "warning", state.label)
 
 

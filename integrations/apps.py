@@ -9,8 +9,9 @@ class IntegrationsConfig(AppConfig):
     def ready(self) -> None:
         from django_q.signals import pre_execute
 
-        from catalog.signals import listing_changed
+        from catalog.signals import channel_changed, listing_changed
         from integrations import tasks  # models are loaded only now
 
         listing_changed.connect(tasks.fetch_new_listings, dispatch_uid="integrations.fetch_new_listings")
+        channel_changed.connect(tasks.fetch_changed_channels, dispatch_uid="integrations.fetch_changed_channels")
         pre_execute.connect(tasks.beat_before_task, dispatch_uid="integrations.beat_before_task")

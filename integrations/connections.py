@@ -38,7 +38,8 @@ BURST = timedelta(seconds=20)
 class Unconnected(Exception):
     """The channel cannot be called before a person has acted.
 
-    `cause` is "not-set-up", "not-authorised", "expired", "bad-setting", or what the platform refused the token with.
+    `cause` is "not-set-up", "key-missing", "not-authorised", "expired", "bad-setting", or what the platform refused the
+    token with.
     `detail` names the setting and what is wrong with it, never its value.
     """
 
@@ -58,19 +59,18 @@ def connector_for(
     `before_call` runs before each call and may raise Wait. `now` is for the life of the token; None: the real clock.
     """
     credential = _credential(channel)
-    match credential.state(now or timezone.now()):
-        case Credential.State.NOT_SET_UP | Credential.State.NOT_AUTHORISED | Credential.State.EXPIRED as state:
-            raise Unconnected(state.value)
-        case Credential.State.REAUTHORISE:
-            raise Unconnected(credential.revoked_cause)
+    state = credential.state(now or timezone.now())
+    if state not in {Credential.State.CONNECTED, Credential.State.EXPIRING}:
+        raise Unconnected(credential.revoked_cause if state == Credential.State.REAUTHORISE else state.value)
     return _build(channel, credential, credential.access_token, before_call)
 
 
 def unauthorised_connector_for(channel: Channel) -> Connector:
     """A connector for what needs no token: to authorise, to exchange a code, to refresh. Raises Unconnected."""
     credential = _credential(channel)
-    if not (credential.app_key and credential.app_secret):
-        raise Unconnected(Credential.State.NOT_SET_UP.value)
+    state = credential.state(timezone.now())
+    if state in {Credential.State.NOT_SET_UP, Credential.State.KEY_MISSING}:
+        raise Unconnected(state.value)
     return _build(channel, credential, "", None)
 
 
@@ -111,14 +111,30 @@ def _build(
 # --- How calls went -------------------------------------------------------------------------------------------------
 
 
-def mark_good(channel_ids: Collection[int], now: datetime) -> None:
-    """The channels answered a call well: whatever held them back is over. One statement."""
+_HOLD_FIELDS = ("failures", "retry_at", "kind", "cause", "code")
+
+
+def mark_good(
+    channel_ids: Collection[int], now: datetime, *, sent_at: datetime | None = None, is_probe: bool = True
+) -> None:
+    """The channels answered a call well: what held them back before it was sent is over.
+
+    A failure after `sent_at` stands: a call that was under way then knows nothing of it. So does what only a probe can
+    end, an open circuit or what needs a person, and a wait that is not over, unless the call was one. `sent_at` None:
+    nothing can have failed meanwhile.
+    """
     ChannelHealth.objects.bulk_create(
         [ChannelHealth(channel_id=channel_id, good_at=now) for channel_id in sorted(set(channel_ids))],
         update_conflicts=True,
         unique_fields=["channel"],
-        update_fields=["good_at", "failures", "retry_at", "kind", "cause", "code"],
+        update_fields=["good_at", *(_HOLD_FIELDS if sent_at is None else ())],
     )
+    if sent_at is None:
+        return
+    over = ChannelHealth.objects.filter(Q(failed_at__isnull=True) | Q(failed_at__lte=sent_at), channel__in=channel_ids)
+    if not is_probe:
+        over = over.exclude(_NEEDS_PROBE).exclude(kind=Wait.kind, retry_at__gt=now)
+    over.exclude(failures=0, kind="").update(failures=0, retry_at=None, kind="", cause="", code="")
 
 
 def mark_failed(channel: Channel, error: ConnectorError, now: datetime) -> None:
@@ -147,8 +163,9 @@ def mark_failed(channel: Channel, error: ConnectorError, now: datetime) -> None:
             retry_at = now + hold(health.failures)
             if health.failures == CIRCUIT_FAILURES:
                 logger.warning("channel %s: circuit open after %s failures: %s", channel.pk, health.failures, error)
-        # What needs a person stays what people are shown while calls that were under way come back otherwise.
-        if not (held and health.kind in _FOR_A_PERSON and error.kind not in _FOR_A_PERSON):
+        # What needs a person, or lasts longer, stays what holds while calls that were under way come back otherwise.
+        stays = held and error.kind not in _FOR_A_PERSON
+        if not (stays and (health.kind in _FOR_A_PERSON or (health.retry_at and health.retry_at > retry_at))):
             health.kind, health.cause, health.code = error.kind, error.cause, error.code
             health.failed_at = now
         health.retry_at = max(retry_at, health.retry_at) if held and health.retry_at else retry_at
@@ -156,6 +173,7 @@ def mark_failed(channel: Channel, error: ConnectorError, now: datetime) -> None:
 
 
 _FOR_A_PERSON = frozenset({Fatal.kind, Review.kind, Reauthorise.kind})
+_NEEDS_PROBE = Q(failures__gte=CIRCUIT_FAILURES) | Q(kind__in=_FOR_A_PERSON)
 
 
 def hold(failures: int) -> timedelta:
@@ -177,9 +195,7 @@ def needs_probe(health: ChannelHealth) -> bool:
 
 def claim_probe(channel_id: int, now: datetime) -> bool:
     """Take the one call that a channel in need of a probe gets; False when it is held or another worker took it."""
-    claimed = ChannelHealth.objects.filter(
-        Q(failures__gte=CIRCUIT_FAILURES) | Q(kind__in=_FOR_A_PERSON), channel=channel_id, retry_at__lte=now
-    )
+    claimed = ChannelHealth.objects.filter(_NEEDS_PROBE, channel=channel_id, retry_at__lte=now)
     return claimed.update(retry_at=now + PROBE_LIFE) > 0
 
 

@@ -51,7 +51,7 @@ def discover(*, channel: Channel, now: datetime, deadline_seconds: float | None 
     except ConnectorError as error:
         mark_failed(channel, error, now)
         raise
-    mark_good([channel.pk], now)
+    mark_good([channel.pk], now, sent_at=now)
     removed: dict[tuple[str, str], bool] = {}
     item_ids = sorted({listing.item_id for listing in found})
     for start in range(0, len(item_ids), _CHUNK):

@@ -10,6 +10,7 @@ from django.db.models import Count, Max
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from catalog.database import parts
 from catalog.models import Channel, Listing
 from integrations.fetching import FetchSummary, fetch_listings
 from integrations.problems import sentence
@@ -32,7 +33,8 @@ class FetchResult:
 def fetch_now(*, listing_ids: Sequence[int], now: datetime) -> FetchResult:
     """Read the listings now; more than READ_IN_REQUEST of them are left to the worker."""
     if len(listing_ids) > READ_IN_REQUEST:
-        ListingWatch.objects.filter(listing__in=listing_ids, next_due_at__gt=now).update(next_due_at=now)
+        for some in parts(sorted(listing_ids)):
+            ListingWatch.objects.filter(listing__in=some, next_due_at__gt=now).update(next_due_at=now)
         transaction.on_commit(partial(request_fetch, list(listing_ids)))
         done = ngettext("%(count)d listing is being read.", "%(count)d listings are being read.", len(listing_ids))
         return FetchResult(done % {"count": len(listing_ids)}, [])

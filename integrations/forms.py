@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -63,7 +64,7 @@ class CredentialForm(forms.Form):
         label=_("Calls per second"),
         max_digits=8,
         decimal_places=2,
-        min_value=0.01,
+        min_value=Decimal("0.01"),
         required=False,
         help_text=_(
             "What the platform's console grants the app. Empty: no limit of ours, only the platform's answers."

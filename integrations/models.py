@@ -1,13 +1,18 @@
 """How we reach a channel: its credential, the state of the connection, its quota, and the heartbeats of the workers."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from catalog.fields import EncryptedTextField
+from catalog.fields import EncryptedTextField, LostSecret
 from catalog.models import Channel
+
+# Of the levels that a platform grants apart from its token, those without which nothing can be read.
+_READ_LEVELS = ("r1", "r2")
 
 
 class Credential(models.Model):
@@ -30,6 +35,7 @@ class Credential(models.Model):
         decimal_places=2,
         null=True,
         blank=True,
+        validators=[MinValueValidator(Decimal("0.01"))],
         help_text=_(
             "What the platform's console grants the app. Empty: no limit of ours, only the platform's answers."
         ),
@@ -49,30 +55,46 @@ class Credential(models.Model):
     class Meta:
         verbose_name = _("credential")
         verbose_name_plural = _("credentials")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(calls_per_second__isnull=True) | models.Q(calls_per_second__gt=0),
+                name="credential_calls_per_second_above_0",
+            )
+        ]
 
     def __str__(self) -> str:
         return str(self.channel)
 
     class State(models.TextChoices):
         NOT_SET_UP = "not-set-up", _("not set up")
+        KEY_MISSING = "key-missing", _("key missing")
         NOT_AUTHORISED = "not-authorised", _("not authorised")
         REAUTHORISE = "reauthorise", _("authorise again")
         EXPIRED = "expired", _("authorisation ended")
         EXPIRING = "expiring", _("authorisation ends soon")
         CONNECTED = "connected", _("connected")
 
+    @property
+    def reads_until(self) -> datetime | None:
+        """When reading ends: with the token, or with a level of it that lapses before. None: not known."""
+        levels = [self.token_levels[level] for level in _READ_LEVELS if level in self.token_levels]
+        ends = [self.token_expires_at, *map(datetime.fromisoformat, levels)]
+        return min(filter(None, ends), default=None)
+
     def state(self, now: datetime) -> "Credential.State":
-        """The authorisation at `now`; a token that ends exactly at `now` has ended."""
+        """The authorisation at `now`; one that ends exactly at `now` has ended."""
+        if isinstance(self.app_secret, LostSecret):
+            return self.State.KEY_MISSING
         if not (self.app_key and self.app_secret):
             return self.State.NOT_SET_UP
         if self.revoked_cause:
             return self.State.REAUTHORISE
         if not self.access_token:
             return self.State.NOT_AUTHORISED
-        if self.token_expires_at:
-            if self.token_expires_at <= now:
+        if ends_at := self.reads_until:
+            if ends_at <= now:
                 return self.State.EXPIRED
-            if self.token_expires_at - now <= timedelta(days=settings.TOKEN_WARNING_DAYS):
+            if ends_at - now <= timedelta(days=settings.TOKEN_WARNING_DAYS):
                 return self.State.EXPIRING
         return self.State.CONNECTED
 

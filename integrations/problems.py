@@ -128,6 +128,12 @@ PROBLEMS: dict[str, Kind] = {
         _("Enter those of your app from the platform's console."),
         Help.CREDENTIAL,
     ),
+    "key-missing": Kind(
+        "critical",
+        _("The secrets of %(channel)s can no longer be decrypted: the key they were stored with is missing."),
+        _("Put that key back into CREDENTIAL_KEYS, or enter the app secret again and have the shop authorise again."),
+        Help.CREDENTIAL,
+    ),
     "not-authorised": Kind(
         "warning",
         _("The shop has not authorised the app of %(channel)s yet."),

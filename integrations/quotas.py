@@ -8,6 +8,9 @@ from django.db import transaction
 from integrations.models import Credential, QuotaSlot
 
 _SECOND = Decimal(1_000_000)  # microseconds
+# No more is ever reserved ahead than workers can use soon: this many calls, and what is reserved in blocks of seconds.
+_MOST_AHEAD_CALLS = 200
+_MOST_AHEAD = timedelta(seconds=60)
 
 
 def spacing(calls_per_second: Decimal) -> timedelta:
@@ -19,7 +22,8 @@ def reserve(*, credential: Credential, operation: str, count: int, now: datetime
     """When each of the next `count` calls may start, none before `now`; nobody else gets these moments.
 
     Without a quota of the credential they may all start now, and no statement is made. Otherwise they are evenly
-    paced: in any window of w seconds no more than calls_per_second * w + 1 calls of all workers start.
+    paced: in any window of w seconds no more than calls_per_second * w + 1 calls of all workers start. A next free moment
+    further ahead than reservations can have put it (the clock went back, the quota was raised) is not believed.
     """
     if credential.calls_per_second is None:
         return [now] * count
@@ -33,7 +37,8 @@ def reserve(*, credential: Credential, operation: str, count: int, now: datetime
                 [QuotaSlot(credential=credential, operation=operation, next_free_at=now)], ignore_conflicts=True
             )
             slot = slots.select_for_update().get()
-        first = max(slot.next_free_at, now)
+        is_plausible = slot.next_free_at - now <= gap * _MOST_AHEAD_CALLS + _MOST_AHEAD
+        first = max(slot.next_free_at, now) if is_plausible else now
         slots.update(next_free_at=first + gap * count)
     return [first + gap * index for index in range(count)]
 

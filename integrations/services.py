@@ -9,9 +9,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_noop
 
+from catalog.fields import LostSecret
 from catalog.models import Channel, User
 from catalog.services import audit, tell_channels_changed
 from integrations.connections import Unconnected, forget_failures, mark_failed, unauthorised_connector_for
@@ -64,13 +66,15 @@ def save_credential(
             before = getattr(credential, name)
             if before == value or (name in SECRETS and not value):
                 continue
-            changes[name] = [MASK if before else "", MASK] if name in SECRETS else [_plain(before), _plain(value)]
+            was_set = before or isinstance(before, LostSecret)
+            changes[name] = [MASK if was_set else "", MASK] if name in SECRETS else [_plain(before), _plain(value)]
             setattr(credential, name, value)
         if not changes:
             return changes
         if "app_secret" in changes:
             credential.secret_set_at = now
-        if credential.access_token and changes.keys() & {"app_key", "base_url"}:
+        has_token = credential.access_token or isinstance(credential.access_token, LostSecret)
+        if has_token and changes.keys() & {"app_key", "base_url"}:
             changes["access_token"] = [MASK, ""]
             _drop_tokens(credential)
         credential.save()
@@ -128,7 +132,10 @@ def authorise(*, channel: Channel, code: str, actor: User, now: datetime) -> Cre
             },
         )
         forget_failures(channel)
-        ListingWatch.objects.filter(channel=channel, next_due_at__gt=now).update(next_due_at=now)
+        later = ListingWatch.objects.filter(channel=channel, next_due_at__gt=now)
+        # Locked in the order in which readings lock them: a code works once, so this must not lose a deadlock.
+        list(later.select_for_update().order_by("pk").values_list("pk"))
+        later.update(next_due_at=now)
         tell_channels_changed([channel.pk])
     logger.info("channel %s authorised until %s", channel.pk, tokens.expires_at)
     return credential
@@ -167,7 +174,7 @@ def refresh_tokens(*, channel: Channel, now: datetime, force: bool = False) -> R
         return Renewal(False, error)
     except ConnectorError as error:
         logger.warning("channel %s: token not renewed: %s", channel.pk, error)
-        if credential.token_expires_at is None or credential.token_expires_at <= now:
+        if credential.reads_until is None or credential.reads_until <= now:
             mark_failed(credential.channel, error, now)
         return Renewal(False, error)
     with transaction.atomic():
@@ -192,8 +199,10 @@ def _claim_renewal(credential: Credential, now: datetime) -> bool:
     QuotaSlot.objects.bulk_create(
         [QuotaSlot(credential=credential, operation=RENEWAL, next_free_at=now)], ignore_conflicts=True
     )
-    slot = QuotaSlot.objects.filter(credential=credential, operation=RENEWAL, next_free_at__lte=now)
-    return slot.update(next_free_at=now + RENEWAL_PAUSE) > 0
+    slots = QuotaSlot.objects.filter(credential=credential, operation=RENEWAL)
+    # One that is further ahead than a try can have put it is from before the clock went back.
+    free = slots.filter(Q(next_free_at__lte=now) | Q(next_free_at__gt=now + RENEWAL_PAUSE))
+    return free.update(next_free_at=now + RENEWAL_PAUSE) > 0
 
 
 def refresh_expiring(now: datetime) -> str:
@@ -210,9 +219,10 @@ def refresh_expiring(now: datetime) -> str:
 
 def _is_due(credential: Credential, now: datetime) -> bool:
     """Whether a token should be renewed; one whose beginning is not known is due on its last day."""
-    if credential.token_expires_at is None:
+    ends_at = credential.reads_until
+    if ends_at is None:
         return False
-    left = credential.token_expires_at - now
+    left = ends_at - now
     if credential.authorised_at is None:
         return left <= timedelta(days=1)
-    return left * RENEWAL_SHARE <= credential.token_expires_at - credential.authorised_at
+    return left * RENEWAL_SHARE <= ends_at - credential.authorised_at

@@ -19,7 +19,14 @@ from integrations.problems import Explanation, Help, explain
 from monitoring.causes import cause_label
 from monitoring.models import ListingWatch
 
-_UNCONNECTED = {Credential.State.NOT_SET_UP, Credential.State.NOT_AUTHORISED, Credential.State.EXPIRED}
+_UNCONNECTED = {
+    Credential.State.NOT_SET_UP,
+    Credential.State.KEY_MISSING,
+    Credential.State.NOT_AUTHORISED,
+    Credential.State.EXPIRED,
+}
+# Their settings come first: without an app secret that we can read nobody can authorise.
+WITHOUT_APP = {Credential.State.NOT_SET_UP, Credential.State.KEY_MISSING}
 # Outcomes of a reading that brought nothing.
 TROUBLE = [ListingWatch.Outcome.MISSING, ListingWatch.Outcome.REFUSED, ListingWatch.Outcome.FAILED]
 _SHOWN_LISTINGS = 3  # examples below each cause
@@ -47,6 +54,8 @@ def connection_badge(channel: Channel, now: datetime) -> Badge:
     match credential.state(now):
         case Credential.State.NOT_SET_UP:
             return Badge("warning", gettext_lazy("Not set up"))
+        case Credential.State.KEY_MISSING:
+            return Badge("critical", gettext_lazy("Key missing"))
         case Credential.State.NOT_AUTHORISED:
             return Badge("warning", gettext_lazy("Not authorised"))
         case Credential.State.REAUTHORISE:
@@ -59,8 +68,8 @@ def connection_badge(channel: Channel, now: datetime) -> Badge:
         return Badge("critical", _capitalised(cause_label(health.cause)))
     if health.failures >= CIRCUIT_FAILURES:
         return Badge("critical", _("Not answering"))
-    if expiring and credential.token_expires_at is not None:
-        return Badge("warning", _("Token ends in %(time)s") % {"time": duration(credential.token_expires_at - now)})
+    if expiring and (ends_at := credential.reads_until) is not None:
+        return Badge("warning", _("Token ends in %(time)s") % {"time": duration(ends_at - now)})
     if health.kind and health.retry_at is not None and health.retry_at > now:
         return Badge("info", _capitalised(cause_label(health.cause)))
     return Badge("ok", gettext_lazy("Connected"))
@@ -68,7 +77,7 @@ def connection_badge(channel: Channel, now: datetime) -> Badge:
 
 def needs_authorisation(channel: Channel, now: datetime) -> bool:
     """Whether to authorise is what the channel needs now or within days."""
-    return credential_of(channel).state(now) not in {Credential.State.NOT_SET_UP, Credential.State.CONNECTED}
+    return credential_of(channel).state(now) not in {*WITHOUT_APP, Credential.State.CONNECTED}
 
 
 @dataclass(frozen=True)

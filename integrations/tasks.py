@@ -16,7 +16,8 @@ from django.utils import timezone
 from django_q.models import Task
 from django_q.tasks import async_task
 
-from catalog.models import Listing
+from catalog.database import parts
+from catalog.models import Channel, Listing
 from integrations import fetching, services
 from integrations.models import Heartbeat
 from monitoring.services import prune as prune_history
@@ -29,22 +30,46 @@ REQUEST_CHUNK = 200
 MOST_REQUESTS = 5
 FETCH_DEADLINE_SECONDS = 25
 FINISHED_TASKS_KEPT = timedelta(days=14)
+LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a lane
 _BEAT_EVERY_SECONDS = 5.0
+_SHORTEST_PAUSE_SECONDS = 1.0  # between two slices of a lane, so that what becomes due one by one is read together
 
 
 def fetch_lane() -> str:
     """One slice of scheduled reading; queues the next one while there is work that is due now.
 
-    A host runs one lane at a time. A further one ends at once and queues nothing, so that however many were queued,
-    those that go on are never more than one per host.
+    The clock starts it each minute. What is due before the next one is waited for, within the slice's time and without
+    holding anything but the task, so that short intervals are kept too.
+
+    A host runs one lane at a time. A further one wakes it and ends at once, and queues nothing, so that however many
+    were queued, those that go on are never more than one per host.
     """
-    with _only_one("fetch-lane") as is_ours:
-        if not is_ours:
+    with _only_one("fetch-lane") as turn:
+        if turn is None:
             return "already running"
-        summary = fetching.fetch_slice(now_fn=timezone.now, seconds=settings.WORK_SLICE_SECONDS)
-    if summary.more_due:
+        told, goes_on = _slices(turn, ends=time.monotonic() + settings.WORK_SLICE_SECONDS)
+    if goes_on:
         async_task("integrations.tasks.fetch_lane", cluster=BULK)
-    return str(summary)
+    return "; ".join(told)
+
+
+def _slices(turn: "_Turn", *, ends: float) -> tuple[list[str], bool]:
+    """Slices until `ends` (time.monotonic()), each when something is due; what they did, and whether more is due soon."""
+    told = []
+    while True:
+        turn.begin()
+        summary = fetching.fetch_slice(now_fn=timezone.now, seconds=ends - time.monotonic())
+        told.append(str(summary))
+        if summary.more_due:
+            return told, True
+        now = timezone.now()
+        if summary.due_at is None or summary.due_at - now > LANE_EVERY:
+            return told, turn.was_asked()
+        wakes = time.monotonic() + max((summary.due_at - now).total_seconds(), _SHORTEST_PAUSE_SECONDS)
+        while time.monotonic() < min(wakes, ends) and not turn.was_asked():
+            time.sleep(min(max(min(wakes, ends) - time.monotonic(), 0), _SHORTEST_PAUSE_SECONDS))
+        if time.monotonic() >= ends:
+            return told, True
 
 
 def fetch_requested(listing_ids: Sequence[int]) -> str:
@@ -70,11 +95,21 @@ def fetch_new_listings(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -
     now = timezone.now()
     waiting = (
         Listing.objects.current()
-        .filter(pk__in=listing_ids, channel__is_watched=True)
+        .filter(channel__is_watched=True)
         .exclude(watch__is_paused=True)
         .exclude(watch__next_due_at__gt=now, watch__tried_at__isnull=False)
     )
-    request_fetch(list(waiting.order_by("channel_id", "pk").values_list("pk", flat=True)))
+    rows = [row for some in parts(listing_ids) for row in waiting.filter(pk__in=some).values_list("channel_id", "pk")]
+    request_fetch([pk for _channel_id, pk in sorted(rows)])
+
+
+def fetch_changed_channels(sender: Any, channel_ids: Sequence[int], **kwargs: Any) -> None:
+    """Receiver of channel_changed: what is due on a channel that may be read by now does not wait for the next minute.
+
+    One lane more than needed does no harm: it ends at once.
+    """
+    if Channel.objects.filter(pk__in=channel_ids, is_watched=True).exists():
+        async_task("integrations.tasks.fetch_lane", cluster=BULK)
 
 
 def beat(cluster: str) -> str:
@@ -116,9 +151,26 @@ def prune() -> str:
     return f"{summary.observations} observations, {summary.poll_runs} poll runs, {finished} finished tasks removed"
 
 
+class _Turn:
+    """The right to be the only one, and what those that came meanwhile asked for: the time of the lock's file."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._seen = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Whoever asked until now is answered by what is done from now on."""
+        self._seen = os.fstat(self._handle).st_mtime_ns
+
+    def was_asked(self) -> bool:
+        return os.fstat(self._handle).st_mtime_ns != self._seen
+
+
 @contextmanager
-def _only_one(name: str) -> Iterator[bool]:
-    """Whether this process is now the only one of this host, for this database, inside the block of that name.
+def _only_one(name: str) -> Iterator[_Turn | None]:
+    """The turn of this process when it is now the only one of this host, for this database, inside the block of that
+    name; None when another one is, which then learns that it was asked again.
 
     A file lock rather than a row: it is gone the moment its process is, however that ended.
     """
@@ -130,8 +182,9 @@ def _only_one(name: str) -> Iterator[bool]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            os.utime(handle)
+            yield None
         else:
-            yield True
+            yield _Turn(handle)
     finally:
         os.close(handle)

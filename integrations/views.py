@@ -174,7 +174,7 @@ def callback(request: HttpRequest) -> HttpResponseBase:
             % {"channel": channel.name, "stored": other.stored, "given": other.given or _("a shop without a name")},
             channel,
         )
-    until = until_text(credential.token_expires_at, timezone.now())
+    until = until_text(credential.reads_until, timezone.now())
     messages.success(request, _("%(channel)s is authorised until %(time)s.") % {"channel": channel.name, "time": until})
     return redirect(channel_page(channel))
 

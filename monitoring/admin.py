@@ -21,7 +21,7 @@ from catalog.admin.listing import VisibleRelatedFilter
 from catalog.models import Channel, Listing, Product, User
 from config.admin_site import add_button, add_column, add_menu_item, add_panel, add_tab
 from config.formatting import change_percent, count, duration, money, percent
-from config.model_admin import FrameModelAdmin, person
+from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 from monitoring import dashboard, history
 from monitoring.causes import cause_label, short_cause_label

@@ -28,6 +28,7 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "session-invalid": _("access refused"),
     "authorisation-refused": _("authorisation refused"),
     "not-set-up": _("channel not set up"),
+    "key-missing": _("key missing"),
     "not-authorised": _("channel not authorised"),
     "expired": _("authorisation ended"),
     "forbidden": _("access refused"),

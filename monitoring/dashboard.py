@@ -230,7 +230,7 @@ def moves_csv(scope: Scope, what: What) -> Iterator[list[str]]:
         yield [
             str(move.listing.pk),
             safe_cell(move.listing.channel.name),
-            move.listing.platform_id,
+            safe_cell(move.listing.platform_id),
             safe_cell(move.listing.title),
             *(exact_text(value, currency) for value in (move.was, move.now, move.difference)),
             currency if what == "price" else "",

@@ -1,25 +1,16 @@
 """Whether what we hold about a listing still speaks for now: a reading is good for three of the listing's intervals."""
 
 from datetime import datetime
-from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Func, Q, Value
-from django.db.models.functions import Coalesce
+from django.db.models import BigIntegerField, DateTimeField, F, Q, Value
+from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import LessThan
 
+from catalog.database import Microseconds
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch
-
-
-class Seconds(Func):
-    """A whole number of seconds as a duration."""
-
-    output_field = DurationField()
-    template = "(%(expressions)s * 1000000)"  # SQLite keeps durations as microseconds
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="(%(expressions)s * interval '1 second')", **context)
+from monitoring.timing import CLOCK_SKEW
 
 
 def watch_of(listing: Listing) -> ListingWatch | None:
@@ -33,9 +24,12 @@ def watch_of(listing: Listing) -> ListingWatch | None:
 
 
 def is_fresh(listing: Listing, now: datetime) -> bool:
-    """Whether the last good reading is recent enough for the stored facts to be shown as the present ones."""
+    """Whether the last good reading is recent enough for the stored facts to be shown as the present ones.
+
+    A reading from the future tells nothing: the clock has been wrong since, or is now.
+    """
     watch = watch_of(listing)
-    return watch is not None and watch.read_at is not None and now - watch.read_at <= watch.gap_after
+    return watch is not None and watch.read_at is not None and -CLOCK_SKEW <= now - watch.read_at <= watch.gap_after
 
 
 def being_watched() -> Q:
@@ -45,7 +39,7 @@ def being_watched() -> Q:
 
 def fresh(now: datetime) -> Q:
     """Condition on ListingWatch: the stored facts may be shown as the present ones."""
-    return Q(read_at__isnull=False) & ~Q(_older_than_gap(F("read_at"), now))
+    return Q(read_at__isnull=False, read_at__lte=now + CLOCK_SKEW) & ~Q(_older_than_gap(F("read_at"), now))
 
 
 def blind(now: datetime) -> Q:
@@ -53,10 +47,12 @@ def blind(now: datetime) -> Q:
 
     A listing that was never read is blind once it has been there for as long.
     """
-    return being_watched() & Q(_older_than_gap(Coalesce(F("read_at"), F("listing__created_at")), now))
+    is_old = Q(_older_than_gap(Coalesce(F("read_at"), F("listing__created_at")), now))
+    return being_watched() & (is_old | Q(read_at__gt=now + CLOCK_SKEW))
 
 
 def _older_than_gap(since: F | Coalesce, now: datetime) -> LessThan:
-    gap = Seconds(Coalesce(F("interval_seconds"), F("channel__interval_seconds")) * GAP_INTERVALS)
-    ends_at = ExpressionWrapper(since + gap, output_field=DateTimeField())
-    return LessThan(ends_at, Value(now, output_field=DateTimeField()))
+    # Whole numbers, which every database compares fast; as many microseconds as a week has need eight bytes.
+    seconds = Cast(Coalesce(F("interval_seconds"), F("channel__interval_seconds")), BigIntegerField())
+    ends_at = Microseconds(since) + seconds * Value(GAP_INTERVALS * 1_000_000)
+    return LessThan(ends_at, Microseconds(Value(now, DateTimeField())))

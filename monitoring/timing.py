@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 FIRST_BACKOFF = timedelta(seconds=30)
 LONGEST_BACKOFF = timedelta(hours=1)
+# A stored time further ahead than this was written by a clock that ran ahead: it says nothing about when.
+CLOCK_SKEW = timedelta(seconds=60)
 LONGEST_ABSENCE = timedelta(hours=6)  # between two looks for a listing that the platform does not know
 _MOST_DOUBLINGS = 20  # far beyond the longest backoff, and no huge numbers
 

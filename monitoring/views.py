@@ -14,16 +14,18 @@ from zoneinfo import ZoneInfo
 from chartjs.views.lines import BaseLineChartView
 from django.contrib import admin
 from django.contrib.auth.mixins import PermissionRequiredMixin
+from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, gettext_noop
 from django.views.generic import TemplateView, View
 
 from catalog.models import Listing, Product, User
+from catalog.services import audit
 from monitoring import dashboard, history
 from monitoring.charts import comparison, describe
 from monitoring.charts.data import (
@@ -66,6 +68,12 @@ class WatchView(PermissionRequiredMixin):
 
     def has_permission(self) -> bool:
         return self.request.user.is_active and self.request.user.is_staff and super().has_permission()
+
+    def export(self, name: str, rows: Iterable[Sequence[str]], about: Model) -> HttpResponseBase:
+        """The rows as a CSV file of that name; who took it away is logged with what it is about."""
+        changes = {gettext_noop("file"): ["", name]}
+        audit(action=gettext_noop("exported"), obj=about, actor=self.user, now=self.now, changes=changes)
+        return csv_response(name, rows)
 
     @cached_property
     def range_name(self) -> str:
@@ -193,7 +201,7 @@ class ListingChartCsv(ListingView, View):
             return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
         rows = in_range(self.listing, start, self.now)
         name = f"listing-{listing_id}-{self.range_name}.csv"
-        return csv_response(name, history.csv_rows(listing=self.listing, rows=rows))
+        return self.export(name, history.csv_rows(listing=self.listing, rows=rows), self.listing)
 
 
 class HistoryCsv(ListingView, View):
@@ -201,7 +209,8 @@ class HistoryCsv(ListingView, View):
 
     def get(self, request: HttpRequest, listing_id: int) -> HttpResponseBase:
         rows = self.listing.observations.order_by("observed_at")
-        return csv_response(f"listing-{listing_id}-history.csv", history.csv_rows(listing=self.listing, rows=rows))
+        name = f"listing-{listing_id}-history.csv"
+        return self.export(name, history.csv_rows(listing=self.listing, rows=rows), self.listing)
 
 
 class HistoryPage(ListingView, TemplateView):
@@ -335,7 +344,7 @@ class ComparisonCsv(ProductView, View):
         except BadRange as error:
             return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
         name = f"product-{product_id}-{self.range_name}.csv"
-        return csv_response(name, comparison.csv_rows(self.picked, start, self.now))
+        return self.export(name, comparison.csv_rows(self.picked, start, self.now), self.product)
 
 
 class MovesCsv(WatchView, View):
@@ -343,7 +352,7 @@ class MovesCsv(WatchView, View):
 
     def get(self, request: HttpRequest, what: dashboard.What) -> HttpResponseBase:
         scope = dashboard.Scope.from_request(request, self.now)
-        return csv_response(f"{what}-moves.csv", dashboard.moves_csv(scope, what))
+        return self.export(f"{what}-moves.csv", dashboard.moves_csv(scope, what), scope.channel or self.user)
 
 
 class _Echo:

@@ -14,7 +14,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext as _
+
 from catalog.facts import Facts
+from integrations.connectors.addresses import is_exempt, is_refused
 from integrations.connectors.errors import Fatal
 from integrations.connectors.http import HttpClient
 
@@ -137,7 +140,8 @@ class Connector(ABC):
     ) -> None:
         """`base_url` replaces the platform's addresses, the one for authorisation too unless `auth_base_url` is given.
 
-        Raises InvalidSetting for an address that is not a plain http(s) one.
+        Raises InvalidSetting for an address that is not a plain https one of a public host; addresses.py has the
+        exceptions.
         """
         self.base_url = _checked_address("base_url", base_url or self.default_base_url)
         self.auth_base_url = _checked_address("auth_base_url", auth_base_url or base_url or self.default_auth_url)
@@ -204,9 +208,16 @@ def _checked_address(field: str, address: str) -> str:
         parts = urlsplit(address)
         port_is_right = parts.port is None or parts.port > 0
     except ValueError:
-        raise InvalidSetting(field, "The address cannot be read.") from None
+        raise InvalidSetting(field, _("The address cannot be read.")) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_right:
-        raise InvalidSetting(field, "The address must start with http:// or https:// and name a host.")
+        raise InvalidSetting(field, _("The address must start with http:// or https:// and name a host."))
     if parts.username is not None or parts.query or parts.fragment:
-        raise InvalidSetting(field, "The address must not hold a user name, a query or a fragment.")
+        raise InvalidSetting(field, _("The address must not hold a user name, a query or a fragment."))
+    if not is_exempt(parts.hostname):
+        if is_refused(parts.hostname):
+            raise InvalidSetting(field, _("A private address must be named in ALLOWED_PRIVATE_HOSTS."))
+        if parts.scheme != "https":
+            raise InvalidSetting(
+                field, _("The address must start with https://, or be named in ALLOWED_PRIVATE_HOSTS.")
+            )
     return address.rstrip("/")

@@ -28,6 +28,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from integrations.connectors.addresses import is_exempt, is_refused
 from integrations.connectors.errors import ConnectorError, Fatal, Retry, Review, Wait
 
 MAX_RETRY_AFTER = timedelta(hours=1)
@@ -121,6 +122,8 @@ class HttpClient:
                 content = _bounded_body(response, limits.max_bytes)
             finally:
                 response.close()  # gives an answer that was read to its end back for reuse, drops any other
+        except _PrivateAddress as error:
+            raise Fatal(platform, operation, cause="wrong-address", detail="leads into a private network") from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise Retry(platform, operation, cause="timeout") from error
         except requests.exceptions.SSLError as error:
@@ -309,11 +312,43 @@ class _DeadlineTlsPool(HTTPSConnectionPool):
     ConnectionCls = _DeadlineTlsConnection
 
 
+class _PrivateAddress(ValueError):
+    """The name of a public host led into a private network. No OSError, which urllib3 would take for a broken line."""
+
+
+class _PublicOnly(HTTPConnection):
+    """Looks at where a connection really leads, once, before anything is sent: a name can lead anywhere."""
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        if not is_exempt(self.host) and is_refused(sock.getpeername()[0]):
+            sock.close()
+            raise _PrivateAddress(self.host)
+        return sock
+
+
+class _DirectConnection(_PublicOnly, _DeadlineConnection):
+    pass
+
+
+class _DirectTlsConnection(_PublicOnly, _DeadlineTlsConnection):
+    pass
+
+
+class _DirectPool(HTTPConnectionPool):
+    ConnectionCls = _DirectConnection
+
+
+class _DirectTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _DirectTlsConnection
+
+
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}
+        self.poolmanager.pool_classes_by_scheme = {"http": _DirectPool, "https": _DirectTlsPool}
 
+    # A proxy of ours is where it is, and looks up the names itself.
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from catalog.models import Channel, Listing
 from integrations.connectors.base import Capability, Connector, ListingRef, Reading, ReadOutcome
 from integrations.connectors.errors import Wait
-from integrations.quotas import give_back, reserve
+from integrations.quotas import give_back, reserve, spacing
 from monitoring.services import Claim, Run
 
 READ = "read"  # the class of calls that share the quota
@@ -30,14 +30,21 @@ class Chunk:
     started_at: datetime | None = None  # when its first call was sent: what its readings say is no older than this
     readings: list[Reading] = field(default_factory=list)
     untried: list[int] = field(default_factory=list)  # listings to give back
+    # Listings to give back that were tried, by why their channel as a whole could not be read.
+    held: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Listings that one call reads."""
+    """Listings that one call reads; all of them are own, or all of them are other shops'."""
 
     chunk: Chunk
     refs: list[ListingRef]
+    sent_at: datetime | None = None
+
+    @property
+    def capability(self) -> Capability:
+        return capability_of(self.refs[0])
 
     @property
     def listing_ids(self) -> list[int]:
@@ -72,7 +79,8 @@ class Lane:
         self.is_probing = is_probing  # its next call shows whether the channel is back
         self.is_out_of_slots = False  # its quota has no slot left before the end of the fetch
         self.has_more = False  # the fetch ended before the channel's work did
-        self.has_good_news = False  # calls were answered well since its health was last written
+        self.good_sent_at: datetime | None = None  # of the last call that was answered well, until that is written
+        self.refused: dict[Capability, str] = {}  # reads that the platform does not let the app make, and the cause
 
     @property
     def is_idle(self) -> bool:
@@ -85,21 +93,40 @@ class Lane:
             ListingRef(claim.listing_id, claim.item_id, claim.sku_id, claim.ownership == Listing.Ownership.OWN)
             for claim in chunk.claims.values()
         ]
-        readable = [ref for ref in refs if self._capability(ref) in self.connector.capabilities]
-        if len(readable) < len(refs):
-            chunk.readings += [
-                Reading(ref.listing_id, ReadOutcome.REFUSED, cause="unsupported")
-                for ref in refs
-                if self._capability(ref) not in self.connector.capabilities
-            ]
+        readable = []
+        for ref in refs:
+            if cause := self._refusal(capability_of(ref)):
+                chunk.readings.append(Reading(ref.listing_id, ReadOutcome.REFUSED, cause=cause))
+            else:
+                readable.append(ref)
         batches = self.connector.read_batches(readable)
         chunk.waiting = len(batches)
         self.chunks.add(chunk)
         self.pending.extend(Batch(chunk, batch) for batch in batches)
 
-    @staticmethod
-    def _capability(ref: ListingRef) -> Capability:
-        return Capability.READ_LISTINGS if ref.is_own else Capability.READ_COMPETITORS
+    def _refusal(self, capability: Capability) -> str:
+        """Why such listings are not asked for, "" when they are."""
+        return self.refused.get(capability, "") if capability in self.connector.capabilities else "unsupported"
+
+    def reads_besides_refused(self) -> bool:
+        """Whether the channel has listings of a kind that the platform has not refused to show."""
+        kinds = [
+            ownership
+            for ownership, capability in _READ_BY.items()
+            if capability in self.connector.capabilities and capability not in self.refused
+        ]
+        left = Listing.objects.current().filter(channel=self.channel, ownership__in=kinds)
+        return left.exclude(watch__is_paused=True).exists()
+
+
+_READ_BY = {
+    Listing.Ownership.OWN: Capability.READ_LISTINGS,
+    Listing.Ownership.COMPETITOR: Capability.READ_COMPETITORS,
+}
+
+
+def capability_of(ref: ListingRef) -> Capability:
+    return Capability.READ_LISTINGS if ref.is_own else Capability.READ_COMPETITORS
 
 
 class SlotWanted:
@@ -131,15 +158,22 @@ class Pace:
         rate = channel.credential.calls_per_second
         self.calls_per_second = rate
         self._block = max(1, int(rate * int(_BLOCK.total_seconds()))) if rate is not None else 1
+        self._gap = spacing(rate) if rate is not None else timedelta()
 
     # --- In the thread that runs the fetch ---
 
     def next_slot(self, wanted: int) -> datetime | None:
-        """When the next call may start; None when that is not before the end of the fetch."""
+        """When the next call may start; None when that is not before the end of the fetch.
+
+        A slot is good for one spacing: used any later, several would be used at once.
+        """
+        now = self._clock()
+        while self._slots and self._slots[0] + self._gap <= now:
+            self._slots.popleft()
         if not self._slots:
             count = min(max(wanted, 1), self._block)
             credential = self._channel.credential
-            self._slots.extend(reserve(credential=credential, operation=READ, count=count, now=self._clock()))
+            self._slots.extend(reserve(credential=credential, operation=READ, count=count, now=now))
         if self._slots[0] < self._ends_at:
             return self._slots[0]
         self.return_unused()
@@ -149,9 +183,11 @@ class Pace:
         return self._slots.popleft()
 
     def answer(self, question: SlotWanted) -> None:
-        if self.next_slot(1) is not None:
-            question.slot = self.take_slot()
-        question.answered.set()
+        try:
+            if self.next_slot(1) is not None:
+                question.slot = self.take_slot()
+        finally:
+            question.answered.set()
 
     def return_unused(self) -> None:
         give_back(credential=self._channel.credential, operation=READ, unused=list(self._slots))

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from catalog.models import Channel, Listing
-from integrations.connections import Unconnected, connector_for
+from integrations.connections import Unconnected, connector_for, needs_probe
 from integrations.connectors.errors import Wait
 from integrations.fetching.engine import Engine, problem_of
 from integrations.fetching.lanes import Lane
@@ -27,6 +27,7 @@ from monitoring.services import (
     due_watches,
     ensure_watches,
     make_all_due,
+    next_due,
     open_run,
 )
 
@@ -55,7 +56,8 @@ def fetch_slice(
         is_alone=Channel.objects.filter(is_watched=True).count() == 1,
     )
     engine.run()
-    summary = SliceSummary(**_figures(engine), more_due=engine.has_more)
+    due_at = next_due(now=engine.looked_at or now, channel_ids=channel_ids)
+    summary = SliceSummary(**_figures(engine), more_due=engine.has_more, due_at=due_at)
     if engine.lanes:
         logger.info("fetched %s channels: %s", len(engine.lanes), summary)
     return summary
@@ -78,9 +80,11 @@ def fetch_listings(*, listing_ids: Sequence[int], now: datetime, deadline_second
     for pk, channel_id in Listing.objects.current().filter(pk__in=listing_ids).values_list("pk", "channel_id"):
         wanted.setdefault(channel_id, []).append(pk)
     channels = Channel.objects.select_related("credential").in_bulk(wanted)
+    healths = {health.channel_id: health for health in ChannelHealth.objects.filter(channel__in=wanted)}
     held = {
         health.channel_id: problem_of(health)
-        for health in ChannelHealth.objects.filter(channel__in=wanted, kind=Wait.kind, retry_at__gt=now)
+        for health in healths.values()
+        if health.kind == Wait.kind and health.retry_at is not None and health.retry_at > now
     }
     token = uuid4()
     for channel_id, ids in wanted.items():
@@ -91,7 +95,11 @@ def fetch_listings(*, listing_ids: Sequence[int], now: datetime, deadline_second
             engine.problems[channel_id] = Problem(channel_id, "busy", "being-read")
         if claims:
             run = open_run(channel_id=channel_id, kind=PollRun.Kind.REQUESTED, now=now)
-            engine.add_lane(Lane(channels[channel_id], run=run, requested=claims, token=token))
+            # A person may try a channel that rests: one call shows whether it is back.
+            is_probing = channel_id in healths and needs_probe(healths[channel_id])
+            engine.add_lane(
+                Lane(channels[channel_id], run=run, requested=claims, token=token, is_probing=is_probing)
+            )
     engine.problems |= held
     engine.run()
     for lane in engine.lanes.values():

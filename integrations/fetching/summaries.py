@@ -36,6 +36,7 @@ class FetchSummary:
 
 @dataclass(frozen=True, slots=True)
 class SliceSummary(FetchSummary):
-    """`more_due` says that the slice's time was over before its work was."""
+    """`more_due` says that the slice's time was over before its work was; else the next listing is due at `due_at`."""
 
     more_due: bool = False
+    due_at: datetime | None = None  # None: none will be

@@ -108,7 +108,7 @@ def csv_rows(listings: Sequence[Listing], start: datetime, now: datetime) -> Ite
             moment_of(row[1]).astimezone(ZoneInfo(channel.time_zone)).isoformat(timespec="seconds"),
             str(listing.pk),
             safe_cell(channel.name),
-            listing.platform_id,
+            safe_cell(listing.platform_id),
             safe_cell(listing.title),
             listing.ownership,
             "no" if step.is_gap else "yes",

@@ -14,6 +14,7 @@ from monitoring.services.watching import (
     due_watches,
     ensure_watches,
     make_all_due,
+    next_due,
     open_run,
     release,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "due_watches",
     "ensure_watches",
     "make_all_due",
+    "next_due",
     "open_run",
     "prune",
     "record",

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from catalog.database import copy_rows, update_rows
+from catalog.database import copy_rows, update_alike, update_rows
 from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch, Observation
@@ -152,9 +152,9 @@ def _complete(
         # The usual chunk: everything was read, and is due again together.
         _listing_id, cause, due_at = good[0]
         same = {"outcome": _READ, "cause": cause, "attempts": 0, "read_at": now, "next_due_at": due_at}
-        rows: list[tuple[Any, ...]] = [row[:1] for row in good]
-        return set(update_rows(ListingWatch, "listing", (), rows, also={**handled, **same}, only=only))
-    rows = [(listing_id, _READ, cause, 0, now, due_at) for listing_id, cause, due_at in good]
+        keys = [row[0] for row in good]
+        return set(update_alike(ListingWatch, keys, {**handled, **same}, only=only))
+    rows: list[tuple[Any, ...]] = [(listing_id, _READ, cause, 0, now, due_at) for listing_id, cause, due_at in good]
     return set(update_rows(ListingWatch, "listing", _WATCH_FIELDS, rows + others, also=handled, only=only))
 
 

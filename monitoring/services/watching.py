@@ -6,10 +6,11 @@ from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db import transaction
+from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from catalog.database import AmountText, Microseconds, claim_rows, plain_rows
+from catalog.database import AmountText, Microseconds, claim_rows, parts, plain_rows
 from catalog.models import Channel, Listing
 from monitoring.models import ListingWatch, PollRun
 
@@ -107,16 +108,23 @@ def ensure_watches(listing_ids: Collection[int] | None = None, *, now: datetime)
     Removed listings keep their watch: it says when they were last read, should they come back. Nothing claims it.
     """
     unwatched = Listing.objects.current().filter(watch__isnull=True)
-    if listing_ids is not None:
-        unwatched = unwatched.filter(pk__in=listing_ids)
+    if listing_ids is None:
+        return _watch(unwatched, now)
+    created = 0
+    for some in parts(sorted(listing_ids)):
         # The channel of a listing can be corrected while it is new.
-        ListingWatch.objects.filter(listing__in=listing_ids).exclude(channel=F("listing__channel")).update(
+        ListingWatch.objects.filter(listing__in=some).exclude(channel=F("listing__channel")).update(
             channel_id=Subquery(Listing.objects.filter(pk=OuterRef("pk")).values("channel_id"))
         )
+        created += _watch(unwatched.filter(pk__in=some), now)
+    return created
+
+
+def _watch(unwatched: QuerySet[Listing], now: datetime) -> int:
     found = iter(unwatched.order_by("pk").values_list("pk", "channel_id").iterator(_WATCHES_AT_ONCE))
     created = 0
-    while part := list(islice(found, _WATCHES_AT_ONCE)):
-        watches = [ListingWatch(listing_id=pk, channel_id=channel_id, next_due_at=now) for pk, channel_id in part]
+    while rows := list(islice(found, _WATCHES_AT_ONCE)):
+        watches = [ListingWatch(listing_id=pk, channel_id=channel_id, next_due_at=now) for pk, channel_id in rows]
         ListingWatch.objects.bulk_create(watches, ignore_conflicts=True)
         created += len(watches)
     return created
@@ -157,6 +165,22 @@ def due_channels(*, now: datetime, channel_ids: Collection[int] | None = None) -
     return list(channels.order_by("pk").values_list("pk", flat=True))
 
 
+def next_due(*, now: datetime, channel_ids: Collection[int] | None = None) -> datetime | None:
+    """When the next listing of a watched channel becomes due after `now`; None when none will."""
+    later = ListingWatch.objects.filter(
+        Exists(Listing.objects.current().filter(pk=OuterRef("listing_id"))),
+        channel=OuterRef("pk"),
+        is_paused=False,
+        next_due_at__gt=now,
+    )
+    channels = Channel.objects.filter(is_watched=True)
+    if channel_ids is not None:
+        channels = channels.filter(pk__in=channel_ids)
+    first = Subquery(later.order_by("next_due_at").values("next_due_at")[:1])
+    moment: datetime | None = channels.annotate(due_at=first).aggregate(first=Min("due_at"))["first"]
+    return moment
+
+
 def claim_due(*, run: Run, limit: int, token: UUID, now: datetime, watched_only: bool = True) -> list[Claim]:
     """Lease up to `limit` listings that the pass still has to read, the longest overdue first.
 
@@ -180,9 +204,15 @@ def _claim(candidates: QuerySet[ListingWatch], token: UUID, now: datetime) -> li
     return [Claim._make(row) for row in plain_rows(ListingWatch.objects.values_list(*_CLAIM_COLUMNS), ids)]
 
 
-def release(*, listing_ids: Sequence[int], token: UUID) -> None:
-    """Give back leases of listings that were not tried; they stay due."""
-    ListingWatch.objects.filter(pk__in=listing_ids, lease_token=token).update(lease_token=None, lease_until=None)
+def release(*, listing_ids: Sequence[int], token: UUID, cause: str = "", now: datetime | None = None) -> None:
+    """Give back leases of listings that were not read; they stay due.
+
+    With a cause, they were tried at `now` and nothing is wrong with them: what they met is their channel's. That is
+    noted, but costs them nothing.
+    """
+    tried = {"outcome": ListingWatch.Outcome.FAILED, "cause": cause, "tried_at": now} if cause else {}
+    ours = ListingWatch.objects.filter(pk__in=listing_ids, lease_token=token)
+    ours.update(lease_token=None, lease_until=None, **tried)
 
 
 def _is_free(now: datetime) -> Q:
@@ -211,7 +241,8 @@ def open_run(*, channel_id: int, kind: str = PollRun.Kind.SCHEDULED, now: dateti
 def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
     """Gather the outcomes of a pass and end it; False when it still has listings to read, here or in another worker.
 
-    A listing that was read again by a later pass is listed there.
+    A listing that was read again by a later pass is listed there. What was read after somebody else ended the pass is
+    added to it.
     """
     # A listing counts as due until its reading is recorded, so those that others hold a lease of are among them.
     if run.is_scheduled and due_watches(run.channel_id, run.started_at, watched_only=watched_only).exists():
@@ -223,21 +254,45 @@ def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
     for listing_id, outcome, observed_us in handled.values_list("pk", "outcome", Microseconds("listing__observed_at")):
         ids[outcome if outcome in ids else "failed"].append(listing_id)
         changed += outcome == "read" and observed_us is not None and observed_us >= started_us
-    PollRun.objects.filter(pk=run.pk, finished_at__isnull=True).update(
+    ended = PollRun.objects.filter(pk=run.pk, finished_at__isnull=True).update(
         finished_at=now,
         read_ids=ids["read"],
         missing_ids=ids["missing"],
         failed_ids=ids["failed"],
         changed_count=changed,
     )
+    if not ended:
+        _add_to_ended(run, ids, changed)
     return True
 
 
+def _add_to_ended(run: Run, ids: dict[str, list[int]], changed: int) -> None:
+    """Note the outcomes of a pass that ended without them; those of the listings it has already are newer."""
+    with transaction.atomic():
+        stored = PollRun.objects.select_for_update().filter(pk=run.pk).first()
+        if stored is None:
+            return
+        handled = {*ids["read"], *ids["missing"], *ids["failed"]}
+        lists = {"read": stored.read_ids, "missing": stored.missing_ids, "failed": stored.failed_ids}
+        merged = {name: sorted({*(pk for pk in old if pk not in handled), *ids[name]}) for name, old in lists.items()}
+        if merged != lists:
+            stored.read_ids, stored.missing_ids, stored.failed_ids = merged.values()
+            stored.changed_count = max(stored.changed_count, changed)
+            stored.save()
+
+
 def close_idle_runs(*, now: datetime) -> None:
-    """End the passes that have nothing left to read: their worker is gone, or their channel is not watched any more."""
-    for run_id, channel_id, started_at, kind in PollRun.objects.filter(finished_at__isnull=True).values_list(
-        "pk", "channel_id", "started_at", "kind"
-    ):
+    """End the passes that have nothing left to read: their worker is gone, or their channel is not watched any more.
+
+    A pass whose worker may still be at it, be it in the foreground over a channel that is not watched, is left alone:
+    one that is younger than a lease, or with a lease that has not run out.
+    """
+    at_work = ListingWatch.objects.filter(channel=OuterRef("channel"), lease_until__gt=now)
+    idle = PollRun.objects.filter(
+        Q(~Exists(at_work), kind=PollRun.Kind.SCHEDULED, started_at__lte=now - LEASE)
+        | Q(kind=PollRun.Kind.REQUESTED, started_at__lte=now - _REQUEST_LIFE),
+        finished_at__isnull=True,
+    )
+    for run_id, channel_id, started_at, kind in idle.values_list("pk", "channel_id", "started_at", "kind"):
         is_scheduled = kind == PollRun.Kind.SCHEDULED
-        if is_scheduled or started_at <= now - _REQUEST_LIFE:
-            close_run(run=Run(run_id, channel_id, started_at, is_scheduled), now=now)
+        close_run(run=Run(run_id, channel_id, started_at, is_scheduled), now=now)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet
 from django import db
 from django.conf import settings
 from django.core.cache import cache
@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django_q.models import Schedule
 
+from catalog.database import blocks_readers, server
 from catalog.models import Channel
 from config.health import heartbeat_state, migrations_missing
 from integrations.models import Credential, Heartbeat
@@ -123,16 +124,11 @@ def _static_files() -> Finding:
 
 
 def _database() -> Finding:
-    with db.connection.cursor() as cursor:
-        if db.connection.vendor != "sqlite":
-            cursor.execute("SHOW server_version")
-            return Finding("database", True, f"{db.connection.display_name} {cursor.fetchone()[0]}")
-        cursor.execute("PRAGMA journal_mode")
-        mode = cursor.fetchone()[0]
+    blocking = blocks_readers()
     return Finding(
         "database",
-        mode == "wal",
-        f"SQLite, journal mode {mode}",
+        not blocking,
+        f"{server()}, {blocking}" if blocking else server(),
         "Put the database on a local disk: readers and the writer wait for each other without WAL.",
     )
 
@@ -167,9 +163,8 @@ def _credentials(now: datetime) -> Iterator[Finding]:
     advice = "Open the channel's page and authorise it."
     for channel in Channel.objects.filter(credential__isnull=False):
         name = f"channel {channel}"
-        try:
-            state = Credential.objects.get(channel=channel).state(now)
-        except InvalidToken:
+        state = Credential.objects.get(channel=channel).state(now)
+        if state == Credential.State.KEY_MISSING:
             text = "its secrets cannot be decrypted"
             yield Finding(name, False, text, "Put the key they were written with back into CREDENTIAL_KEYS.")
             continue

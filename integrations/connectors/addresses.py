@@ -1,0 +1,35 @@
+"""Which hosts connectors may talk to: public ones, this machine, and those that the settings allow by name.
+
+A base URL is entered by staff. Without this, whoever may change one could have the server call its own network, or a
+cloud's metadata service, and read from the message what answered.
+"""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from django.conf import settings
+
+
+def is_exempt(host: str) -> bool:
+    """Whether the host is this machine by its usual names, or one of ALLOWED_PRIVATE_HOSTS; it may do without TLS."""
+    address = _literal(host)
+    if host.lower() == "localhost" or (address is not None and address.is_loopback):
+        return True
+    return host.lower() in {allowed.lower() for allowed in settings.ALLOWED_PRIVATE_HOSTS}
+
+
+def is_refused(host: str) -> bool:
+    """Whether the host is an address that is not a public one, as private, link-local and metadata addresses are.
+
+    A name is not looked up: what it leads to is known when the connection is made.
+    """
+    address = _literal(host)
+    return address is not None and not address.is_global
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    # ::ffff:10.0.0.1 leads to 10.0.0.1.
+    return getattr(address, "ipv4_mapped", None) or address
