@@ -168,12 +168,27 @@ def plain_rows(queryset: models.QuerySet[Any, Any], keys: Sequence[int]) -> list
 
     For many rows of columns that need no conversion: integers, text, Microseconds and AmountText.
     """
-    among, parameter = _key_list(keys)
-    found = queryset.filter(pk__in=RawSQL(among, [parameter]))  # noqa: S611  # no text of anybody's in it
-    sql, parameters = found.query.sql_with_params()
+    sql, parameters = queryset.filter(pk__in=among(keys)).query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
+
+
+def among(keys: Sequence[int]) -> RawSQL:
+    """What stands behind `__in`: any number of keys in one parameter."""
+    subquery, parameter = _key_list(keys)
+    return RawSQL(subquery, [parameter])  # noqa: S611  # no text of anybody's in it
+
+
+_POSTGRESQL_AMOUNT = "(%(expressions)s)::numeric(14,4)::text"
+# printf makes a text of NULL, too.
+_SQLITE_AMOUNT = "CASE WHEN %(expressions)s IS NOT NULL THEN printf('%%%%.4f', %(expressions)s) END"
+
+
+def amount_text(column: str) -> str:
+    """AmountText of a column, for a statement that the ORM cannot say."""
+    template = _POSTGRESQL_AMOUNT if connection.vendor == "postgresql" else _SQLITE_AMOUNT
+    return template % {"expressions": column}
 
 
 class AmountText(Func):
@@ -182,12 +197,10 @@ class AmountText(Func):
     output_field = models.TextField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="(%(expressions)s)::numeric(14,4)::text")
+        return self.as_sql(compiler, connection, template=_POSTGRESQL_AMOUNT)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        # printf makes a text of NULL, too.
-        template = "CASE WHEN %(expressions)s IS NOT NULL THEN printf('%%%%.4f', %(expressions)s) END"
-        return self.as_sql(compiler, connection, template=template)
+        return self.as_sql(compiler, connection, template=_SQLITE_AMOUNT)
 
 
 class Microseconds(Func):
@@ -201,7 +214,8 @@ class Microseconds(Func):
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         # Kept as text, the six digits of a fraction behind the seconds, or nothing.
         template = "(unixepoch(%(expressions)s) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
-        return self.as_sql(compiler, connection, template=template)
+        sql, parameters = self.as_sql(compiler, connection, template=template)
+        return sql, (*parameters, *parameters)
 
 
 def _key_list(keys: Sequence[int]) -> tuple[str, Any]:

@@ -1,6 +1,7 @@
 """What every list, form and object page of the admin has in common: scope, tabs, columns, actions, the audit log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError
@@ -28,12 +30,15 @@ from catalog.audit_text import action_label, readable_changes
 from catalog.fields import EncryptedTextField
 from catalog.models import AuditEvent, User
 from catalog.services import audit, audit_many
-from config.admin_site import Action, Column, page_badge, page_buttons, page_panels, registry
+from config.admin_site import Action, Column, Tab, page_badge, page_buttons, page_panels, registry
 
 TAB_VAR = "tab"
 MASK = "•••"
 _PASSWORDS = {"password", "password1", "password2", "usable_password"}
 _EVENTS_PER_PAGE = 50
+# Counts of saved views that took longer than this are shown again for so long; quick ones are always counted.
+_DEAR_SECONDS = 0.1
+_REMEMBER_SECONDS = 60
 
 
 class FrameChangeList(ChangeList):
@@ -77,10 +82,32 @@ class FrameChangeList(ChangeList):
         self.tabs = [] if self.is_popup else self._counted_tabs(request)
 
     def _counted_tabs(self, request: HttpRequest) -> list[dict[str, Any]]:
-        """The tabs, each with how many rows it holds when nothing else narrows it: one query for all of them."""
+        """The tabs, each with how many rows it holds when nothing else narrows it."""
         tabs = [tab for tab in registry.tabs.get(self.model, []) if tab is self.tab or not tab.is_quiet]
         if not tabs:
             return []
+        # Counting many rows is dear, and mostly done for views that nobody looks at just now.
+        key = f"tab-counts:{self.opts.label_lower}:{request.user.pk}"
+        found: dict[str, int] = cache.get(key, {})
+        if any(tab.slug not in found for tab in tabs):
+            started = perf_counter()
+            found |= self._tab_counts(request, tabs)
+            if perf_counter() - started > _DEAR_SECONDS:
+                cache.set(key, found, _REMEMBER_SECONDS)
+        if self.tab and not self.is_narrowed:
+            found[self.tab.slug] = self.result_count
+        return [
+            {
+                "label": tab.label,
+                "url": f"?{TAB_VAR}={tab.slug}" if position else "?",
+                "count": found[tab.slug],
+                "is_current": tab is self.tab,
+            }
+            for position, tab in enumerate(tabs)
+        ]
+
+    def _tab_counts(self, request: HttpRequest, tabs: Sequence[Tab]) -> dict[str, int]:
+        """How many rows each tab holds, by its slug: one query for all of them."""
         rows = self.model_admin.get_queryset(request)
         counts = [
             tab.narrow(rows, request)
@@ -90,15 +117,7 @@ class FrameChangeList(ChangeList):
             for position, tab in enumerate(tabs)
         ]
         found = {row["position"]: row["found"] for row in counts[0].union(*counts[1:], all=True)}
-        return [
-            {
-                "label": tab.label,
-                "url": f"?{TAB_VAR}={tab.slug}" if position else "?",
-                "count": found.get(position, 0),
-                "is_current": tab is self.tab,
-            }
-            for position, tab in enumerate(tabs)
-        ]
+        return {tab.slug: found.get(position, 0) for position, tab in enumerate(tabs)}
 
     @property
     def is_narrowed(self) -> bool:

@@ -22,8 +22,10 @@ def reserve(*, credential: Credential, operation: str, count: int, now: datetime
     """When each of the next `count` calls may start, none before `now`; nobody else gets these moments.
 
     Without a quota of the credential they may all start now, and no statement is made. Otherwise they are evenly
-    paced: in any window of w seconds no more than calls_per_second * w + 1 calls of all workers start. A next free moment
-    further ahead than reservations can have put it (the clock went back, the quota was raised) is not believed.
+    paced: in any window of w seconds no more than calls_per_second * w + 1 calls of all workers start.
+
+    A next free moment further ahead than reservations can have put it (the clock went back, the quota was raised) is
+    not believed.
     """
     if credential.calls_per_second is None:
         return [now] * count

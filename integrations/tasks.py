@@ -30,7 +30,6 @@ REQUEST_CHUNK = 200
 MOST_REQUESTS = 5
 FETCH_DEADLINE_SECONDS = 25
 FINISHED_TASKS_KEPT = timedelta(days=14)
-LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a lane
 _BEAT_EVERY_SECONDS = 5.0
 _SHORTEST_PAUSE_SECONDS = 1.0  # between two slices of a lane, so that what becomes due one by one is read together
 
@@ -38,8 +37,8 @@ _SHORTEST_PAUSE_SECONDS = 1.0  # between two slices of a lane, so that what beco
 def fetch_lane() -> str:
     """One slice of scheduled reading; queues the next one while there is work that is due now.
 
-    The clock starts it each minute. What is due before the next one is waited for, within the slice's time and without
-    holding anything but the task, so that short intervals are kept too.
+    The clock starts it each minute. Short intervals are kept all the same: what is due before the next one is waited
+    for, within the slice's time.
 
     A host runs one lane at a time. A further one wakes it and ends at once, and queues nothing, so that however many
     were queued, those that go on are never more than one per host.
@@ -54,7 +53,10 @@ def fetch_lane() -> str:
 
 
 def _slices(turn: "_Turn", *, ends: float) -> tuple[list[str], bool]:
-    """Slices until `ends` (time.monotonic()), each when something is due; what they did, and whether more is due soon."""
+    """Slices until `ends` (time.monotonic()), each when something is due.
+
+    Returns what they did, and whether another lane should follow at once.
+    """
     told = []
     while True:
         turn.begin()
@@ -62,10 +64,10 @@ def _slices(turn: "_Turn", *, ends: float) -> tuple[list[str], bool]:
         told.append(str(summary))
         if summary.more_due:
             return told, True
-        now = timezone.now()
-        if summary.due_at is None or summary.due_at - now > LANE_EVERY:
+        if summary.due_at is None:
             return told, turn.was_asked()
-        wakes = time.monotonic() + max((summary.due_at - now).total_seconds(), _SHORTEST_PAUSE_SECONDS)
+        left = (summary.due_at - timezone.now()).total_seconds()
+        wakes = time.monotonic() + max(left, _SHORTEST_PAUSE_SECONDS)
         while time.monotonic() < min(wakes, ends) and not turn.was_asked():
             time.sleep(min(max(min(wakes, ends) - time.monotonic(), 0), _SHORTEST_PAUSE_SECONDS))
         if time.monotonic() >= ends:

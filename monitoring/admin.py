@@ -246,10 +246,7 @@ def _sold_out_tab(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any
 
 
 def _changed_tab(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-    now = timezone.now()
-    current = listings.filter(removed_at__isnull=True)
-    moved = dashboard.price_moves(Listing.objects.visible_to(request.user).current(), now - _DAY, now)  # type: ignore[arg-type]
-    return current.filter(pk__in=moved.order_by().values("pk"))
+    return dashboard.price_changed(request, listings, timezone.now())
 
 
 def _read_last_hour_tab(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:

@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal
+from heapq import nsmallest
+from itertools import chain
+from typing import Any, Literal, cast
 
-from django.db.models import Case, Count, Exists, F, FloatField, Min, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Abs, Cast, Coalesce
+from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
+from catalog.database import among
 from catalog.facts import ShelfState
 from catalog.models import Channel, Listing, User
 from config.admin_site import Badge, worst
 from config.formatting import change_percent
+from monitoring import moves
 from monitoring.charts.data import exact_text
-from monitoring.freshness import being_watched, blind, fresh
+from monitoring.freshness import OF_LISTING, being_watched, blind
 from monitoring.history import safe_cell
-from monitoring.models import ListingWatch, Observation
+from monitoring.models import ListingWatch
+from monitoring.moves import Moved
 
 What = Literal["price", "stock"]
 
@@ -31,6 +36,7 @@ PERIODS = {"24h": timedelta(hours=24), "7d": timedelta(days=7)}
 DEFAULT_PERIOD = "24h"
 TOP_MOVES = 7
 RECENT = timedelta(hours=1)
+_LISTINGS_AT_ONCE = 500
 MOVES_CSV_HEAD = ["listing", "channel", "item", "title", "was", "now", "change", "currency"]
 
 
@@ -68,6 +74,11 @@ class Scope:
 
     def watches(self) -> QuerySet[ListingWatch]:
         return ListingWatch.objects.filter(being_watched(), channel__in=self.shown_channels)
+
+    @cached_property
+    def moved(self) -> list[Moved]:
+        """The listings whose price or stock differs from what it was when the period began; one query."""
+        return moves.moved(known_now(self.listings(), self.now), self.start, self.now)
 
 
 @dataclass(frozen=True)
@@ -141,91 +152,77 @@ def badges_of(request: HttpRequest, channels: Sequence[Channel], now: datetime) 
     return {pk: badge for pk, badge in found.items() if badge is not None}
 
 
-def oldest_watch(scope: Scope) -> ListingWatch | None:
-    """The watched listing whose last reading is the oldest."""
-    by_age = scope.watches().order_by(Coalesce(F("read_at"), F("listing__created_at")), "pk")
-    return by_age.select_related("listing", "channel").first()
+def oldest_watch(scope: Scope, rows: Sequence[ChannelRow]) -> ListingWatch | None:
+    """The watched listing whose last reading is the oldest, by the figures of its channel."""
+    oldest = min((row for row in rows if row.oldest), key=lambda row: row.oldest or scope.now, default=None)
+    if oldest is None:
+        return None
+    since = Q(read_at=oldest.oldest) | Q(read_at=None, listing__created_at=oldest.oldest)
+    found = ListingWatch.objects.filter(being_watched(), since, channel=oldest.channel)
+    return found.select_related("listing", "channel").order_by("pk").first()
 
 
 def not_read(listings: QuerySet[Listing], now: datetime) -> QuerySet[Listing]:
     """Those that should be read and are not."""
-    return listings.filter(Exists(ListingWatch.objects.filter(blind(now), listing=OuterRef("pk"))))
+    return listings.filter(OF_LISTING.blind(now))
 
 
 def known_now(listings: QuerySet[Listing], now: datetime) -> QuerySet[Listing]:
     """Those whose stored facts speak for `now`."""
-    return listings.filter(Exists(ListingWatch.objects.filter(fresh(now), listing=OuterRef("pk"))))
+    return listings.filter(OF_LISTING.fresh(now))
 
 
 def sold_out(listings: QuerySet[Listing], now: datetime) -> QuerySet[Listing]:
     return known_now(listings.filter(shelf_state=ShelfState.SOLD_OUT), now)
 
 
-def _value_at(fact: str, start: datetime) -> Coalesce:
-    """What a fact was at `start`; where that is not known, the first known value since, so that a gap is no move."""
-    rows = Observation.objects.filter(listing=OuterRef("pk"))
-    in_force = rows.filter(observed_at__lte=start).order_by("-observed_at").values(fact)[:1]
-    first_known = rows.filter(observed_at__gt=start, **{f"{fact}__isnull": False}).order_by("observed_at")
-    return Coalesce(Subquery(in_force), Subquery(first_known.values(fact)[:1]))
-
-
-def _with_new_observations(listings: QuerySet[Listing], start: datetime, now: datetime) -> QuerySet[Listing]:
-    recent = Observation.objects.filter(observed_at__gt=start, observed_at__lte=now)
-    return known_now(listings.filter(pk__in=recent.values("listing_id")), now)
-
-
-def price_moves(listings: QuerySet[Listing], start: datetime, now: datetime) -> QuerySet[Any]:
-    """Those whose price differs from the one in force at `start`, with `was_price`, `now_price` and `move`, a ratio.
-
-    The live price where both moments know it, otherwise the list price, so that the two are never mixed up. Looks only
-    at listings with an observation since `start`.
-    """
-    both_live = Q(live_price__isnull=False, was_live__isnull=False)
-    return (
-        _with_new_observations(listings, start, now)
-        .alias(was_live=_value_at("live_price", start))
-        .annotate(
-            was_price=Case(When(both_live, then=F("was_live")), default=_value_at("list_price", start)),
-            now_price=Case(When(both_live, then=F("live_price")), default=F("list_price")),
-        )
-        .filter(was_price__gt=0)
-        # A ratio to sort by; what is shown is worked out from the exact amounts.
-        .annotate(move=Cast("now_price", FloatField()) / Cast("was_price", FloatField()) - 1.0)
-        .exclude(move=0)
-        .filter(move__isnull=False)
-    )
-
-
-def stock_moves(listings: QuerySet[Listing], start: datetime, now: datetime) -> QuerySet[Any]:
-    """Those whose stock differs from the one in force at `start`, with `was_stock` and `move`, in units."""
-    return (
-        _with_new_observations(listings, start, now)
-        .annotate(was_stock=_value_at("stock", start), move=F("stock") - F("was_stock"))
-        .exclude(move=0)
-        .filter(move__isnull=False)
-    )
-
-
-def top_moves(scope: Scope, what: What, limit: int | None = TOP_MOVES) -> list[Move]:
-    """The largest moves of the period, largest first."""
-    find = price_moves if what == "price" else stock_moves
-    found = find(scope.listings(), scope.start, scope.now).order_by(Abs("move").desc(), "pk").select_related("channel")
+def _moves(scope: Scope, what: What) -> list[tuple[float, Moved]]:
+    """Those that moved, each behind the size of its move."""
     if what == "price":
-        return [Move(listing, listing.was_price, listing.now_price) for listing in found[:limit]]
-    return [Move(listing, listing.was_stock, listing.stock) for listing in found[:limit] if listing.stock is not None]
+        return [(abs(row.price_ratio), row) for row in scope.moved if row.price is not None]
+    return [(abs(row.stock_difference), row) for row in scope.moved if row.stock is not None]
+
+
+def _by_size(move: tuple[float, Moved]) -> tuple[float, int]:
+    return -move[0], move[1].listing_id
+
+
+def top_moves(scope: Scope, what: What, limit: int = TOP_MOVES) -> list[Move]:
+    """The largest moves of the period, largest first."""
+    return _with_listings(nsmallest(limit, _moves(scope, what), key=_by_size), what)
+
+
+def _with_listings(found: Sequence[tuple[float, Moved]], what: What) -> list[Move]:
+    """The moves with exact figures and what is shown of their listings; one query."""
+    listings = Listing.objects.select_related("channel").in_bulk([row.listing_id for _size, row in found])
+    known = [(listings[row.listing_id], row) for _size, row in found if row.listing_id in listings]
+    if what == "stock":
+        return [Move(listing, row.was_stock or 0, row.stock or 0) for listing, row in known]
+    return [Move(listing, Decimal(row.was_price or 0), Decimal(row.price or 0)) for listing, row in known]
 
 
 def price_changes(scope: Scope) -> PriceChanges:
     """How many listings cost more, and how many less, than when the period began."""
-    moves = price_moves(scope.listings(), scope.start, scope.now)
-    counts = moves.aggregate(up=Count("pk", filter=Q(move__gt=0)), down=Count("pk", filter=Q(move__lt=0)))
-    return PriceChanges(**counts)
+    ratios = [row.price_ratio for row in scope.moved if row.price is not None]
+    return PriceChanges(up=sum(ratio > 0 for ratio in ratios), down=sum(ratio < 0 for ratio in ratios))
+
+
+def price_changed(request: HttpRequest, listings: QuerySet[Any], now: datetime) -> QuerySet[Any]:
+    """Those of the listings whose price differs from the one of 24 hours ago; looked up once for a request."""
+    ids: list[int] | None = getattr(request, "evenshelf_price_changed", None)
+    if ids is None:
+        scope = Scope(cast("User", request.user), now, [])
+        ids = [row.listing_id for row in scope.moved if row.price is not None]
+        request.evenshelf_price_changed = ids  # type: ignore[attr-defined]
+    return listings.filter(pk__in=among(ids))
 
 
 def moves_csv(scope: Scope, what: What) -> Iterator[list[str]]:
     """Every move of the period, largest first; exact figures."""
     yield MOVES_CSV_HEAD
-    for move in top_moves(scope, what, limit=None):
+    ordered = sorted(_moves(scope, what), key=_by_size)
+    parts = (ordered[start : start + _LISTINGS_AT_ONCE] for start in range(0, len(ordered), _LISTINGS_AT_ONCE))
+    for move in chain.from_iterable(_with_listings(part, what) for part in parts):
         currency = move.listing.channel.currency
         yield [
             str(move.listing.pk),
@@ -251,7 +248,7 @@ class Dashboard:
 
     @cached_property
     def oldest(self) -> ListingWatch | None:
-        return oldest_watch(self.scope)
+        return oldest_watch(self.scope, self.rows)
 
     @cached_property
     def price_changes(self) -> PriceChanges:

@@ -1,9 +1,10 @@
 """Whether what we hold about a listing still speaks for now: a reading is good for three of the listing's intervals."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import BigIntegerField, DateTimeField, F, Q, Value
+from django.db.models import BigIntegerField, DateTimeField, Q, Value
 from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import LessThan
 
@@ -32,27 +33,40 @@ def is_fresh(listing: Listing, now: datetime) -> bool:
     return watch is not None and watch.read_at is not None and -CLOCK_SKEW <= now - watch.read_at <= watch.gap_after
 
 
-def being_watched() -> Q:
-    """Condition on ListingWatch: meant to be read, that is neither removed, nor paused, nor on a stopped channel."""
-    return Q(is_paused=False, listing__removed_at__isnull=True, channel__is_watched=True)
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions on rows of a model, by how the listing and its watch are reached from it."""
+
+    listing: str
+    watch: str
+
+    def being_watched(self) -> Q:
+        """Meant to be read, that is neither removed, nor paused, nor on a stopped channel."""
+        meant = {f"{self.watch}is_paused": False, f"{self.listing}removed_at": None, "channel__is_watched": True}
+        return Q(**meant)
+
+    def fresh(self, now: datetime) -> Q:
+        """The stored facts may be shown as the present ones."""
+        return self._read(isnull=False) & self._read(lte=now + CLOCK_SKEW) & ~self._is_old(now, f"{self.watch}read_at")
+
+    def blind(self, now: datetime) -> Q:
+        """Meant to be read, but without a good reading for longer than its gap.
+
+        A listing that was never read is blind once it has been there for as long.
+        """
+        is_old = self._is_old(now, Coalesce(f"{self.watch}read_at", f"{self.listing}created_at"))
+        return self.being_watched() & (is_old | self._read(gt=now + CLOCK_SKEW))
+
+    def _read(self, **lookups: object) -> Q:
+        return Q(**{f"{self.watch}read_at__{name}": value for name, value in lookups.items()})
+
+    def _is_old(self, now: datetime, since: str | Coalesce) -> Q:
+        # Whole numbers, which every database compares fast; a week of microseconds needs eight bytes.
+        seconds = Cast(Coalesce(f"{self.watch}interval_seconds", "channel__interval_seconds"), BigIntegerField())
+        ends_at = Microseconds(since) + seconds * Value(GAP_INTERVALS * 1_000_000)
+        return Q(LessThan(ends_at, Microseconds(Value(now, DateTimeField()))))
 
 
-def fresh(now: datetime) -> Q:
-    """Condition on ListingWatch: the stored facts may be shown as the present ones."""
-    return Q(read_at__isnull=False, read_at__lte=now + CLOCK_SKEW) & ~Q(_older_than_gap(F("read_at"), now))
-
-
-def blind(now: datetime) -> Q:
-    """Condition on ListingWatch: meant to be read, but without a good reading for longer than its gap.
-
-    A listing that was never read is blind once it has been there for as long.
-    """
-    is_old = Q(_older_than_gap(Coalesce(F("read_at"), F("listing__created_at")), now))
-    return being_watched() & (is_old | Q(read_at__gt=now + CLOCK_SKEW))
-
-
-def _older_than_gap(since: F | Coalesce, now: datetime) -> LessThan:
-    # Whole numbers, which every database compares fast; as many microseconds as a week has need eight bytes.
-    seconds = Cast(Coalesce(F("interval_seconds"), F("channel__interval_seconds")), BigIntegerField())
-    ends_at = Microseconds(since) + seconds * Value(GAP_INTERVALS * 1_000_000)
-    return LessThan(ends_at, Microseconds(Value(now, DateTimeField())))
+OF_WATCH = Conditions(listing="listing__", watch="")
+OF_LISTING = Conditions(listing="", watch="watch__")
+being_watched, fresh, blind = OF_WATCH.being_watched, OF_WATCH.fresh, OF_WATCH.blind

@@ -7,15 +7,17 @@ does: it reserves quota slots, claims chunks, records each as soon as its batche
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from django.conf import settings
+from django.db import OperationalError
 
 from catalog.models import Channel
 from integrations.connections import (
@@ -27,16 +29,17 @@ from integrations.connections import (
     needs_probe,
 )
 from integrations.connectors.base import Reading, ReadOutcome
-from integrations.connectors.errors import ConnectorError, Fatal, Retry, Review, Wait
+from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
 from integrations.fetching.lanes import OWN_QUOTA, READ, Batch, Chunk, Lane, Pace, SlotWanted
 from integrations.fetching.summaries import Problem
 from integrations.models import ChannelHealth, Credential
-from monitoring.services import claim_due, close_run, due_watches, open_run, record, release
+from monitoring.services import Claim, Recorded, claim_due, close_run, due_watches, open_run, record, release
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 500  # listings that are claimed and recorded together
 SHARE = 8  # threads that a channel may hold while others have batches waiting
+PERMISSION = "permission"  # cause of the refusal of one kind of call, not of the channel
 _AHEAD = 64  # batches of a channel that should be ready to send, so that threads have work while we write
 _LOOK_EVERY = 1.0  # seconds between two looks for channels that became due
 _PATIENCE = timedelta(seconds=5)  # a channel that may be called again within this time is waited for
@@ -69,6 +72,7 @@ class Engine:
         self.counts: Counter[str] = Counter()
         self.problems: dict[int, Problem] = {}
         self.lanes: dict[int, Lane] = {}
+        self.looked_at: datetime | None = None  # when it last asked which channels are due
         self._ends = time.monotonic() + seconds
         self._ends_at = clock() + timedelta(seconds=seconds)
         self._find_due = find_due
@@ -145,7 +149,8 @@ class Engine:
             return
         self._next_look = time.monotonic() + _LOOK_EVERY
         self._wake_at = None
-        due = [pk for pk in self._find_due(self.clock()) if pk not in self.lanes or self.lanes[pk].is_idle]
+        self.looked_at = self.clock()
+        due = [pk for pk in self._find_due(self.looked_at) if pk not in self.lanes or self.lanes[pk].is_idle]
         if not due:
             return
         channels = Channel.objects.select_related("credential").in_bulk(due)
@@ -174,6 +179,7 @@ class Engine:
         before = self.lanes.get(lane.channel.pk)
         if before is not None:
             self._leave(before)
+            lane.refused = before.refused
         try:
             if lane.channel.credential.calls_per_second is not None:
                 lane.pace = Pace(lane.channel, ask=self._results.put, clock=self.clock, ends_at=self._ends_at)
@@ -197,22 +203,14 @@ class Engine:
             return False
         lane = min(hungry, key=lambda lane: len(lane.pending) + lane.in_flight)
         limit = self._chunk_limit(lane)
-        if lane.run is None:
-            # A pass covers what is due at its start; later ones wait for the next, so that passes end.
-            if not due_watches(lane.channel.pk, self.clock(), watched_only=self._watched_only).exists():
-                lane.is_drained = True
-                return True
-            lane.run = open_run(channel_id=lane.channel.pk, now=self.clock())
-        if lane.run.is_scheduled:
+        if lane.run is None or lane.run.is_scheduled:
             chunk = Chunk(lane, {})
-            claims = claim_due(
-                run=lane.run, limit=limit, token=chunk.token, now=self.clock(), watched_only=self._watched_only
-            )
+            claims = _stored(lane.channel, partial(self._claim_due, lane, limit, chunk)) or []
             lane.is_drained = len(claims) < limit or lane.is_probing
         else:
             chunk = Chunk(lane, {}, token=lane.token)
             claims = [lane.requested.popleft() for _ in range(min(limit, len(lane.requested)))]
-            lane.is_drained = not lane.requested
+            lane.is_drained = not lane.requested or lane.is_probing
         chunk.claims = {claim.listing_id: claim for claim in claims}
         if claims:
             lane.split(chunk)
@@ -221,6 +219,15 @@ class Engine:
         else:
             self._close(lane)
         return True
+
+    def _claim_due(self, lane: Lane, limit: int, chunk: Chunk) -> list[Claim]:
+        now = self.clock()
+        if lane.run is None:
+            # A pass covers what is due at its start; later ones wait for the next, so that passes end.
+            if not due_watches(lane.channel.pk, now, watched_only=self._watched_only).exists():
+                return []
+            lane.run = open_run(channel_id=lane.channel.pk, now=now)
+        return claim_due(run=lane.run, limit=limit, token=chunk.token, now=now, watched_only=self._watched_only)
 
     def _chunk_limit(self, lane: Lane) -> int:
         batch = lane.connector.max_items_per_read
@@ -255,6 +262,7 @@ class Engine:
                 if lane.in_flight >= SHARE and (len(ready) > 1 or lane.in_flight >= self._most_for_one):
                     return
                 batch = lane.pending.popleft()
+                batch.sent_at = now
                 if batch.chunk.started_at is None:
                     batch.chunk.started_at = now
                 if lane.pace is not None:
@@ -293,8 +301,10 @@ class Engine:
 
     def _slot(self, lane: Lane, pace: Pace) -> datetime | None:
         """When the lane's next batch may be sent; None when not before the end, and then the lane is given up."""
-        slot = pace.next_slot(len(lane.pending))
+        slot = _stored(lane.channel, partial(pace.next_slot, len(lane.pending)))
         if slot is None:
+            if not lane.sent or not self._is_scheduled(lane):
+                self.problems[lane.channel.pk] = Problem(lane.channel.pk, Wait.kind, OWN_QUOTA)
             self._give_up(lane)
             lane.is_out_of_slots = True
         return slot
@@ -307,7 +317,7 @@ class Engine:
             result = self._results.get(timeout=wait_seconds) if wait_seconds > 0 else self._results.get_nowait()
             while True:
                 if isinstance(result, SlotWanted):
-                    result.pace.answer(result)
+                    _stored(result.pace.channel, partial(result.pace.answer, result))
                 else:
                     self._take(*result)
                 result = self._results.get_nowait()
@@ -321,19 +331,23 @@ class Engine:
         error = future.exception()
         if error is None:
             chunk.readings += future.result()
-            self._take_good_news(lane)
+            self._take_good_news(lane, batch)
         else:
             self._take_error(lane, batch, error)
             lane.has_trouble = False
+        self._take_back(chunk)
+
+    def _take_back(self, chunk: Chunk) -> None:
+        """One of the chunk's batches is done with, one way or another."""
         chunk.waiting -= 1
         if not chunk.waiting:
             self._record(chunk)
 
-    def _take_good_news(self, lane: Lane) -> None:
-        lane.has_good_news = True
+    def _take_good_news(self, lane: Lane, batch: Batch) -> None:
+        lane.good_sent_at = max(filter(None, (lane.good_sent_at, batch.sent_at)))
         if lane.is_probing:
             lane.is_probing = lane.is_drained = False
-            self._mark_good(lane)
+            self._mark_good(lane, is_probe=True)
 
     def _take_error(self, lane: Lane, batch: Batch, error: BaseException) -> None:
         if not isinstance(error, ConnectorError):
@@ -343,74 +357,118 @@ class Engine:
         if isinstance(error, Wait) and error.cause == OWN_QUOTA:
             batch.chunk.untried += batch.listing_ids
             return
-        about_listing = isinstance(error, Review) and error.scope == "listing"
-        outcome = ReadOutcome.REFUSED if about_listing else ReadOutcome.FAILED
-        batch.chunk.readings += [Reading(pk, outcome, cause=error.cause) for pk in batch.listing_ids]
-        if about_listing:
-            self._take_good_news(lane)
+        if isinstance(error, Review) and error.scope == "listing":
+            self._refuse(batch, error.cause)
+            self._take_good_news(lane, batch)
             return
         logger.warning("channel %s: %s", lane.channel.pk, error)
-        if lane.has_good_news:
+        if isinstance(error, Review) and error.cause == PERMISSION and self._is_one_kind(lane, batch, error):
+            return
+        if isinstance(error, Wait | Reauthorise | Review):
+            # Nothing is wrong with these listings: they stay due, and the hold keeps them from being asked for.
+            batch.chunk.held.setdefault(error.cause, []).extend(batch.listing_ids)
+        else:
+            batch.chunk.readings += [Reading(pk, ReadOutcome.FAILED, cause=error.cause) for pk in batch.listing_ids]
+        if lane.good_sent_at is not None:
             self._mark_good(lane)
-        mark_failed(lane.channel, error, self.clock())
-        health = ChannelHealth.objects.filter(channel=lane.channel).first()
+        health = _stored(lane.channel, partial(self._mark_failed, lane.channel, error))
         retry_at = health.retry_at if health is not None else None
         self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code, retry_at)
         # Someone who asks for a reading now gets all of it, unless the channel as a whole has a problem.
-        is_scheduled = lane.run is None or lane.run.is_scheduled
-        if is_scheduled or not isinstance(error, Retry) or (health is not None and needs_probe(health)):
+        if self._is_scheduled(lane) or not isinstance(error, Retry) or (health is not None and needs_probe(health)):
             self._give_up(lane)
+
+    def _is_one_kind(self, lane: Lane, batch: Batch, error: Review) -> bool:
+        """Whether only one of several kinds of reads lacks a permission. Then the rest of that kind is refused without
+        being asked for, comes back at its listings' own pace, and the other kinds go on."""
+        lane.refused[batch.capability] = error.cause
+        if not lane.reads_besides_refused():
+            return False
+        self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code)
+        self._refuse(batch, error.cause)
+        self._take_good_news(lane, batch)
+        with self._lock:
+            dropped = [waiting for waiting in lane.pending if waiting.capability == batch.capability]
+            lane.pending = deque(waiting for waiting in lane.pending if waiting.capability != batch.capability)
+        for waiting in dropped:
+            self._refuse(waiting, error.cause)
+            self._take_back(waiting.chunk)
+        return True
+
+    @staticmethod
+    def _refuse(batch: Batch, cause: str) -> None:
+        batch.chunk.readings += [Reading(pk, ReadOutcome.REFUSED, cause=cause) for pk in batch.listing_ids]
+
+    @staticmethod
+    def _is_scheduled(lane: Lane) -> bool:
+        return lane.run is None or lane.run.is_scheduled
+
+    def _mark_failed(self, channel: Channel, error: ConnectorError) -> ChannelHealth | None:
+        mark_failed(channel, error, self.clock())
+        return ChannelHealth.objects.filter(channel=channel).first()
 
     def _give_up(self, lane: Lane) -> None:
         """Send nothing more to the channel for now: what was not tried goes back, without a penalty."""
         lane.is_drained = True
         lane.is_probing = False
         if lane.requested:
-            release(listing_ids=[claim.listing_id for claim in lane.requested], token=lane.token)
+            ids = [claim.listing_id for claim in lane.requested]
+            _stored(lane.channel, partial(release, listing_ids=ids, token=lane.token))
             lane.requested.clear()
         with self._lock:
             batches = list(lane.pending)
             lane.pending.clear()
         for batch in batches:
             batch.chunk.untried += batch.listing_ids
-            batch.chunk.waiting -= 1
-            if not batch.chunk.waiting:
-                self._record(batch.chunk)
+            self._take_back(batch.chunk)
 
     # --- Recording --------------------------------------------------------------------------------------------------
 
     def _record(self, chunk: Chunk) -> None:
         lane = chunk.lane
         lane.chunks.discard(chunk)
-        if chunk.untried:
-            release(listing_ids=chunk.untried, token=chunk.token)
-        if chunk.readings:
-            done = record(
-                run=_known(lane.run),
-                token=chunk.token,
-                claims=chunk.claims,
-                readings=chunk.readings,
-                now=self._observed_at or chunk.started_at or self.clock(),
-                interval=self._interval,
-            )
+        done = _stored(lane.channel, partial(self._write, chunk))
+        if done is not None:
+            failed = done.failed + sum(map(len, chunk.held.values()))
             self.counts.update(
-                read=done.read, changed=done.changed, missing=done.missing, failed=done.failed, lost=done.lost
+                read=done.read, changed=done.changed, missing=done.missing, failed=failed, lost=done.lost
             )
-            if self._progress is not None:
+            if self._progress is not None and chunk.readings:
                 self._progress(done.read + done.missing + done.failed)
         if lane.is_idle:
             self._close(lane)
 
+    def _write(self, chunk: Chunk) -> Recorded:
+        """Store what became of a chunk's listings; may be repeated."""
+        now = self._observed_at or chunk.started_at or self.clock()
+        if chunk.untried:
+            release(listing_ids=chunk.untried, token=chunk.token)
+        for cause, listing_ids in chunk.held.items():
+            release(listing_ids=listing_ids, token=chunk.token, cause=cause, now=now)
+        if not chunk.readings:
+            return Recorded()
+        # Everyone locks rows in the order of their keys, so that nobody waits in a circle.
+        chunk.readings.sort(key=attrgetter("listing_id"))
+        return record(
+            run=_known(chunk.lane.run),
+            token=chunk.token,
+            claims=chunk.claims,
+            readings=chunk.readings,
+            now=now,
+            interval=self._interval,
+        )
+
     def _close(self, lane: Lane) -> None:
         """End the channel's pass if nothing of it is left; the next claim opens another one."""
         if lane.run is not None and lane.is_drained and not lane.chunks:
-            close_run(run=lane.run, now=self._observed_at or self.clock(), watched_only=self._watched_only)
+            now = self._observed_at or self.clock()
+            _stored(lane.channel, partial(close_run, run=lane.run, now=now, watched_only=self._watched_only))
             if lane.run.is_scheduled:
                 lane.run = None
 
-    def _mark_good(self, lane: Lane) -> None:
-        mark_good([lane.channel.pk], self.clock())
-        lane.has_good_news = False
+    def _mark_good(self, lane: Lane, *, is_probe: bool = False) -> None:
+        sent_at, lane.good_sent_at = lane.good_sent_at, None
+        _stored(lane.channel, partial(mark_good, [lane.channel.pk], self.clock(), sent_at=sent_at, is_probe=is_probe))
 
     def _wind_up(self) -> None:
         """Write what is back, give back what was not sent, and say which channels answered."""
@@ -426,14 +484,34 @@ class Engine:
 
     def _leave(self, lane: Lane) -> None:
         if lane.pace is not None:
-            lane.pace.return_unused()
-        if lane.has_good_news:
+            _stored(lane.channel, lane.pace.return_unused)
+        if lane.good_sent_at is not None:
             self._mark_good(lane)
 
 
 def problem_of(health: ChannelHealth) -> Problem:
     """The problem that holds a channel back."""
     return Problem(health.channel_id, health.kind, health.cause, health.code, health.retry_at)
+
+
+def _stored(channel: Channel, store: Callable[[], T]) -> T | None:
+    """What `store` returns; it is done once more when the database is locked or ends a deadlock at our cost.
+
+    None when it refuses again: what this was about is left to its leases, and the other channels go on.
+    """
+    try:
+        return store()
+    except OperationalError as error:
+        logger.warning("channel %s: the database refused, trying again: %s", channel.pk, _first_line(error))
+    try:
+        return store()
+    except OperationalError as error:
+        logger.error("channel %s: the database refused twice: %s", channel.pk, _first_line(error))
+        return None
+
+
+def _first_line(error: OperationalError) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _read(lane: Lane, batch: Batch, now: datetime) -> list[Reading]:

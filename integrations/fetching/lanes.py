@@ -149,7 +149,7 @@ class Pace:
         clock: Callable[[], datetime],
         ends_at: datetime,
     ) -> None:
-        self._channel = channel
+        self.channel = channel
         self._ask = ask
         self._clock = clock
         self._ends_at = ends_at
@@ -172,7 +172,7 @@ class Pace:
             self._slots.popleft()
         if not self._slots:
             count = min(max(wanted, 1), self._block)
-            credential = self._channel.credential
+            credential = self.channel.credential
             self._slots.extend(reserve(credential=credential, operation=READ, count=count, now=now))
         if self._slots[0] < self._ends_at:
             return self._slots[0]
@@ -190,7 +190,7 @@ class Pace:
             question.answered.set()
 
     def return_unused(self) -> None:
-        give_back(credential=self._channel.credential, operation=READ, unused=list(self._slots))
+        give_back(credential=self.channel.credential, operation=READ, unused=list(self._slots))
         self._slots.clear()
 
     # --- In the threads that make calls ---
@@ -208,5 +208,5 @@ class Pace:
         self._ask(question)
         left = (self._ends_at - self._clock()).total_seconds()
         if not question.answered.wait(max(left, 0)) or question.slot is None:
-            raise Wait(self._channel.platform, READ, retry_at=self._ends_at, cause=OWN_QUOTA)
+            raise Wait(self.channel.platform, READ, retry_at=self._ends_at, cause=OWN_QUOTA)
         time.sleep(max((question.slot - self._clock()).total_seconds(), 0))

@@ -33,6 +33,7 @@ from monitoring.services import (
 
 logger = logging.getLogger(__name__)
 
+LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a slice
 _BUSY_SECONDS = 2.0  # how long a requested reading waits for listings that others are reading
 _BUSY_STEP_SECONDS = 0.1
 _NO_LIMIT_SECONDS = 86_400.0
@@ -56,7 +57,7 @@ def fetch_slice(
         is_alone=Channel.objects.filter(is_watched=True).count() == 1,
     )
     engine.run()
-    due_at = next_due(now=engine.looked_at or now, channel_ids=channel_ids)
+    due_at = next_due(now=engine.looked_at or now, until=now_fn() + LANE_EVERY, channel_ids=channel_ids)
     summary = SliceSummary(**_figures(engine), more_due=engine.has_more, due_at=due_at)
     if engine.lanes:
         logger.info("fetched %s channels: %s", len(engine.lanes), summary)
@@ -97,9 +98,7 @@ def fetch_listings(*, listing_ids: Sequence[int], now: datetime, deadline_second
             run = open_run(channel_id=channel_id, kind=PollRun.Kind.REQUESTED, now=now)
             # A person may try a channel that rests: one call shows whether it is back.
             is_probing = channel_id in healths and needs_probe(healths[channel_id])
-            engine.add_lane(
-                Lane(channels[channel_id], run=run, requested=claims, token=token, is_probing=is_probing)
-            )
+            engine.add_lane(Lane(channels[channel_id], run=run, requested=claims, token=token, is_probing=is_probing))
     engine.problems |= held
     engine.run()
     for lane in engine.lanes.values():

@@ -36,7 +36,10 @@ class FetchSummary:
 
 @dataclass(frozen=True, slots=True)
 class SliceSummary(FetchSummary):
-    """`more_due` says that the slice's time was over before its work was; else the next listing is due at `due_at`."""
+    """`more_due` says that the slice's time was over before its work was.
+
+    At `due_at` a listing with a short interval is due, sooner than the clock starts the next slice.
+    """
 
     more_due: bool = False
-    due_at: datetime | None = None  # None: none will be
+    due_at: datetime | None = None  # None: the next slice is soon enough

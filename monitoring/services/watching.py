@@ -16,6 +16,8 @@ from monitoring.models import ListingWatch, PollRun
 
 # Longer than a call can take, so that a lease ends early only when its worker is gone.
 LEASE = timedelta(seconds=90)
+# Listings that are read more often than this are read on time; for the others a minute is soon enough.
+SHORT_INTERVAL_SECONDS = 300
 # A requested reading takes seconds; one that is open for longer lost its worker.
 _REQUEST_LIFE = timedelta(minutes=5)
 _WATCHES_AT_ONCE = 2_000
@@ -165,13 +167,18 @@ def due_channels(*, now: datetime, channel_ids: Collection[int] | None = None) -
     return list(channels.order_by("pk").values_list("pk", flat=True))
 
 
-def next_due(*, now: datetime, channel_ids: Collection[int] | None = None) -> datetime | None:
-    """When the next listing of a watched channel becomes due after `now`; None when none will."""
+def next_due(*, now: datetime, until: datetime, channel_ids: Collection[int] | None = None) -> datetime | None:
+    """When the next listing with a short interval becomes due, after `now` and no later than `until`; None: none does."""
+    is_short = Q(interval_seconds__lt=SHORT_INTERVAL_SECONDS) | Q(
+        interval_seconds__isnull=True, channel__interval_seconds__lt=SHORT_INTERVAL_SECONDS
+    )
     later = ListingWatch.objects.filter(
         Exists(Listing.objects.current().filter(pk=OuterRef("listing_id"))),
+        is_short,
         channel=OuterRef("pk"),
         is_paused=False,
         next_due_at__gt=now,
+        next_due_at__lte=until,
     )
     channels = Channel.objects.filter(is_watched=True)
     if channel_ids is not None:
@@ -262,11 +269,11 @@ def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
         changed_count=changed,
     )
     if not ended:
-        _add_to_ended(run, ids, changed)
+        _add_to_ended(run, ids, changed, now)
     return True
 
 
-def _add_to_ended(run: Run, ids: dict[str, list[int]], changed: int) -> None:
+def _add_to_ended(run: Run, ids: dict[str, list[int]], changed: int, now: datetime) -> None:
     """Note the outcomes of a pass that ended without them; those of the listings it has already are newer."""
     with transaction.atomic():
         stored = PollRun.objects.select_for_update().filter(pk=run.pk).first()
@@ -278,6 +285,7 @@ def _add_to_ended(run: Run, ids: dict[str, list[int]], changed: int) -> None:
         if merged != lists:
             stored.read_ids, stored.missing_ids, stored.failed_ids = merged.values()
             stored.changed_count = max(stored.changed_count, changed)
+            stored.finished_at = now
             stored.save()
 
 

@@ -9,7 +9,14 @@ from django.urls import reverse
 from catalog.models import AuditEvent, Channel, Listing, Sku, User
 from catalog.services import audit
 from catalog.signals import channel_changed, listing_changed
-from tests.factories import ListingFactory, ProductFactory, SkuFactory, SupplierFactory, UserFactory
+from tests.factories import (
+    ListingFactory,
+    ListingWatchFactory,
+    ProductFactory,
+    SkuFactory,
+    SupplierFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -139,6 +146,46 @@ def test_removing_needs_a_post(operator_client, own_channel):
     assert operator_client.get(address(ListingFactory(channel=own_channel), "remove")).status_code == 405
 
 
+def test_a_listing_that_was_read_keeps_its_channel_and_ids(operator_client, operator, own_channel, foreign_channel):
+    operator.channels.add(foreign_channel)
+    listing = ListingFactory(
+        channel=own_channel, platform_item_id="616", observed_at=datetime(2026, 11, 20, tzinfo=UTC)
+    )
+    page = operator_client.get(address(listing, "edit"))
+    assert "Channel and ids stay" in page.text
+    assert 'name="platform_item_id"' not in page.text
+    form = listing_form(foreign_channel, platform_item_id="617", platform_sku_id="9", title="Kettle")
+    operator_client.post(address(listing, "edit"), form)
+    listing.refresh_from_db()
+    assert (listing.channel, listing.platform_id, listing.title) == (own_channel, "616", "Kettle")
+
+
+def test_the_watch_of_a_new_listing_follows_it_to_another_channel(
+    operator_client, operator, own_channel, foreign_channel, django_capture_on_commit_callbacks
+):
+    operator.channels.add(foreign_channel)
+    listing = ListingFactory(channel=own_channel)
+    ListingWatchFactory(listing=listing)
+    form = listing_form(foreign_channel, platform_item_id=listing.platform_item_id, title=listing.title)
+    with django_capture_on_commit_callbacks(execute=True):
+        operator_client.post(address(listing, "edit"), form)
+    listing.refresh_from_db()
+    assert listing.channel == listing.watch.channel == foreign_channel
+
+
+def test_saving_the_form_does_not_undo_a_reading_that_came_meanwhile(operator_client, own_channel, monkeypatch):
+    listing = ListingFactory(channel=own_channel)
+
+    def clean(self):
+        Listing.objects.filter(pk=self.pk).update(stock=3)
+
+    monkeypatch.setattr(Listing, "clean", clean)
+    form = listing_form(own_channel, platform_item_id=listing.platform_item_id, title="Kettle")
+    operator_client.post(address(listing, "edit"), form)
+    listing.refresh_from_db()
+    assert (listing.title, listing.stock) == ("Kettle", 3)
+
+
 # --- Channels
 
 
@@ -253,6 +300,35 @@ def test_cost_cannot_be_found_out_by_filtering(operator_client, priced, model, l
     assert operator_client.get(reverse(f"admin:catalog_{model}_changelist"), {lookup: "100"}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "lookup", ["changes__cost_price__1__startswith", "changes__icontains", "object_name__startswith", "actor__password"]
+)
+def test_the_audit_log_is_narrowed_by_its_filters_only(client, someone, priced, lookup):
+    user = someone("Operator")
+    user.user_permissions.add(Permission.objects.get(codename="view_auditevent"))
+    log_a_cost_change(priced, user)
+    client.force_login(user)
+    url = reverse("admin:catalog_auditevent_changelist")
+    assert client.get(url, {lookup: "1"}).status_code == 400
+    assert client.get(url, {"kind": "catalog.sku"}).context["cl"].result_count == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        ("listing", {"channel__id__exact": "1"}),
+        ("listing", {"shelf_state__exact": "on_shelf", "mapped": "no", "tab": "unmapped"}),
+        ("sku", {"status__exact": "active"}),
+        ("product", {"brand": "x"}),
+        ("user", {"is_active__exact": "1"}),
+        ("sku", {"e": "1", "p": "1", "o": "1", "q": "x", "_popup": "1"}),
+    ],
+)
+def test_lists_are_narrowed_by_what_their_filters_offer(admin_client, own_channel, model, query):
+    page = admin_client.get(reverse(f"admin:catalog_{model}_changelist"), query)
+    assert page.status_code == 200
+
+
 def test_cost_cannot_be_found_out_by_sorting_or_searching(operator_client, priced):
     url = reverse("admin:catalog_sku_changelist")
     shown = operator_client.get(url, {"o": "4"}).context["cl"]
@@ -323,14 +399,44 @@ def people_manager(someone):
     return user
 
 
-def test_channels_and_roles_that_the_editor_cannot_see_stay(client, people_manager, own_channel, foreign_channel):
-    user = UserFactory()
-    user.channels.add(own_channel, foreign_channel)
-    user.groups.add(Group.objects.get(name="Manager"), Group.objects.get(name="Operator"))
+@pytest.mark.parametrize("more", ["role", "permission", "channel", "role of an inactive user"])
+def test_people_with_more_than_the_editor_has_are_not_changed_by_them(client, people_manager, foreign_channel, more):
+    user = UserFactory(is_active="inactive" not in more)
+    if more == "channel":
+        user.channels.add(foreign_channel)
+    elif more == "permission":
+        user.user_permissions.add(Permission.objects.get(codename="view_cost"))
+    else:
+        user.groups.add(Group.objects.get(name="Manager"))
     client.force_login(people_manager)
-    client.post(address(user, "change"), user_form(user))
-    assert [channel.name for channel in user.channels.all()] == ["Theirs"]
-    assert [group.name for group in user.groups.all()] == ["Manager"]
+    assert client.post(address(user, "change"), user_form(user, first_name="Changed")).status_code == 403
+    password = {"password1": "new correct horse", "password2": "new correct horse", "usable_password": "true"}
+    url = reverse("admin:auth_user_password_change", args=[user.pk])
+    assert client.post(url, {**password, "set-password": "1"}).status_code == 403
+    stored = User.objects.get(pk=user.pk)
+    assert (stored.password, stored.first_name) == (user.password, "")
+    assert stored.groups.exists() or stored.channels.exists() or stored.user_permissions.exists()
+
+
+def test_people_with_no_more_than_the_editor_has_are_changed_by_them(client, people_manager, own_channel):
+    user = UserFactory()
+    user.channels.add(own_channel)
+    client.force_login(people_manager)
+    role = Group.objects.get(name="Viewer")
+    form = user_form(user, groups=[role.pk], channels=[own_channel.pk])
+    assert client.post(address(user, "change"), form).status_code == 302
+    assert (user.groups.get(), user.channels.get()) == (role, own_channel)
+
+
+def test_people_with_more_than_the_editor_has_are_not_deleted_by_them(client, people_manager):
+    user = UserFactory()
+    user.groups.add(Group.objects.get(name="Manager"))
+    people_manager.user_permissions.add(Permission.objects.get(codename="delete_user"))
+    client.force_login(people_manager)
+    assert client.post(address(user, "delete"), {"post": "yes"}).status_code == 403
+    selection = {"action": "delete_selected", "index": "0", "_selected_action": [user.pk], "post": "yes"}
+    client.post(reverse("admin:catalog_user_changelist"), selection)
+    assert User.objects.filter(pk=user.pk).exists()
 
 
 def test_nobody_gives_what_they_do_not_have(client, people_manager, foreign_channel):
@@ -377,6 +483,22 @@ def test_the_audit_log_cannot_be_written(admin_client):
     assert admin_client.post(reverse("admin:catalog_auditevent_add"), {}).status_code == 403
     assert admin_client.post(address(event, "change"), {"action": "x"}).status_code == 403
     assert admin_client.post(address(event, "delete"), {"post": "yes"}).status_code == 403
+
+
+def test_a_connection_in_the_log_is_for_those_who_may_see_it(client, someone, own_channel):
+    user = someone("Manager")
+    user.user_permissions.add(Permission.objects.get(codename="view_auditevent"))
+    changes = {"integrations.credential.app_key": ["12345678", "87654321"], "name": ["Old", "Ours"]}
+    audit(action="changed", obj=own_channel, actor=user, now=datetime(2026, 11, 21, tzinfo=UTC), changes=changes)
+    urls = [address(own_channel, "history"), reverse("admin:catalog_auditevent_changelist")]
+    client.force_login(user)
+    for url in urls:
+        text = client.get(url).text
+        assert "Name: Old → Ours" in text
+        assert "12345678" not in text
+    user.user_permissions.add(Permission.objects.get(codename="view_credential"))
+    for url in urls:
+        assert "App key: 12345678 → 87654321" in client.get(url).text
 
 
 def test_the_audit_log_shows_the_system_and_hostile_names_as_text(admin_client):

@@ -1,7 +1,10 @@
+import sqlite3
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Count
 
 from catalog import services
 from catalog.models import AuditEvent, Channel, Listing
@@ -97,3 +100,62 @@ def test_a_listing_is_unique_by_channel_item_and_variant():
 def test_a_listing_sells_at_least_one_unit_of_a_named_item(wrong):
     with pytest.raises(IntegrityError), transaction.atomic():
         ListingFactory(**wrong)
+
+
+@pytest.fixture
+def few_parameters():
+    """A SQLite that takes as few parameters in a statement as older ones did, so that fewer rows are too many."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    usual = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 2_500)
+    yield
+    connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, usual)
+
+
+def test_more_listings_than_a_statement_takes_are_added_removed_and_restored(few_parameters):
+    channel = ChannelFactory()
+
+    def listings():
+        return [Listing(channel=channel, platform_item_id=str(item)) for item in range(1, 4_502)]
+
+    every = Listing.objects.all()
+    assert services.add_listings(listings=listings(), actor=None, now=NOW) == 4_501
+    assert services.add_listings(listings=listings(), actor=None, now=NOW) == 0
+    assert services.remove_listings(listings=every, actor=None, now=NOW) == 4_501
+    assert services.add_listings(listings=listings(), actor=None, now=NOW) == 4_501
+    assert every.current().count() == 4_501
+    events = AuditEvent.objects.values("action").annotate(found=Count("pk", distinct=True)).order_by("action")
+    assert [(row["action"], row["found"]) for row in events] == [
+        ("added", 4_501),
+        ("removed", 4_501),
+        ("restored", 4_501),
+    ]
+
+
+def test_a_part_that_cannot_be_stored_undoes_those_before_it():
+    channel = ChannelFactory()
+    listings = [Listing(channel=channel, platform_item_id=str(item)) for item in range(1, 2_100)]
+    listings[-1].platform_item_id = ""
+    with pytest.raises(IntegrityError), transaction.atomic():
+        services.add_listings(listings=listings, actor=None, now=NOW)
+    assert not Listing.objects.exists()
+
+
+def test_more_channels_than_a_statement_takes_are_stopped(few_parameters):
+    Channel.objects.bulk_create(Channel(name=str(number)) for number in range(4_501))
+    assert services.set_watched(channels=Channel.objects.all(), is_watched=False, actor=None, now=NOW) == 4_501
+    assert not Channel.objects.filter(is_watched=True).exists()
+
+
+@pytest.mark.parametrize("field", ["channel", "platform_item_id", "platform_sku_id"])
+def test_a_listing_that_was_read_stays_the_item_whose_history_it_has(field):
+    listing = ListingFactory(observed_at=NOW, platform_sku_id="7")
+    setattr(listing, field, ChannelFactory(currency="JPY") if field == "channel" else "8")
+    with pytest.raises(ValidationError) as caught:
+        listing.full_clean()
+    assert list(caught.value.message_dict) == [field]
+    new = ListingFactory()
+    setattr(new, field, ChannelFactory() if field == "channel" else "8")
+    new.full_clean()

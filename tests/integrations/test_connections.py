@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from catalog.models import AuditEvent
 from integrations import connections
@@ -59,6 +60,11 @@ def held_until(health: ChannelHealth) -> datetime:
         pytest.param({"app_secret": ""}, "not-set-up", id="no app secret"),
         pytest.param({"access_token": ""}, "not-authorised", id="no token"),
         pytest.param({"token_expires_at": NOW}, "expired", id="a token that ends exactly now"),
+        pytest.param(
+            {"token_expires_at": NOW + timedelta(days=90), "token_levels": {"r1": NOW.isoformat()}},
+            "expired",
+            id="a level for reading that ends exactly now",
+        ),
         pytest.param({"revoked_cause": "session-invalid"}, "session-invalid", id="a refused token"),
         pytest.param({"options": {"app_type": "guild"}}, "bad-setting", id="an option the platform does not know"),
         pytest.param({"base_url": "ftp://shop"}, "bad-setting", id="an address that cannot work"),
@@ -90,6 +96,23 @@ def test_a_connector_gets_the_credential_its_options_and_the_settings(channel, s
     assert connector.http.limits.total_seconds == 7.0
     assert connector.http.before_call is not None
     assert connector.without_secrets("key helloworld") == "key ***"
+
+
+def test_levels_for_writing_end_no_reading(db):
+    levels = {"w1": NOW.isoformat(), "w2": NOW.isoformat(), "r1": (NOW + timedelta(days=90)).isoformat()}
+    credential = CredentialFactory(token_levels=levels)
+    assert credential.state(NOW) == Credential.State.CONNECTED
+    assert credential.reads_until == NOW + timedelta(days=90)
+    assert CredentialFactory().reads_until is None
+
+
+def test_a_channel_whose_secret_no_key_decrypts_says_so(channel, settings):
+    settings.CREDENTIAL_KEYS = [Fernet.generate_key().decode()]
+    channel = type(channel).objects.get()
+    for connect in (connector_for, unauthorised_connector_for):
+        with pytest.raises(Unconnected) as caught:
+            connect(channel)
+        assert caught.value.cause == "key-missing"
 
 
 def test_to_authorise_no_token_is_needed(db):
@@ -145,6 +168,37 @@ def test_a_good_call_ends_what_held_the_channel_back(channel, django_assert_num_
         assert (health.failures, health.retry_at, health.kind, health.cause, health.code) == (0, None, "", "", "")
         assert health.good_at == NOW
     assert ChannelHealth.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("failed", "sent_after", "is_probe", "ends"),
+    [
+        pytest.param({"failures": 2, "kind": "retry"}, 1, False, True, id="sent after a failure"),
+        pytest.param({"failures": 2, "kind": "retry"}, -1, False, False, id="sent before it"),
+        pytest.param({"failures": 7, "kind": "retry"}, 1, False, False, id="an open circuit"),
+        pytest.param({"failures": 7, "kind": "retry"}, 1, True, True, id="an open circuit, probed"),
+        pytest.param({"failures": 7, "kind": "retry"}, -1, True, False, id="a probe before another failure"),
+        pytest.param({"failures": 1, "kind": "review"}, 1, False, False, id="for a person"),
+        pytest.param({"failures": 1, "kind": "fatal"}, 1, True, True, id="for a person, probed"),
+        pytest.param({"kind": "wait"}, 1, False, False, id="a wait that is not over"),
+        pytest.param({"kind": "wait", "retry_at": NOW - SECOND}, 1, False, True, id="a wait that is over"),
+    ],
+)
+def test_good_news_end_a_hold_only_when_they_can_know_of_it(channel, failed, sent_after, is_probe, ends):
+    stored = {"failed_at": NOW - 5 * SECOND, "retry_at": NOW + 60 * SECOND, "cause": "why", **failed}
+    before = ChannelHealth.objects.create(channel=channel, **stored)
+    mark_good([channel.pk], NOW, sent_at=NOW - 5 * SECOND + sent_after * SECOND, is_probe=is_probe)
+    health = ChannelHealth.objects.get()
+    held = (before.failures, before.retry_at, before.kind, before.cause)
+    assert (health.failures, health.retry_at, health.kind, health.cause) == ((0, None, "", "") if ends else held)
+    assert health.good_at == NOW
+
+
+def test_a_failure_under_a_longer_wait_does_not_take_its_place(channel):
+    until = NOW + timedelta(hours=8)
+    fail(channel, Wait("taobao", "op", retry_at=until, cause="daily-quota"))
+    health = fail(channel, at=NOW + 40 * SECOND)
+    assert (health.kind, health.cause, health.retry_at) == ("wait", "daily-quota", until)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +304,12 @@ CAUSES = sorted(
     }
     | {
         state.value
-        for state in (Credential.State.NOT_SET_UP, Credential.State.NOT_AUTHORISED, Credential.State.EXPIRED)
+        for state in (
+            Credential.State.NOT_SET_UP,
+            Credential.State.KEY_MISSING,
+            Credential.State.NOT_AUTHORISED,
+            Credential.State.EXPIRED,
+        )
     }
 )
 

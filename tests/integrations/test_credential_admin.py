@@ -4,9 +4,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from cryptography.fernet import Fernet
 from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from catalog.fields import LostSecret
 from catalog.models import AuditEvent
 from integrations.connectors import CONNECTORS
 from integrations.forms import OPTIONS
@@ -100,6 +104,9 @@ def test_a_short_secret_shows_dots_alone(client, owner):
         pytest.param({"revoked_cause": "session-invalid"}, {}, "Re-authorise", id="refused"),
         pytest.param({"token_expires_at": timedelta(seconds=-1)}, {}, "Authorisation ended", id="ended"),
         pytest.param({"token_expires_at": timedelta(days=3, minutes=1)}, {}, "Token ends in 3 d", id="ends soon"),
+        pytest.param(
+            {"token_levels": {"r2": timedelta(days=2, minutes=1)}}, {}, "Token ends in 2 d", id="a level ends soon"
+        ),
         pytest.param({}, {"failures": 5, "kind": "retry", "cause": "timeout"}, "Not answering", id="circuit open"),
         pytest.param({}, {"kind": "fatal", "cause": "bad-signature"}, "Signature refused", id="wrong secret"),
         pytest.param(
@@ -110,6 +117,8 @@ def test_a_short_secret_shows_dots_alone(client, owner):
 def test_the_badge_tells_the_worst_of_the_connection(client, owner, channel, stored, health, badge):
     now = timezone.now()
     moved = {key: now + value if isinstance(value, timedelta) else value for key, value in stored.items()}
+    levels = stored.get("token_levels", {})
+    moved["token_levels"] = {level: (now + left).isoformat() for level, left in levels.items()}
     credential = channel.credential
     for key, value in moved.items():
         setattr(credential, key, value)
@@ -384,3 +393,66 @@ def test_the_command_adds_what_a_shop_has(channel, shop, capsys):
     call_command("add_listings", "--channel", channel.name)
     assert channel.listings.count() == len(shop)
     assert f"{len(shop)} added" in capsys.readouterr().out
+
+
+# --- Secrets that no key decrypts -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lost(channel, settings):
+    settings.CREDENTIAL_KEYS = [Fernet.generate_key().decode()]
+    return channel
+
+
+@pytest.mark.parametrize("address", ["/", "/catalog/channel/", "/catalog/listing/"])
+def test_a_missing_key_is_a_state_of_its_channel_and_stops_no_page(client, owner, lost, address):
+    ListingWatchFactory(listing__channel=lost)
+    CredentialFactory(channel__name="淘宝店")
+    response = client.get(address)
+    assert response.status_code == 200
+    assert address == "/catalog/listing/" or "Key missing" in response.text or "key missing" in response.text
+
+
+def test_the_page_of_a_channel_with_a_missing_key_says_what_to_do(client, owner, lost):
+    text = client.get(page(lost)).text
+    assert "Key missing" in text
+    assert "can no longer be decrypted" in text
+    assert "Put that key back into CREDENTIAL_KEYS, or enter the app secret again" in text
+    assert text.count("cannot be decrypted") == 2
+    assert f'href="/connect/channels/{lost.pk}/credential/"' in text
+    assert f'href="/connect/channels/{lost.pk}/authorise/"' not in text
+
+
+def test_lost_secrets_can_be_entered_again(client, owner, lost):
+    assert client.get(f"/connect/channels/{lost.pk}/credential/").status_code == 200
+    assert save(client, lost).status_code == 400, "there is no secret to keep"
+    assert "Connection saved." in save(client, lost, app_secret=SECRET).text
+    credential = Credential.objects.get()
+    assert credential.app_secret == SECRET
+    assert credential.state(timezone.now()) == Credential.State.NOT_AUTHORISED
+    event = AuditEvent.objects.get(action="connection changed")
+    assert event.changes["integrations.credential.app_secret"] == ["•••", "•••"]
+
+
+def test_a_lost_token_is_dropped_with_the_app_it_was_granted_to(client, owner, lost, settings):
+    save(client, lost, app_key="87654321", app_secret=SECRET)
+    assert not isinstance(Credential.objects.get().access_token, LostSecret)
+
+
+# --- Calls per second -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "0.001"])
+def test_a_quota_of_nothing_is_refused_at_its_field(client, owner, channel, rate):
+    response = save(client, channel, calls_per_second=rate)
+    assert response.status_code == 400
+    assert Credential.objects.get().calls_per_second is None
+
+
+@pytest.mark.parametrize("rate", [Decimal("0"), Decimal("-1")])
+def test_a_quota_of_nothing_cannot_be_stored(channel, rate):
+    channel.credential.calls_per_second = rate
+    with pytest.raises(ValidationError):
+        channel.credential.full_clean()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Credential.objects.update(calls_per_second=rate)

@@ -237,3 +237,12 @@ def test_an_interval_out_of_bounds_is_refused(client, owner, channel, rows, seco
     response = client.post(f"/connect/listings/{listing.pk}/interval/", {"interval_seconds": seconds})
     assert response.status_code == 400
     assert ListingWatch.objects.get().interval_seconds is None
+
+
+def test_more_listings_than_a_statement_takes_parameters_are_left_to_the_worker(django_capture_on_commit_callbacks):
+    watch = ListingWatchFactory(next_due_at=timezone.now() + timedelta(hours=1))
+    now = timezone.now()
+    result = fetch_now.fetch_now(listing_ids=[*range(10**6, 10**6 + 40_000), watch.pk], now=now)
+    assert result.done == "40001 listings are being read."
+    watch.refresh_from_db()
+    assert watch.next_due_at == now

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from integrations.fetching.lanes import Pace
 from integrations.models import QuotaSlot
 from integrations.quotas import give_back, reserve, spacing
 from tests.factories import NOW, CredentialFactory
@@ -42,6 +43,47 @@ def test_unused_slots_go_back_unless_others_reserved_behind_them():
     reserve(credential=credential, operation="read", count=1, now=NOW)
     give_back(credential=credential, operation="read", unused=again)
     assert QuotaSlot.objects.get().next_free_at == NOW + 4 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("rate", "ahead", "believed"),
+    [
+        pytest.param("10", timedelta(seconds=60), True, id="others reserved it"),
+        pytest.param("10", timedelta(hours=2), False, id="the clock went back"),
+        pytest.param("0.05", timedelta(minutes=20), True, id="a slow quota is far ahead with few calls"),
+        pytest.param("0.05", timedelta(hours=2), False, id="but not that far"),
+    ],
+)
+def test_a_moment_further_ahead_than_reservations_put_it_is_not_believed(rate, ahead, believed):
+    credential = CredentialFactory(calls_per_second=Decimal(rate))
+    QuotaSlot.objects.create(credential=credential, operation="read", next_free_at=NOW + ahead)
+    [slot] = reserve(credential=credential, operation="read", count=1, now=NOW)
+    assert slot == (NOW + ahead if believed else NOW)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rate=st.decimals(min_value="0.5", max_value="50", places=2),
+    # Each step is some worker's: how long the fetch was busy with other things, and whose batches are sent then.
+    steps=st.lists(st.tuples(st.integers(0, 2_500), st.integers(0, 2)), min_size=1, max_size=40),
+)
+def test_slots_that_a_busy_fetch_left_lying_are_not_used_at_once(rate, steps):
+    QuotaSlot.objects.all().delete()
+    channel = CredentialFactory(calls_per_second=rate).channel
+    moment, starts = [NOW], []
+    paces = [
+        Pace(channel, ask=lambda question: None, clock=lambda: moment[0], ends_at=NOW + 3600 * SECOND)
+        for _worker in range(3)
+    ]
+    for milliseconds, worker in steps:
+        moment[0] += timedelta(milliseconds=milliseconds)
+        while (slot := paces[worker].next_slot(99)) is not None and slot <= moment[0]:
+            paces[worker].take_slot()
+            starts.append(moment[0])
+    for first in range(len(starts)):
+        for last in range(first, len(starts)):
+            window = Decimal((starts[last] - starts[first]) // timedelta(microseconds=1)) / 1_000_000
+            assert last - first + 1 <= rate * window + 2
 
 
 def test_the_spacing_is_rounded_to_the_safe_side():

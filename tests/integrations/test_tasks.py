@@ -1,5 +1,6 @@
 """What the queue calls: lanes that do not pile up, new listings that are read at once, heartbeats."""
 
+import itertools
 import subprocess
 import sys
 import time
@@ -12,9 +13,12 @@ from django_q.models import OrmQ, Task
 
 from catalog import services
 from catalog.models import Listing
-from integrations import tasks
+from integrations import fetching, tasks
+from integrations.fetching.passes import LANE_EVERY
 from integrations.models import Heartbeat
 from monitoring.models import ListingWatch
+from monitoring.services import next_due
+from monitoring.timing import due_after_success
 from tests.factories import ChannelFactory, ListingFactory, ListingWatchFactory
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +100,104 @@ def test_the_lane_is_free_again_after_its_process_was_killed(tmp_path):
         assert is_ours
 
 
+class Clock:
+    """Time that passes when somebody sleeps, or by what a slice takes."""
+
+    def __init__(self, start):
+        self.start, self.elapsed = start, 0.0
+
+    def now(self):
+        return self.start + timedelta(seconds=self.elapsed)
+
+    def monotonic(self):
+        return self.elapsed
+
+    def sleep(self, seconds):
+        assert seconds > 0
+        self.elapsed += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock(timezone.now())
+    monkeypatch.setattr(tasks.time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(tasks.time, "sleep", clock.sleep)
+    monkeypatch.setattr(tasks.timezone, "now", clock.now)
+    return clock
+
+
+def reading_slices(clock, starts, reads):
+    """Slices that read what is due in no time; the starts of slices, and when something was read, are noted."""
+
+    def fetch_slice(*, now_fn, seconds):
+        assert seconds > 0
+        now = now_fn()
+        starts.append(clock.elapsed)
+        for watch in ListingWatch.objects.filter(next_due_at__lte=now).select_related("channel"):
+            reads.append(clock.elapsed)
+            watch.next_due_at = due_after_success(started_at=now, interval=watch.interval, now=now)
+            watch.save()
+        return fetching.SliceSummary(due_at=next_due(now=now, until=now + LANE_EVERY))
+
+    return fetch_slice
+
+
+def test_an_interval_of_30_seconds_is_kept_though_the_clock_starts_lanes_each_minute(clock, monkeypatch):
+    starts, reads, lanes = [], [], 0
+    monkeypatch.setattr(fetching, "fetch_slice", reading_slices(clock, starts, reads))
+    ListingWatchFactory(next_due_at=clock.now(), interval_seconds=30)
+    while clock.elapsed < 300:
+        if int(clock.elapsed) % 60 == 0 or OrmQ.objects.exists():
+            OrmQ.objects.all().delete()
+            tasks.fetch_lane()
+            lanes += 1
+        clock.sleep(1)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(reads)]
+    assert len(gaps) >= 9
+    assert all(30 <= gap <= 33 for gap in gaps)
+    assert len(starts) <= 2 * lanes
+    assert lanes <= 16
+
+
+def test_a_lane_waits_no_longer_than_its_slice_and_for_nothing_that_the_next_one_reads(clock, monkeypatch):
+    starts, reads = [], []
+    monkeypatch.setattr(fetching, "fetch_slice", reading_slices(clock, starts, reads))
+    ListingWatchFactory(next_due_at=clock.now() + timedelta(seconds=61), interval_seconds=30)
+    tasks.fetch_lane()
+    assert (clock.elapsed, queued()) == (0, [])
+    clock.sleep(20)
+    tasks.fetch_lane()
+    assert clock.elapsed == 40
+    assert queued() == [("bulk", "integrations.tasks.fetch_lane", ())]
+    assert (len(starts), reads) == (2, [])
+
+
+def test_a_lane_that_waits_is_woken_by_another(clock, monkeypatch):
+    starts, reads = [], []
+    monkeypatch.setattr(fetching, "fetch_slice", reading_slices(clock, starts, reads))
+    watch = ListingWatchFactory(next_due_at=clock.now() + timedelta(seconds=18), interval_seconds=299)
+
+    def sleep(seconds):
+        clock.elapsed += seconds
+        if clock.elapsed == 5:
+            ListingWatch.objects.filter(pk=watch.pk).update(next_due_at=clock.now())
+            assert tasks.fetch_lane() == "already running"
+
+    monkeypatch.setattr(tasks.time, "sleep", sleep)
+    tasks.fetch_lane()
+    assert reads == [5]
+
+
+@pytest.mark.parametrize(("is_watched", "lanes"), [(True, 1), (False, 0)])
+def test_a_channel_that_changed_is_looked_at_at_once(is_watched, lanes, django_capture_on_commit_callbacks):
+    channel = ChannelFactory(is_watched=not is_watched)
+    with django_capture_on_commit_callbacks(execute=True):
+        services.set_watched(
+            channels=type(channel).objects.all(), is_watched=is_watched, actor=None, now=timezone.now()
+        )
+    assert queued() == [("bulk", "integrations.tasks.fetch_lane", ())] * lanes
+
+
 # --- New listings ---------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +220,12 @@ def test_many_new_listings_come_in_a_few_chunks_and_the_lane_reads_the_rest(djan
     requests = [len(args[0]) for _key, func, args in found if func.endswith("fetch_requested")]
     assert requests == [tasks.REQUEST_CHUNK] * tasks.MOST_REQUESTS
     assert found[-1] == ("bulk", "integrations.tasks.fetch_lane", ())
+
+
+def test_more_listings_than_a_statement_takes_parameters_are_looked_up_in_parts():
+    new = ListingFactory()
+    tasks.fetch_new_listings(Listing, listing_ids=[*range(10**6, 10**6 + 40_000), new.pk])
+    assert queued() == [("interactive", "integrations.tasks.fetch_requested", ([new.pk],))]
 
 
 def test_a_listing_that_comes_back_is_read_at_once(django_capture_on_commit_callbacks):

@@ -8,10 +8,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from catalog.facts import Facts, ShelfState
-from catalog.models import Listing
+from catalog.models import Channel, Listing
 from integrations.connectors.base import Reading, ReadOutcome
 from monitoring.models import ListingWatch, Observation, PollRun
-from monitoring.services import claim_due, claim_listings, close_run, ensure_watches, open_run, record
+from monitoring.services import (
+    LEASE,
+    claim_due,
+    claim_listings,
+    close_idle_runs,
+    close_run,
+    ensure_watches,
+    next_due,
+    open_run,
+    record,
+)
 from tests.factories import NOW, ChannelFactory, ListingFactory, ListingWatchFactory
 
 pytestmark = pytest.mark.django_db
@@ -270,6 +280,80 @@ def test_a_pass_says_which_listings_were_read_and_which_were_not(ten):
 
 def test_a_pass_left_open_is_gone_on_with(ten):
     assert open_run(channel_id=ten.pk, now=NOW) == open_run(channel_id=ten.pk, now=NOW + SECOND)
+
+
+def test_a_pass_is_ended_for_its_worker_only_when_that_is_gone(ten):
+    type(ten).objects.update(is_watched=False)
+    open_run(channel_id=ten.pk, now=NOW)
+
+    def is_open(at):
+        close_idle_runs(now=at)
+        return PollRun.objects.filter(finished_at__isnull=True).exists()
+
+    assert is_open(NOW + LEASE - SECOND), "it may just be beginning"
+    ListingWatch.objects.update(lease_until=NOW + 3 * LEASE)
+    assert is_open(NOW + 2 * LEASE), "its listings are being read"
+    assert not is_open(NOW + 3 * LEASE)
+
+
+def test_a_requested_reading_that_lost_its_worker_is_ended_whoever_reads_the_channel(ten):
+    open_run(channel_id=ten.pk, kind=PollRun.Kind.REQUESTED, now=NOW)
+    ListingWatch.objects.update(lease_until=NOW + timedelta(hours=1))
+    close_idle_runs(now=NOW + timedelta(minutes=6))
+    assert PollRun.objects.get().finished_at
+
+
+def test_outcomes_of_a_pass_that_was_ended_meanwhile_are_added_to_it(ten):
+    type(ten).objects.update(is_watched=False)
+    ids = sorted(Listing.objects.values_list("pk", flat=True))
+    run, token = open_run(channel_id=ten.pk, now=NOW), uuid4()
+    claims = {c.listing_id: c for c in claim_listings(listing_ids=ids, token=token, now=NOW)}
+
+    def record_some(some, outcome, at):
+        facts = FACTS if outcome == ReadOutcome.READ else None
+        record(run=run, token=token, claims=claims, readings=[Reading(pk, outcome, facts) for pk in some], now=at)
+
+    record_some(ids[:4], ReadOutcome.READ, NOW)
+    assert close_run(run=run, now=NOW + SECOND)
+    record_some(ids[4:9], ReadOutcome.READ, NOW + 2 * SECOND)
+    record_some(ids[9:], ReadOutcome.MISSING, NOW + 2 * SECOND)
+    later = open_run(channel_id=ten.pk, now=NOW + 3 * SECOND)
+    ListingWatch.objects.filter(pk=ids[0]).update(poll_run=later.pk)
+    assert close_run(run=run, now=NOW + 4 * SECOND)
+    stored = PollRun.objects.get(pk=run.pk)
+    assert (stored.read_ids, stored.missing_ids, stored.failed_ids) == (ids[:9], ids[9:], [])
+    assert stored.finished_at == NOW + 4 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("hide", "due"),
+    [
+        pytest.param(lambda: None, True, id="watched"),
+        pytest.param(lambda: Listing.objects.update(removed_at=NOW), False, id="removed"),
+        pytest.param(lambda: ListingWatch.objects.update(is_paused=True), False, id="paused"),
+        pytest.param(lambda: Channel.objects.update(is_watched=False), False, id="stopped"),
+        pytest.param(lambda: make_due(NOW), False, id="due already"),
+        pytest.param(lambda: make_due(NOW + 61 * SECOND), False, id="due after the next look"),
+        pytest.param(lambda: ListingWatch.objects.update(interval_seconds=None), False, id="in no hurry"),
+        pytest.param(
+            lambda: [ListingWatch.objects.update(interval_seconds=None), Channel.objects.update(interval_seconds=90)],
+            True,
+            id="its channel's interval is short",
+        ),
+    ],
+)
+def test_a_listing_with_a_short_interval_is_announced(ten, hide, due):
+    make_due(NOW + 10 * SECOND)
+    first = ListingWatch.objects.order_by("pk")[0]
+    ListingWatch.objects.filter(pk=first.pk).update(next_due_at=NOW + 30 * SECOND, interval_seconds=30)
+    ListingWatch.objects.exclude(pk=first.pk).update(is_paused=True)
+    hide()
+    assert next_due(now=NOW, until=NOW + 60 * SECOND) == (NOW + 30 * SECOND if due else None)
+    assert next_due(now=NOW, until=NOW + 60 * SECOND, channel_ids=[]) is None
+
+
+def test_more_listings_than_a_statement_takes_parameters_are_watched(ten):
+    assert ensure_watches(range(1, 40_000), now=NOW) == 0
 
 
 def test_listings_of_a_pass_stay_together(ten):

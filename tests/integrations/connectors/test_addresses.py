@@ -1,0 +1,88 @@
+"""Which hosts a base URL may lead to."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from integrations.connectors.base import InvalidSetting
+from integrations.connectors.errors import Fatal
+from integrations.connectors.http import HttpClient, Limits
+from integrations.connectors.taobao import TaobaoConnector, TaobaoCredentials
+from tests.integrations.connectors.raw_server import RawServer, answer
+
+pytestmark = pytest.mark.pure
+
+CREDENTIALS = TaobaoCredentials(app_key="1", app_secret="geheim")
+QUICK = Limits(connect_seconds=0.5, read_seconds=0.3, total_seconds=0.8)
+
+
+@pytest.fixture
+def resolve(monkeypatch):
+    """Makes every name lead to this machine."""
+    from urllib3.util import connection
+
+    connect = connection.create_connection
+    monkeypatch.setattr(
+        connection,
+        "create_connection",
+        lambda address, *args, **more: connect(("127.0.0.1", address[1]), *args, **more),
+    )
+
+
+def call(url):
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    return HttpClient(limits=QUICK).post_form(url, {"session": "geheim"}, platform="acme", operation="read", now=now)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://shop.example",
+        "http://93.184.216.34",
+        "https://169.254.169.254",
+        "http://169.254.169.254/latest",
+        "https://10.0.0.5",
+        "https://192.168.1.1:8443",
+        "https://172.16.0.1",
+        "https://100.64.0.1",
+        "https://0.0.0.0",
+        "https://[fe80::1]",
+        "https://[fd00::1]",
+        "https://[::ffff:10.0.0.5]",
+    ],
+)
+@pytest.mark.parametrize("field", ["base_url", "auth_base_url"])
+def test_an_address_inside_or_without_tls_is_refused(field, address):
+    with pytest.raises(InvalidSetting) as caught:
+        TaobaoConnector(CREDENTIALS, **{field: address})
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://shop.example", "https://93.184.216.34", "http://127.0.0.1:8900", "http://localhost:1", "http://[::1]:1"],
+)
+def test_a_public_address_with_tls_and_this_machine_are_taken(address):
+    assert TaobaoConnector(CREDENTIALS, base_url=address).base_url == address
+
+
+@pytest.mark.parametrize("address", ["http://gateway.internal", "https://gateway.internal", "http://10.0.0.5:8900"])
+def test_what_the_settings_name_is_taken(settings, address):
+    settings.ALLOWED_PRIVATE_HOSTS = ["Gateway.internal", "10.0.0.5"]
+    assert TaobaoConnector(CREDENTIALS, base_url=address).base_url == address
+
+
+def test_a_name_that_leads_inside_is_told_nothing(resolve):
+    with RawServer(answer(b"{}")) as server:
+        port = server.url.rpartition(":")[2]
+        with pytest.raises(Fatal) as caught:
+            call(f"http://shop.example:{port}/router/rest")
+    assert caught.value.cause == "wrong-address"
+    assert server.heads == []
+
+
+def test_a_name_in_the_settings_may_lead_inside(resolve, settings):
+    settings.ALLOWED_PRIVATE_HOSTS = ["shop.example"]
+    with RawServer(answer(b"{}")) as server:
+        port = server.url.rpartition(":")[2]
+        assert call(f"http://shop.example:{port}/router/rest").json == {}
