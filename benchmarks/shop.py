@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import requests
+from django.db import connection
 
 from catalog.models import Channel, Listing
 from integrations.fetching import fetch_slice
@@ -28,6 +29,8 @@ def fill(address: str, *, listings: int = LISTINGS) -> dict[int, int]:
         for number in range(listings)
     )
     ensure_watches(now=now)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # as the database's own upkeep would have by the time of a second pass
     return {int(item_id): pk for pk, item_id in Listing.objects.values_list("pk", "platform_item_id")}
 
 

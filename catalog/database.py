@@ -164,11 +164,16 @@ def claim_rows(candidates: models.QuerySet[Any], changes: Mapping[str, Any]) -> 
 
 
 def plain_rows(queryset: models.QuerySet[Any, Any], keys: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Rows of a values_list() queryset whose primary keys are among `keys`, exactly as the driver gives them.
+    """The driver_rows() whose primary keys are among `keys`."""
+    return driver_rows(queryset.filter(pk__in=among(keys)))
 
-    For many rows of columns that need no conversion: integers, text, Microseconds and AmountText.
+
+def driver_rows(queryset: models.QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
+    """Rows of a values_list() queryset, exactly as the driver gives them.
+
+    For many rows of columns that need no conversion: numbers, text, Microseconds, AmountText and TenThousandths.
     """
-    sql, parameters = queryset.filter(pk__in=among(keys)).query.sql_with_params()
+    sql, parameters = queryset.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
@@ -180,42 +185,51 @@ def among(keys: Sequence[int]) -> RawSQL:
     return RawSQL(subquery, [parameter])  # noqa: S611  # no text of anybody's in it
 
 
-_POSTGRESQL_AMOUNT = "(%(expressions)s)::numeric(14,4)::text"
-# printf makes a text of NULL, too.
-_SQLITE_AMOUNT = "CASE WHEN %(expressions)s IS NOT NULL THEN printf('%%%%.4f', %(expressions)s) END"
+class PlainFunc(Func):
+    """An expression in the words of each database, whose values need no conversion."""
+
+    postgresql = sqlite = ""  # templates, as of Func
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template=self.postgresql)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        sql, parameters = self.as_sql(compiler, connection, template=self.sqlite)
+        return sql, [*parameters] * self.sqlite.count("%(expressions)s")
+
+    @classmethod
+    def of_column(cls, column: str) -> str:
+        """The same of a column, for a statement that the ORM cannot say; `%` is doubled, as parameters need it."""
+        return (cls.postgresql if connection.vendor == "postgresql" else cls.sqlite) % {"expressions": column}
 
 
-def amount_text(column: str) -> str:
-    """AmountText of a column, for a statement that the ORM cannot say."""
-    template = _POSTGRESQL_AMOUNT if connection.vendor == "postgresql" else _SQLITE_AMOUNT
-    return template % {"expressions": column}
-
-
-class AmountText(Func):
+class AmountText(PlainFunc):
     """An amount as text with four decimals: exact, and much cheaper to read and compare than a Decimal."""
 
     output_field = models.TextField()
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template=_POSTGRESQL_AMOUNT)
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template=_SQLITE_AMOUNT)
+    postgresql = "(%(expressions)s)::numeric(14,4)::text"
+    # printf makes a text of NULL, too.
+    sqlite = "CASE WHEN %(expressions)s IS NOT NULL THEN printf('%%%%.4f', %(expressions)s) END"
 
 
-class Microseconds(Func):
+class TenThousandths(PlainFunc):
+    """An amount in ten-thousandths of its unit, a whole number: as exact as the column, and the cheapest to compare."""
+
+    output_field = models.BigIntegerField()
+    postgresql = "(%(expressions)s * 10000)::bigint"
+    # Kept as a binary fraction: the nearest whole number is what was meant.
+    sqlite = "CAST(round(%(expressions)s * 10000) AS INTEGER)"
+
+
+class Microseconds(PlainFunc):
     """A time as microseconds since 1970; a pass reads hundreds of thousands, and datetimes are dear to make."""
 
     output_field = models.BigIntegerField()
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="(extract(epoch from %(expressions)s) * 1000000)::bigint")
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        # Kept as text, the six digits of a fraction behind the seconds, or nothing.
-        template = "(unixepoch(%(expressions)s) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
-        sql, parameters = self.as_sql(compiler, connection, template=template)
-        return sql, (*parameters, *parameters)
+    postgresql = "(extract(epoch from %(expressions)s) * 1000000)::bigint"
+    # Kept as text, the six digits of a fraction behind the seconds, or nothing; unixepoch() would round them.
+    sqlite = (
+        "(unixepoch(substr(%(expressions)s, 1, 19)) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
+    )
 
 
 def _key_list(keys: Sequence[int]) -> tuple[str, Any]:

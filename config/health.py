@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from django import db
 from django.conf import settings
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Case, Count, Exists, F, Min, OuterRef, Value, When
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -19,9 +20,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from catalog.facts import ShelfState
 from catalog.models import Channel, Listing
 from integrations.models import Credential, Heartbeat
 from integrations.work import CLUSTERS
+from monitoring.freshness import OF_LISTING, being_watched
 from monitoring.models import ListingWatch
 
 # --- Up and ready ---------------------------------------------------------------------------------------------------
@@ -127,9 +130,13 @@ class Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _by_label(
             "evenshelf_listings",
-            "Listings that are not removed, by shelf state.",
+            "Listings that are not removed, by shelf state; unknown as well when no reading speaks for now.",
             "state",
-            Listing.objects.current().order_by().values_list("shelf_state").annotate(Count("pk")),
+            # What was read too long ago tells nothing of now.
+            Listing.objects.current()
+            .order_by()
+            .values_list(Case(When(OF_LISTING.fresh(self.now), then=F("shelf_state")), default=Value(ShelfState.UNKNOWN.value)))
+            .annotate(Count("pk")),
         )
         watches = ListingWatch.objects.filter(listing__removed_at__isnull=True)
         outcomes = watches.order_by().values_list("outcome").annotate(Count("pk"))
@@ -144,14 +151,11 @@ class Figures(Collector):
             "Listings with a good reading within the last hour.",
             watches.filter(read_at__gte=self.now - timedelta(hours=1)).count(),
         )
-        oldest = (
-            watches.filter(is_paused=False, channel__is_watched=True, read_at__isnull=False)
-            .order_by("read_at")
-            .values_list("read_at", flat=True)
-            .first()
-        )
+        waiting_since = Min(Coalesce("read_at", "listing__created_at"))
+        oldest = ListingWatch.objects.filter(being_watched()).aggregate(at=waiting_since)["at"]
         oldest_age = GaugeMetricFamily(
-            "evenshelf_oldest_reading_age_seconds", "Age of the oldest last good reading of a watched listing."
+            "evenshelf_oldest_reading_age_seconds",
+            "Age of the oldest last good reading of a watched listing; of one that was never read, how long it is there.",
         )
         if oldest is not None:
             oldest_age.add_metric([], self._age(oldest))

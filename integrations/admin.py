@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -200,10 +201,12 @@ def _with_connection(channels: QuerySet[Channel], request: HttpRequest) -> Query
 
 def _with_oldest(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:
     # A subquery: joined in, it would multiply what other columns count.
-    watches = ListingWatch.objects.filter(
-        channel=OuterRef("pk"), listing__removed_at__isnull=True, is_paused=False, read_at__isnull=False
+    watches = ListingWatch.objects.filter(channel=OuterRef("pk"), listing__removed_at__isnull=True, is_paused=False)
+    # One that was never read has waited since it was added, as on the dashboard.
+    oldest = Min(Coalesce("read_at", "listing__created_at"))
+    return channels.annotate(
+        oldest_read_at=Subquery(watches.order_by().values("channel").annotate(oldest=oldest).values("oldest"))
     )
-    return channels.annotate(oldest_read_at=Subquery(watches.order_by("read_at").values("read_at")[:1]))
 
 
 def _connection(channel: Channel) -> str:

@@ -1,6 +1,6 @@
 """A listing's history row by row, newest first: what each reading changed, from what to what."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
-from monitoring.charts.data import FACTS, Row, change_points, exact_text, moment_of, steps_of
+from monitoring.charts.data import FACTS, Row, exact_text, figure, moment_of
 from monitoring.models import Observation
 
 PAGE_SIZE = 20
@@ -83,19 +83,14 @@ def since(*, listing: Listing) -> dict[str, Since]:
     return found
 
 
-def csv_rows(*, listing: Listing, rows: QuerySet[Observation]) -> Iterator[list[str]]:
+def csv_rows(*, listing: Listing, rows: Iterable[Row]) -> Iterator[list[str]]:
     """The change points as text: exact amounts, times with the offset of the channel's zone, empty for not known."""
     zone, currency = ZoneInfo(listing.channel.time_zone), listing.channel.currency
     yield CSV_HEAD
-    for row in change_points(rows).iterator(chunk_size=2000):
-        yield csv_row(row, zone, currency)
-
-
-def csv_row(row: Row, zone: ZoneInfo, currency: str) -> list[str]:
-    step = steps_of([row])[0]
-    time = moment_of(row[1]).astimezone(zone).isoformat(timespec="seconds")
-    values = [exact_text(value, currency) for value in step.values]
-    return [time, "no" if step.is_gap else "yes", *values, "" if step.is_gap else step.shelf.value, currency]
+    for _listing_id, at, is_gap, *values, shelf_state in rows:
+        texts = [exact_text(figure(fact, value), currency) for fact, value in zip(FACTS, values, strict=True)]
+        time = moment_of(at).astimezone(zone).isoformat(timespec="seconds")
+        yield [time, "no" if is_gap else "yes", *texts, "" if is_gap else shelf_state, currency]
 
 
 def safe_cell(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import DateTimeField, QuerySet, Value
 
-from catalog.database import amount_text
+from catalog.database import AmountText
 from catalog.models import Listing
 from monitoring.models import Observation
 
@@ -79,8 +79,8 @@ def moved(listings: QuerySet[Listing], start: datetime, now: datetime) -> list[M
     statement = _STATEMENT.format(
         listings=inner,
         compared=", ".join(_COMPARED.format(fact=fact, table=table) for fact in _FACTS),
-        was_price=amount_text("was_price"),
-        price=amount_text("price"),
+        was_price=AmountText.of_column("was_price"),
+        price=AmountText.of_column("price"),
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

@@ -1,8 +1,8 @@
 """One listing's local days in short, from its change points. Pure; times are aware UTC."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import NamedTuple, TypeVar
@@ -78,3 +78,38 @@ def _least(values: list[T]) -> T | None:
 
 def _greatest(values: list[T]) -> T | None:
     return max(values) if values else None
+
+
+class StoredDay(NamedTuple):
+    """What is kept of a day on which something changed: what was in force at its end, and how long nothing was known."""
+
+    day: date
+    gap_seconds: int
+    list_price: Decimal | None
+    live_price: Decimal | None
+    promotion_price: Decimal | None
+    stock: int | None
+    shelf_state: str
+
+    @property
+    def ends_in_gap(self) -> bool:
+        return self[2:6] == (None, None, None, None) and self.shelf_state == "unknown"
+
+
+def points_of(days: Iterable[StoredDay], zone: ZoneInfo) -> Iterator[Point]:
+    """The days (in their order) as change points: each one's last facts from its end on, which is when they held surely.
+
+    Its gap, of which only the length is kept, begins with the day where the one before ended in a gap, else it ends
+    with it; so the times in which nothing was known add up to what they were.
+    """
+    was_known: bool | None = None
+    for each in days:
+        ends_at = datetime.combine(each.day + timedelta(days=1), time(), zone).astimezone(UTC)
+        at, gap = ends_at, timedelta(seconds=each.gap_seconds)
+        if was_known is False and not each.ends_in_gap:
+            at = datetime.combine(each.day, time(), zone).astimezone(UTC) + gap
+        elif was_known and gap:
+            yield Point(ends_at - gap, True, None, None, None, None, "unknown")
+        if not each.ends_in_gap:
+            yield Point(at, False, *each[2:])
+        was_known = not each.ends_in_gap

@@ -33,12 +33,13 @@ from monitoring.charts.data import (
     RANGES,
     ComparisonChart,
     ListingChart,
+    all_rows,
     comparison_chart,
     floats,
-    in_range,
     listing_chart,
     milliseconds,
     plotted,
+    range_rows,
 )
 from monitoring.charts.series import MAX_POINTS
 from monitoring.freshness import is_fresh, watch_of
@@ -199,7 +200,7 @@ class ListingChartCsv(ListingView, View):
             start = self.start
         except BadRange as error:
             return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
-        rows = in_range(self.listing, start, self.now)
+        rows = range_rows(self.listing, start, self.now)
         name = f"listing-{listing_id}-{self.range_name}.csv"
         return self.export(name, history.csv_rows(listing=self.listing, rows=rows), self.listing)
 
@@ -208,9 +209,8 @@ class HistoryCsv(ListingView, View):
     """The whole history of a listing, oldest first, sent as it is read."""
 
     def get(self, request: HttpRequest, listing_id: int) -> HttpResponseBase:
-        rows = self.listing.observations.order_by("observed_at")
         name = f"listing-{listing_id}-history.csv"
-        return self.export(name, history.csv_rows(listing=self.listing, rows=rows), self.listing)
+        return self.export(name, history.csv_rows(listing=self.listing, rows=all_rows(self.listing)), self.listing)
 
 
 class HistoryPage(ListingView, TemplateView):
@@ -312,7 +312,8 @@ class ComparisonChartView(ProductView, ChartView):
         return [describe.line_label(self.chart.lines[index]) for index in self.drawn]
 
     def get_data(self) -> list[list[float | None]]:
-        return [floats(self.chart.drawing.columns[index]) for index in self.drawn]
+        chart = self.chart
+        return [floats(chart.lines[index].fact, chart.drawing.columns[index]) for index in self.drawn]
 
     def get_dataset_options(self, index: int, color: object) -> dict[str, Any]:
         line = self.chart.lines[self.drawn[index]]

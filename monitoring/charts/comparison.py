@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 
 from catalog.models import Listing, Product, User
-from monitoring.charts.data import PRICES, change_points, exact_text, moment_of, steps_of
+from monitoring.charts.data import PRICES, compared_rows, exact_text, figure, moment_of
 from monitoring.freshness import is_fresh, watch_of
 from monitoring.history import safe_cell
-from monitoring.models import Observation
 
 MAX_LINES = 6
 # A product with more listings than this shows these first; the others are found in the list of listings.
@@ -97,12 +96,14 @@ def charts(product: Product, picked: Sequence[Listing]) -> list[CurrencyChart]:
 
 
 def csv_rows(listings: Sequence[Listing], start: datetime, now: datetime) -> Iterator[list[str]]:
-    """The change points from `start` to `now`, by time; exact amounts, empty for not known."""
+    """The change points from `start` to `now`, by time, beginning with those in force at `start`.
+
+    Exact amounts, empty for not known.
+    """
     yield CSV_HEAD
     by_id = {listing.pk: listing for listing in listings}
-    found = Observation.objects.filter(listing__in=by_id, observed_at__gt=start, observed_at__lte=now)
-    for row in change_points(found.order_by("observed_at", "listing")).iterator(chunk_size=2000):
-        listing, step = by_id[row[0]], steps_of([row])[0]
+    for row in compared_rows(listings, start, now):
+        listing = by_id[row[0]]
         channel = listing.channel
         yield [
             moment_of(row[1]).astimezone(ZoneInfo(channel.time_zone)).isoformat(timespec="seconds"),
@@ -111,7 +112,7 @@ def csv_rows(listings: Sequence[Listing], start: datetime, now: datetime) -> Ite
             safe_cell(listing.platform_id),
             safe_cell(listing.title),
             listing.ownership,
-            "no" if step.is_gap else "yes",
-            *(exact_text(value, channel.currency) for value in step.values[: len(PRICES)]),
+            "no" if row[2] else "yes",
+            *(exact_text(figure(fact, value), channel.currency) for fact, value in zip(PRICES, row[3:6], strict=True)),
             channel.currency,
         ]

@@ -14,7 +14,7 @@ from catalog.models import Channel, Listing
 from catalog.models.listing import SHELF_LABELS
 from config.formatting import count, day, duration, iso_moment, money
 from monitoring.charts import series
-from monitoring.charts.data import RANGES, ComparedLine, ComparisonChart, ListingChart, exact_text
+from monitoring.charts.data import RANGES, ComparedLine, ComparisonChart, ListingChart, exact_text, figure
 from monitoring.charts.series import NOT_READ, Figure, Step
 
 
@@ -104,10 +104,9 @@ def listing_summary(chart: ListingChart, channel: Channel) -> str:
     for fact in (price, "stock" if "stock" in chart.facts else None):
         if fact:
             known = series.known(chart.steps, chart.facts.index(fact))
-            parts.append(_course(fact_label(fact), known, channel))
-    sold_out = sum(band.end - band.start for band in chart.shelf if band.state == ShelfState.SOLD_OUT)
-    if sold_out:
-        parts.append(gettext("sold out for %(duration)s") % {"duration": duration(timedelta(milliseconds=sold_out))})
+            parts.append(_course(fact_label(fact), fact, known, channel))
+    if chart.sold_out:
+        parts.append(gettext("sold out for %(duration)s") % {"duration": duration(chart.sold_out)})
     unread = sum(end - start for start, end in chart.gaps)
     if unread:
         parts.append(gettext("not read for %(duration)s") % {"duration": duration(timedelta(milliseconds=unread))})
@@ -116,14 +115,14 @@ def listing_summary(chart: ListingChart, channel: Channel) -> str:
 
 def comparison_summary(chart: ComparisonChart, channel: Channel) -> str:
     lines = [
-        _course(line_label(line), series.known(chart.steps, index), channel)
+        _course(line_label(line), line.fact, series.known(chart.steps, index), channel)
         for index, line in enumerate(chart.lines)
         if series.known(chart.steps, index)
     ]
     return gettext("; ").join(lines) + gettext(".") if lines else empty_sentence()
 
 
-def _course(label: str, known: Sequence[tuple[Decimal | int, int]], channel: Channel) -> str:
+def _course(label: str, fact: str, known: Sequence[tuple[int, int]], channel: Channel) -> str:
     """“Live price ¥268.00 to ¥268.00, lowest ¥239.00 on 4 Nov”."""
     zone = ZoneInfo(channel.time_zone)
     first, last = known[0][0], known[-1][0]
@@ -131,26 +130,27 @@ def _course(label: str, known: Sequence[tuple[Decimal | int, int]], channel: Cha
     now = datetime.fromtimestamp(known[-1][1] / 1000, UTC)
     course = gettext("%(fact)s %(first)s to %(last)s") % {
         "fact": label,
-        "first": _shown(first, channel),
-        "last": _shown(last, channel),
+        "first": _shown(fact, first, channel),
+        "last": _shown(fact, last, channel),
     }
     if lowest < min(first, last):
         course += gettext(", lowest %(lowest)s on %(day)s") % {
-            "lowest": _shown(lowest, channel),
+            "lowest": _shown(fact, lowest, channel),
             "day": day(datetime.fromtimestamp(at / 1000, UTC), now, zone),
         }
     return course
 
 
-def _shown(value: Decimal | int, channel: Channel) -> str:
-    return money(value, channel.currency) if isinstance(value, Decimal) else count(value)
+def _shown(fact: str, value: int, channel: Channel) -> str:
+    shown = figure(fact, value)
+    return money(shown, channel.currency) if isinstance(shown, Decimal) else count(value)
 
 
 def listing_table(chart: ListingChart, channel: Channel) -> dict[str, Any]:
     """The drawn change points, newest first, as text: exact amounts, times in the channel's zone."""
     head = [gettext("Time"), *(_head(fact, channel) for fact in chart.facts), gettext("Shelf")]
     rows = [
-        [_time(step, channel), *(_cell(step, index, channel) for index in range(len(chart.facts))), _shelf_cell(step)]
+        [_time(step, channel), *(_cell(step, index, fact, channel) for index, fact in enumerate(chart.facts)), _shelf_cell(step)]
         for step in reversed(chart.steps)
     ]
     return {"head": head, "rows": rows, "caption": _caption(len(rows), channel)}
@@ -178,18 +178,18 @@ def _time(step: Step, channel: Channel) -> str:
     return iso_moment(datetime.fromtimestamp(step.at / 1000, UTC), ZoneInfo(channel.time_zone))
 
 
-def _cell(step: Step, index: int, channel: Channel) -> str:
-    return gettext("not read") if step.is_gap else _value(step.values[index], channel)
+def _cell(step: Step, index: int, fact: str, channel: Channel) -> str:
+    return gettext("not read") if step.is_gap else _value(fact, step.values[index], channel)
 
 
 def _compared_cell(step: Step, index: int, line: ComparedLine, channel: Channel) -> str:
     if any(start <= step.at < end for start, end in line.gaps):
         return gettext("not read")
-    return _value(step.values[index], channel)
+    return _value(line.fact, step.values[index], channel)
 
 
-def _value(value: Figure, channel: Channel) -> str:
-    return exact_text(value, channel.currency) or "—"
+def _value(fact: str, value: Figure, channel: Channel) -> str:
+    return exact_text(figure(fact, value), channel.currency) or "—"
 
 
 def _shelf_cell(step: Step) -> str:

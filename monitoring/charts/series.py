@@ -1,13 +1,15 @@
-"""Change points turned into what a chart draws. Pure: times are whole milliseconds since 1970, `None` is not known.
+"""Change points turned into what a chart draws. Pure: times are whole milliseconds since 1970, values whole numbers of
+any unit (amounts come in ten-thousandths), `None` is not known.
 
 A step holds from its time until the next one. A gap step says that from then on nothing was read. What is drawn never
 has more points than asked for: where there are more change points, the time is cut into equal parts, and each part
 keeps its last step, its lowest and highest values, and where a gap begins and ends, so that no spike is lost.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from catalog.facts import ShelfState
@@ -24,7 +26,7 @@ _BAND_ORDER = [
     ShelfState.ON_SHELF.value,
 ]
 
-Figure = Decimal | int | None
+Figure = int | None
 
 
 class Step(NamedTuple):
@@ -52,11 +54,13 @@ class Drawing(NamedTuple):
     columns: list[list[Figure]]
 
 
+_at = attrgetter("at")
+
+
 def clip(steps: Sequence[Step], start: int) -> list[Step]:
     """The steps from `start` on; the last one before it is carried in and begins at `start`."""
-    before = [step for step in steps if step.at <= start]
-    later = [step for step in steps if step.at > start]
-    return [before[-1]._replace(at=start), *later] if before else later
+    first = bisect_right(steps, start, key=_at)
+    return [steps[first - 1]._replace(at=start), *steps[first:]] if first else list(steps)
 
 
 def narrow(steps: Sequence[Step], columns: Sequence[int]) -> list[Step]:
@@ -104,9 +108,14 @@ def _last_of_each_time(line: Sequence[Step]) -> Iterator[Step]:
 def thin(steps: Sequence[Step], end: int, limit: int = MAX_POINTS) -> list[Step]:
     """At most as many steps as can be drawn with `limit` points."""
     kept = list(steps)
-    parts = limit // 2
+    if _points(kept) <= limit:
+        return kept
+    times = [step.at for step in steps]
+    columns = [column for column in zip(*(step.values for step in steps), strict=True) if len(set(column)) > 1]
+    # A part keeps its last step, and two of each column that moves.
+    parts = limit // (1 + 2 * len(columns))
     while parts and _points(kept) > limit:
-        kept = _thin_into(steps, end, parts)
+        kept = [steps[index] for index in _kept(steps, times, columns, end, parts)]
         parts //= 2
     return kept
 
@@ -124,21 +133,32 @@ def _ends_a_line(before: Step, step: Step) -> bool:
     )
 
 
-def _thin_into(steps: Sequence[Step], end: int, parts: int) -> list[Step]:
-    start = steps[0].at
-    width = max(end - start, 1)
+def _kept(
+    steps: Sequence[Step], times: list[int], columns: list[tuple[Figure, ...]], end: int, parts: int
+) -> list[int]:
+    """Which steps stay when the time is cut into so many parts."""
+    start, width = times[0], max(end - times[0], 1)
+
+    def part_of(index: int) -> int:
+        return (times[index] - start) * parts // width
+
     keep = {0, len(steps) - 1}
-    for _part, members in groupby(range(len(steps)), key=lambda index: (steps[index].at - start) * parts // width):
-        indexes = list(members)
-        keep.add(indexes[-1])
-        for column in range(len(steps[0].values)):
-            known = [(value, index) for index in indexes if (value := steps[index].values[column]) is not None]
+    first = 0
+    while first < len(steps):
+        # The next part begins with the first whole time that is not before its share of the width.
+        last = bisect_left(times, start - (-(part_of(first) + 1) * width // parts), first)
+        keep.add(last - 1)
+        for column in columns:
+            values = column[first:last]
+            known = [value for value in values if value is not None] if None in values else values
             if known:
-                keep.add(min(known)[1])
-                keep.add(max(known)[1])
-        keep.update(next(([index] for index in indexes if steps[index].is_gap), []))
-        keep.update(next(([index] for index in indexes if index and steps[index - 1].is_gap), []))
-    return [steps[index] for index in sorted(keep)]
+                keep.add(first + values.index(min(known)))
+                keep.add(first + values.index(max(known)))
+        first = last
+    gaps = [index for index, step in enumerate(steps) if step.is_gap]
+    for indexes in (gaps, [index + 1 for index in gaps if index + 1 < len(steps)]):
+        keep.update(next(members) for _part, members in groupby(indexes, key=part_of))
+    return sorted(keep)
 
 
 def draw(steps: Sequence[Step], end: int) -> Drawing:
@@ -202,6 +222,6 @@ def fewer(found: Sequence[Band], limit: int = MAX_POINTS // 2) -> list[Band]:
     return cut
 
 
-def known(steps: Sequence[Step], column: int) -> list[tuple[Decimal | int, int]]:
+def known(steps: Sequence[Step], column: int) -> list[tuple[int, int]]:
     """The known values of a column, each with the time it began."""
     return [(value, step.at) for step in steps if (value := step.values[column]) is not None]

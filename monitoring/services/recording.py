@@ -89,7 +89,8 @@ def record(
 
     for reading in readings:
         claim = claims[reading.listing_id]
-        seconds = claim.interval_seconds if interval is None else int(interval.total_seconds())
+        # Rounded up: what speaks for no time at all would be a gap in the moment it is stored.
+        seconds = claim.interval_seconds if interval is None else -(-interval // timedelta(seconds=1))
         facts = reading.facts
         values = None if facts is None or facts == _NOTHING else _values(facts)
         if reading.outcome != _READ or values is None:

@@ -168,7 +168,7 @@ def due_channels(*, now: datetime, channel_ids: Collection[int] | None = None) -
 
 
 def next_due(*, now: datetime, until: datetime, channel_ids: Collection[int] | None = None) -> datetime | None:
-    """When the next listing with a short interval becomes due, after `now` and no later than `until`; None: none does."""
+    """When the next listing with a short interval becomes due after `now`, by `until`; None when none does."""
     is_short = Q(interval_seconds__lt=SHORT_INTERVAL_SECONDS) | Q(
         interval_seconds__isnull=True, channel__interval_seconds__lt=SHORT_INTERVAL_SECONDS
     )

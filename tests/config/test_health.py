@@ -118,6 +118,18 @@ def test_metrics_count_the_present(client):
     assert figures['evenshelf_channels{state="stopped"}'] == 1
 
 
+def test_metrics_take_no_old_or_missing_reading_for_the_present(client):
+    now = timezone.now()
+    never, stale = ListingFactory(), ListingFactory(shelf_state="on_shelf")
+    type(never).objects.filter(pk=never.pk).update(created_at=now - timedelta(hours=50))
+    ListingWatchFactory(listing=never)
+    ListingWatchFactory(listing=stale, read_at=now - timedelta(hours=3))
+    figures = lines(client.get("/metrics"))
+    assert figures['evenshelf_listings{state="unknown"}'] == 2
+    assert 'evenshelf_listings{state="on_shelf"}' not in figures
+    assert figures["evenshelf_oldest_reading_age_seconds"] == pytest.approx(50 * 3600, abs=60)
+
+
 def test_metrics_cost_the_same_queries_whatever_is_in_the_database(client, django_assert_num_queries):
     for _ in range(3):
         listing = ListingFactory(channel=CredentialFactory().channel)

@@ -120,9 +120,9 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock(timezone.now())
-    monkeypatch.setattr(tasks.time, "monotonic", clock.monotonic)
-    monkeypatch.setattr(tasks.time, "sleep", clock.sleep)
-    monkeypatch.setattr(tasks.timezone, "now", clock.now)
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    monkeypatch.setattr(timezone, "now", clock.now)
     return clock
 
 
@@ -143,7 +143,9 @@ def reading_slices(clock, starts, reads):
 
 
 def test_an_interval_of_30_seconds_is_kept_though_the_clock_starts_lanes_each_minute(clock, monkeypatch):
-    starts, reads, lanes = [], [], 0
+    starts: list[float] = []
+    reads: list[float] = []
+    lanes = 0
     monkeypatch.setattr(fetching, "fetch_slice", reading_slices(clock, starts, reads))
     ListingWatchFactory(next_due_at=clock.now(), interval_seconds=30)
     while clock.elapsed < 300:
@@ -160,7 +162,8 @@ def test_an_interval_of_30_seconds_is_kept_though_the_clock_starts_lanes_each_mi
 
 
 def test_a_lane_waits_no_longer_than_its_slice_and_for_nothing_that_the_next_one_reads(clock, monkeypatch):
-    starts, reads = [], []
+    starts: list[float] = []
+    reads: list[float] = []
     monkeypatch.setattr(fetching, "fetch_slice", reading_slices(clock, starts, reads))
     ListingWatchFactory(next_due_at=clock.now() + timedelta(seconds=61), interval_seconds=30)
     tasks.fetch_lane()
@@ -173,7 +176,8 @@ def test_a_lane_waits_no_longer_than_its_slice_and_for_nothing_that_the_next_one
 
 
 def test_a_lane_that_waits_is_woken_by_another(clock, monkeypatch):
-    starts, reads = [], []
+    starts: list[float] = []
+    reads: list[float] = []
     monkeypatch.setattr(fetching, "fetch_slice", reading_slices(clock, starts, reads))
     watch = ListingWatchFactory(next_due_at=clock.now() + timedelta(seconds=18), interval_seconds=299)
 
@@ -183,7 +187,7 @@ def test_a_lane_that_waits_is_woken_by_another(clock, monkeypatch):
             ListingWatch.objects.filter(pk=watch.pk).update(next_due_at=clock.now())
             assert tasks.fetch_lane() == "already running"
 
-    monkeypatch.setattr(tasks.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     tasks.fetch_lane()
     assert reads == [5]
 

@@ -128,6 +128,22 @@ def test_the_interval_of_a_pass_decides_what_is_a_gap(watch):
     assert ListingWatch.objects.get().next_due_at == later + timedelta(hours=12)
 
 
+def test_an_interval_of_a_part_of_a_second_makes_no_gap(watch):
+    read(FACTS, NOW)
+    later = NOW + timedelta(milliseconds=300)
+    make_due(later)
+    assert read(replace(FACTS, stock=1), later, interval=later - NOW).changed == 1
+    assert [gap for _at, gap, *_facts in points()] == [False, False]
+
+
+@pytest.mark.parametrize("fraction", [0, 1, 499_999, 999_400, 999_999])
+def test_a_claim_tells_times_to_the_microsecond(watch, fraction):
+    at = NOW + timedelta(microseconds=fraction)
+    read(FACTS, at)
+    [claim] = claim_listings(listing_ids=[watch.pk], token=uuid4(), now=at)
+    assert (claim.observed_at, claim.read_at) == (at, at)
+
+
 @pytest.mark.parametrize(
     ("outcome", "facts", "stored"),
     [

@@ -15,7 +15,7 @@ from integrations.connectors.taobao import TaobaoConnector
 from integrations.fetching import engine, fetch_listings, fetch_slice, pass_over_channel
 from integrations.models import ChannelHealth, QuotaSlot
 from monitoring.models import ListingWatch, PollRun
-from monitoring.services import close_idle_runs, ensure_watches
+from monitoring.services import close_idle_runs, close_run, ensure_watches, record
 from tests.factories import CredentialFactory, ListingFactory
 
 pytestmark = pytest.mark.django_db
@@ -172,7 +172,7 @@ def test_a_credential_without_its_key_stops_its_own_channel_only(connect, settin
 
 def failing(times, wanted, original):
     """The function, refused by the database so many times for the calls that are wanted."""
-    refused = []
+    refused: list[int] = []
 
     def call(**kwargs):
         if wanted(kwargs) and len(refused) < times:
@@ -189,7 +189,7 @@ def test_a_chunk_that_the_database_refuses_is_stored_again_or_left_to_its_leases
 ):
     unlucky, other = connect(), connect("taobao-shanye")
     wanted = lambda kwargs: kwargs["run"].channel_id == unlucky.pk  # noqa: E731
-    monkeypatch.setattr(engine, "record", failing(times, wanted, engine.record))
+    monkeypatch.setattr(engine, "record", failing(times, wanted, record))
     with caplog.at_level(logging.WARNING):
         summary = fetch_slice(seconds=10)
     assert summary.read == other.listings.count() + (0 if lost else unlucky.listings.count())
@@ -203,7 +203,7 @@ def test_a_chunk_that_the_database_refuses_is_stored_again_or_left_to_its_leases
 def test_a_pass_that_cannot_be_ended_is_ended_later_and_stops_no_other_channel(connect, monkeypatch):
     unlucky, other = connect(), connect("taobao-shanye")
     wanted = lambda kwargs: kwargs["run"].channel_id == unlucky.pk  # noqa: E731
-    monkeypatch.setattr(engine, "close_run", failing(9, wanted, engine.close_run))
+    monkeypatch.setattr(engine, "close_run", failing(9, wanted, close_run))
     assert fetch_slice(seconds=10).read == Listing.objects.count()
     assert not PollRun.objects.filter(channel=other, finished_at__isnull=True).exists()
     close_idle_runs(now=timezone.now() + timedelta(minutes=2))
