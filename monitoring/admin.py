@@ -439,6 +439,9 @@ class PollRunAdmin(ReadOnly, FrameModelAdmin):
     empty_title = _("No readings here yet")
     empty_text = _("A pass begins as soon as a listing is due.")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("read_ids", "missing_ids", "failed_ids")
+
 
 def started_cell(run: PollRun) -> SafeString:
     return format_html("{}<small>{}</small>", parts.iso_moment(run.started_at), parts.time_ago(run.started_at))
@@ -454,9 +457,9 @@ add_column(PollRun, "started", _("started"), started_cell, order=10)
 add_column(PollRun, "channel", _("channel"), lambda run: str(run.channel), order=20)
 add_column(PollRun, "kind", _("kind"), lambda run: str(run.get_kind_display()), order=30)
 add_column(PollRun, "took", _("took"), took_cell, order=40, classes="num")
-add_column(PollRun, "read", _("read"), lambda run: count(len(run.read_ids)), order=50, classes="num")
-add_column(PollRun, "missing", _("missing"), lambda run: count(len(run.missing_ids)), order=60, classes="num")
-add_column(PollRun, "failed", _("failed"), lambda run: count(len(run.failed_ids)), order=70, classes="num")
+add_column(PollRun, "read", _("read"), lambda run: count(run.read_count), order=50, classes="num")
+add_column(PollRun, "missing", _("missing"), lambda run: count(run.missing_count), order=60, classes="num")
+add_column(PollRun, "failed", _("failed"), lambda run: count(run.failed_count), order=70, classes="num")
 add_column(PollRun, "changed", _("changed"), lambda run: count(run.changed_count), order=80, classes="num")
 add_menu_item(
     "watch", _("Readings"), "admin:monitoring_pollrun_changelist", permission="monitoring.view_pollrun", order=80

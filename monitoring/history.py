@@ -1,8 +1,9 @@
 """A listing's history row by row, newest first: what each reading changed, from what to what."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
@@ -67,20 +68,34 @@ def page(*, listing: Listing, before: datetime | None = None, size: int = PAGE_S
     return entries, len(found) > size
 
 
-def since(*, listing: Listing) -> dict[str, Since]:
+def since(*, listing: Listing, now: datetime) -> dict[str, Since]:
     """When each fact took its present value, for the facts that are known; one query over the newest rows."""
-    rows = list(listing.observations.order_by("-observed_at")[: SINCE_ROWS + 1])
-    found: dict[str, Since] = {}
-    for fact in (*FACTS, "shelf_state"):
-        began, is_exact = None, len(rows) <= SINCE_ROWS
-        for row in rows:
-            if row.is_gap or getattr(row, fact) != getattr(rows[0], fact):
-                is_exact = True
-                break
-            began = row
-        if began is not None:
-            found[fact] = Since(began.observed_at, is_exact)
-    return found
+    rows = list(listing.observations.filter(observed_at__lte=now).order_by("-observed_at")[:SINCE_ROWS])
+    found = {fact: _since(rows, fact) for fact in (*FACTS, "shelf_state")}
+    return {fact: began for fact, began in found.items() if began is not None}
+
+
+def _since(rows: Sequence[Observation], fact: str) -> Since | None:
+    """From when on the rows, newest first, have the value of the first one.
+
+    Where the value was not known for a while and was the same before, it counts as unchanged. It is exact only when the
+    row before had another known value: a value that is older than what was looked at, or that may have come while
+    nothing was known, is at least that old.
+    """
+    present: Any = None
+    began: datetime | None = None
+    is_adjacent = True
+    for row in rows:
+        value = None if row.is_gap or getattr(row, fact) == ShelfState.UNKNOWN else getattr(row, fact)
+        if value is None:
+            if began is None:
+                return None
+            is_adjacent = False
+        elif began is None or value == present:
+            present, began, is_adjacent = value, row.observed_at, True
+        else:
+            return Since(began, is_exact=is_adjacent)
+    return None if began is None else Since(began, is_exact=False)
 
 
 def csv_rows(*, listing: Listing, rows: Iterable[Row]) -> Iterator[list[str]]:

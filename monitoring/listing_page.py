@@ -33,7 +33,7 @@ class ShownFact:
 def shown_facts(listing: Listing, now: datetime) -> list[ShownFact]:
     """The facts that readings have supplied or may supply; one query."""
     zone = ZoneInfo(listing.channel.time_zone)
-    known_since = history.since(listing=listing)
+    known_since = history.since(listing=listing, now=now)
     watch = watch_of(listing)
     fresh = is_fresh(listing, now)
     facts = ["list_price", "live_price", "stock"]

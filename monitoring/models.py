@@ -1,7 +1,8 @@
 """What we saw: how each listing is watched, what changed when, and which listings each pass read."""
 
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -10,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel, Listing, User
 from catalog.models.listing import SHELF_CHOICES, MoneyField
+from monitoring.fields import IdSetField
 
 # A listing whose last good reading is older than this many of its intervals is not known any more: charts show a gap.
 GAP_INTERVALS = 3
@@ -34,9 +36,13 @@ class PollRun(models.Model):
     kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.SCHEDULED)
     started_at = models.DateTimeField(_("started at"))
     finished_at = models.DateTimeField(_("finished at"), null=True)
-    read_ids = models.JSONField(default=list)
-    missing_ids = models.JSONField(default=list)
-    failed_ids = models.JSONField(default=list)
+    # Lists show the counts; the ids, which may be many, are for whoever asks about one listing.
+    read_ids = IdSetField()
+    missing_ids = IdSetField()
+    failed_ids = IdSetField()
+    read_count = models.PositiveIntegerField(_("read"), default=0)
+    missing_count = models.PositiveIntegerField(_("missing"), default=0)
+    failed_count = models.PositiveIntegerField(_("failed"), default=0)
     changed_count = models.PositiveIntegerField(_("changed"), default=0)
 
     objects = PollRunQuerySet.as_manager()
@@ -55,6 +61,13 @@ class PollRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel} {self.started_at:%Y-%m-%d %H:%M}"
+
+    @staticmethod
+    def outcomes(*, read: Collection[int], missing: Collection[int], failed: Collection[int]) -> dict[str, Any]:
+        """The fields that tell which listings had which outcome."""
+        ids = {"read": read, "missing": missing, "failed": failed}
+        counts = {f"{name}_count": len(found) for name, found in ids.items()}
+        return counts | {f"{name}_ids": found for name, found in ids.items()}
 
 
 class ListingWatch(models.Model):

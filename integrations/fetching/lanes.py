@@ -93,13 +93,15 @@ class Lane:
             ListingRef(claim.listing_id, claim.item_id, claim.sku_id, claim.ownership == Listing.Ownership.OWN)
             for claim in chunk.claims.values()
         ]
-        readable = []
-        for ref in refs:
-            if cause := self._refusal(capability_of(ref)):
-                chunk.readings.append(Reading(ref.listing_id, ReadOutcome.REFUSED, cause=cause))
-            else:
-                readable.append(ref)
-        batches = self.connector.read_batches(readable)
+        causes = {capability: self._refusal(capability) for capability in _READ_BY.values()}
+        if any(causes.values()):
+            chunk.readings += [
+                Reading(ref.listing_id, ReadOutcome.REFUSED, cause=cause)
+                for ref in refs
+                if (cause := causes[capability_of(ref)])
+            ]
+            refs = [ref for ref in refs if not causes[capability_of(ref)]]
+        batches = self.connector.read_batches(refs)
         chunk.waiting = len(batches)
         self.chunks.add(chunk)
         self.pending.extend(Batch(chunk, batch) for batch in batches)

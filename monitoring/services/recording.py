@@ -15,7 +15,7 @@ from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch, Observation
 from monitoring.services.watching import Claim, Run, microseconds
-from monitoring.timing import due_after_absence, due_after_failure, due_after_success, gap_start
+from monitoring.timing import CLOCK_SKEW, due_after_absence, due_after_failure, due_after_success, gap_start
 
 _FACT_FIELDS = ("list_price", "live_price", "promotion_price", "stock", "shelf_state")
 _OBSERVATION_FIELDS = ("listing", "observed_at", "is_gap", *_FACT_FIELDS)
@@ -23,6 +23,7 @@ _NAME_FIELDS = ("title", "outer_id")
 _WATCH_FIELDS = ("outcome", "cause", "attempts", "read_at", "next_due_at")
 _GAP = (True, None, None, None, None, ShelfState.UNKNOWN.value)
 _NOTHING = Facts()
+_SKEW_US = CLOCK_SKEW // timedelta(microseconds=1)
 # What the columns hold: ten digits before the point, four after it; four bytes of stock.
 _PRICE_LIMIT = Decimal(10) ** 10
 _STOCK_LIMIT = 2**31
@@ -77,7 +78,8 @@ def record(
 
     An observation is written for a listing whose facts changed, or that was never read, or not for longer than its
     gap; an unchanged one costs no row. A listing whose lease went to another worker is left to it. A reading that is
-    not later than the last observation is not stored. `interval` replaces the listings' own for this pass.
+    not later than the last observation is not stored, unless that one lies far ahead: then a wrong clock wrote it, and
+    it stays where it is, out of sight until its time. `interval` replaces the listings' own for this pass.
     """
     good: list[tuple[int, str, datetime]] = []  # listing, remark, due; read now, and the last of all
     others: list[tuple[Any, ...]] = []  # whole rows of watches
@@ -108,7 +110,7 @@ def record(
             continue
         good.append((claim.listing_id, cause, due_at))
         gap_at = _gap_at(claim, seconds, now, now_us)
-        is_new = claim.observed_us is None or gap_at is not None or values != claim[6:11]
+        is_new = _is_unplaced(claim, now_us) or gap_at is not None or values != claim[6:11]
         if is_new:
             rows = observations[claim.listing_id] = []
             if gap_at is not None:
@@ -175,10 +177,20 @@ def _values(facts: Facts) -> tuple[Any, ...] | None:
 
 
 def _is_late(claim: Claim, now_us: int) -> bool:
-    """Whether something newer is stored, which an older reading must not overwrite."""
-    return (claim.observed_us is not None and now_us <= claim.observed_us) or (
-        claim.read_us is not None and now_us < claim.read_us
+    """Whether something newer is stored, which an older reading must not overwrite.
+
+    What lies far ahead is not newer: a clock that ran ahead wrote it, and waiting for that time to come would mean to
+    throw away every reading until then.
+    """
+    ahead = now_us + _SKEW_US
+    return (claim.observed_us is not None and now_us <= claim.observed_us <= ahead) or (
+        claim.read_us is not None and now_us < claim.read_us <= ahead
     )
+
+
+def _is_unplaced(claim: Claim, now_us: int) -> bool:
+    """Whether no observation is known to hold now: there is none, or its time is one that has not come yet."""
+    return claim.observed_us is None or claim.observed_us > now_us
 
 
 def _gap_at(claim: Claim, seconds: int, now: datetime, now_us: int) -> datetime | None:

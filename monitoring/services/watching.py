@@ -262,11 +262,7 @@ def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
         ids[outcome if outcome in ids else "failed"].append(listing_id)
         changed += outcome == "read" and observed_us is not None and observed_us >= started_us
     ended = PollRun.objects.filter(pk=run.pk, finished_at__isnull=True).update(
-        finished_at=now,
-        read_ids=ids["read"],
-        missing_ids=ids["missing"],
-        failed_ids=ids["failed"],
-        changed_count=changed,
+        finished_at=now, changed_count=changed, **PollRun.outcomes(**ids)
     )
     if not ended:
         _add_to_ended(run, ids, changed, now)
@@ -283,7 +279,8 @@ def _add_to_ended(run: Run, ids: dict[str, list[int]], changed: int, now: dateti
         lists = {"read": stored.read_ids, "missing": stored.missing_ids, "failed": stored.failed_ids}
         merged = {name: sorted({*(pk for pk in old if pk not in handled), *ids[name]}) for name, old in lists.items()}
         if merged != lists:
-            stored.read_ids, stored.missing_ids, stored.failed_ids = merged.values()
+            for field, value in PollRun.outcomes(**merged).items():
+                setattr(stored, field, value)
             stored.changed_count = max(stored.changed_count, changed)
             stored.finished_at = now
             stored.save()

@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils import translation
 
 from catalog.models import Channel
-from monitoring.charts.data import listing_chart, milliseconds, plain_amount
+from monitoring.charts.data import comparison_chart, listing_chart, milliseconds, plain_amount
 from monitoring.models import ListingWatch, Observation
-from tests.factories import NOW, ChannelFactory, UserFactory
+from monitoring.services import prune
+from tests.factories import NOW, ChannelFactory, SkuFactory, UserFactory
 from tests.monitoring.watching import member, miss, observe, watched
 
 pytestmark = pytest.mark.django_db
@@ -291,3 +292,75 @@ def test_the_sentence_names_the_lowest_price_and_its_day(client, owner):
         observe(listing, age * DAY, list_price=Decimal(price), stock=3)
     summary = client.get(chart_url(listing)).json()["summary"]
     assert summary == "List price ¥268.00 to ¥268.00, lowest ¥239.00 on 9 Nov, Stock 3 to 3."
+
+
+def test_the_sentence_counts_sold_out_time_exactly_however_often_it_was(client, owner):
+    listing = watched()
+    Observation.objects.bulk_create(
+        Observation(
+            listing=listing,
+            observed_at=NOW - 360 * DAY + n * DAY + hours * HOUR,
+            stock=1 - hours,
+            shelf_state="on_shelf" if hours == 0 else "sold_out",
+        )
+        for n in range(359)
+        for hours in (0, 1)
+    )
+    # Each day sold out for 23 hours, but for the last of them, which goes on.
+    answer = client.get(chart_url(listing, range="1y")).json()
+    assert len(answer["shelf"]) <= 250
+    hours = 358 * 23 + 47
+    assert f"sold out for {hours // 24} d {hours % 24} h" in answer["summary"]
+
+
+# --- Beyond the observations that are kept
+
+
+@pytest.fixture
+def pruned(settings):
+    """A listing of which all but the last 20 days are kept as days only."""
+    settings.OBSERVATION_RETENTION_DAYS = 20
+    listing = watched()
+    for age, price in ((90, "300"), (60, "280"), (50, "270"), (30, "260"), (10, "250")):
+        observe(listing, age * DAY + HOUR, list_price=Decimal(price), stock=age)
+        observe(listing, age * DAY, list_price=Decimal(price), stock=age + 1)
+    prune(now=NOW)
+    assert Observation.objects.count() == 3
+    return listing
+
+
+def local_day_end(age):
+    """NOW is noon in Shanghai."""
+    return NOW - age * DAY + 12 * HOUR
+
+
+def test_a_chart_that_begins_before_what_is_kept_is_completed_from_days(client, owner, pruned):
+    answer = client.get(chart_url(pruned, range="60d")).json()
+    start = milliseconds(NOW - 60 * DAY)
+    assert answer["start"] == start
+    ends = [milliseconds(local_day_end(age)) for age in (60, 50)]
+    times = [start, *ends, *(milliseconds(NOW - age) for age in (30 * DAY, 10 * DAY + HOUR, 10 * DAY)), milliseconds(NOW)]
+    assert answer["labels"] == times
+    assert answer["datasets"][0]["data"] == [300.0, 280.0, 270.0, 260.0, 250.0, 250.0, 250.0]
+    assert answer["datasets"][1]["data"] == [91, 61, 51, 31, 10, 11, 11]
+
+
+@pytest.mark.parametrize("name", ["listing-chart-csv", "listing-history-csv", "compare-csv"])
+def test_files_that_begin_before_what_is_kept_are_completed_from_days(client, owner, pruned, name):
+    sku = SkuFactory()
+    type(pruned).objects.update(sku=sku)
+    key = sku.product_id if name == "compare-csv" else pruned.pk
+    rows = rows_of(client.get(reverse(f"watch:{name}", args=[key], query={"range": "1y"})))
+    assert [row["list_price"] for row in rows] == ["300.00", "280.00", "270.00", "260.00", "250.00", "250.00"]
+    assert rows[0]["time"] == "2026-08-24T00:00:00+08:00"
+
+
+def test_a_comparison_that_begins_before_what_is_kept_is_completed_from_days(pruned):
+    chart = comparison_chart(listings=[pruned], start=NOW - 365 * DAY, now=NOW)
+    assert [step.values[0] for step in chart.steps] == [3_000_000, 2_800_000, 2_700_000, 2_600_000, 2_500_000]
+
+
+def test_a_chart_of_what_is_kept_does_not_look_at_days(pruned, django_assert_num_queries):
+    listing = type(pruned).objects.select_related("channel", "watch").get()
+    with django_assert_num_queries(1):
+        listing_chart(listing=listing, start=NOW - 19 * DAY, now=NOW)

@@ -1,5 +1,6 @@
 """All listings of a product on one page: which ones, in which chart, with which fact."""
 
+import csv
 from datetime import timedelta
 from decimal import Decimal
 
@@ -169,3 +170,15 @@ def test_the_page_of_a_listing_leads_to_the_comparison(owner, product):
     assert reverse("watch:compare", args=[product.pk]) in page
     assert "另一个" in page
     assert reverse("watch:listing-chart", args=[listing.pk]) in page
+
+
+def test_the_file_begins_with_what_was_in_force_at_the_start(owner, product):
+    listing_of(product, (45, 110), (40, 100), (10, 90), title="changed")
+    listing_of(product, (60, 50), title="unchanged")
+    response = owner.get(reverse("watch:compare-csv", args=[product.pk]), {"range": "30d"})
+    rows = list(csv.DictReader(b"".join(response.streaming_content).decode().splitlines()))
+    assert [(row["title"], row["list_price"]) for row in rows] == [
+        ("unchanged", "50.00"),
+        ("changed", "100.00"),
+        ("changed", "90.00"),
+    ]

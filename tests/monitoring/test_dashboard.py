@@ -6,14 +6,17 @@ from decimal import Decimal
 
 import pytest
 import time_machine
+from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from config import model_admin
 from config.admin_site import Badge
 from monitoring import dashboard
 from monitoring.dashboard import Scope
+from monitoring.freshness import is_fresh
 from monitoring.models import ListingWatch
 from tests.factories import NOW, ChannelFactory, CredentialFactory, SkuFactory, UserFactory
 from tests.monitoring.watching import member, miss, observe, watched
@@ -115,6 +118,17 @@ def test_a_price_of_whole_yuan_moves_by_its_share_not_by_whole_numbers():
     assert moved() == [(268, 239)]
 
 
+def test_all_moves_of_a_dashboard_are_looked_up_once(django_assert_num_queries):
+    for old, new in ((100, 99), (100, 150), (100, 20)):
+        listing = watched()
+        observe(listing, 72 * HOUR, list_price=Decimal(old), stock=old)
+        observe(listing, 5 * HOUR, list_price=Decimal(new), stock=new)
+    board = scope()
+    with django_assert_num_queries(3):  # the moves, and the listings of the largest of each
+        assert dashboard.price_changes(board).total == 3
+        assert len(dashboard.top_moves(board, "price")) == len(dashboard.top_moves(board, "stock")) == 3
+
+
 def test_stock_moves_are_counted_in_units():
     for old, new in ((7, 0), (0, 50), (5, 5), (None, 9)):
         listing = watched()
@@ -154,6 +168,15 @@ def test_the_limit_of_three_intervals_is_exact_and_each_listing_has_its_own():
     listings = type(exact).objects.all()
     assert list(dashboard.not_read(listings, NOW)) == [late]
     assert set(dashboard.known_now(listings, NOW)) == {exact, slow}
+
+
+@pytest.mark.parametrize(("ahead", "is_known"), [(60, True), (61, False)])
+def test_a_reading_from_the_future_beyond_the_skew_of_clocks_is_none(ahead, is_known):
+    listing = watched(read=timedelta(seconds=-ahead))
+    listings = type(listing).objects.select_related("channel", "watch")
+    assert is_fresh(listings.get(), NOW) is is_known
+    assert list(dashboard.known_now(listings, NOW)) == ([listing] if is_known else [])
+    assert list(dashboard.not_read(listings, NOW)) == ([] if is_known else [listing])
 
 
 def test_sold_out_counts_only_what_is_known_now():
@@ -279,6 +302,31 @@ def test_each_saved_view_holds_what_the_figure_counted(owner, tab):
     assert [listing.title for listing in page.context["cl"].result_list] == [tab]
 
 
+def test_counts_of_saved_views_that_are_dear_are_remembered_for_a_minute(owner, monkeypatch):
+    monkeypatch.setattr(model_admin, "_DEAR_SECONDS", -1)
+    address = reverse("admin:catalog_listing_changelist")
+
+    def counts(**query):
+        tabs = owner.get(address, query).context["cl"].tabs
+        return {tab["url"].removeprefix("?tab="): tab["count"] for tab in tabs}
+
+    busy_listing()
+    assert counts()["changed"] == 1
+    busy_listing()
+    assert (counts()["?"], counts()["changed"]) == (2, 1)
+    assert counts(tab="changed")["changed"] == 2, "the one that is open is counted"
+    # The cache measures by the clock of the process.
+    cache.clear()
+    assert counts()["changed"] == 2
+
+
+def test_the_list_of_channels_counts_the_wait_of_a_listing_that_was_never_read(owner):
+    channel = watched(read=timedelta(minutes=1)).channel
+    watched(read=None, channel=channel)
+    [row] = owner.get(reverse("admin:catalog_channel_changelist")).context["cl"].result_list
+    assert row.oldest_read_at == NOW - 100 * DAY
+
+
 def test_the_list_shows_no_old_value_as_the_present_one(owner):
     listing = busy_listing()
     ListingWatch.objects.filter(listing=listing).update(read_at=NOW - 3 * HOUR, cause="forbidden")
@@ -352,7 +400,7 @@ def test_all_moves_as_a_file(owner, what, change):
 def test_readings_are_listed_and_cannot_be_changed(owner):
     listing = watched()
     run = listing.channel.poll_runs.create(
-        started_at=NOW - HOUR, finished_at=NOW - HOUR + timedelta(seconds=12), read_ids=[listing.pk], changed_count=1
+        started_at=NOW - HOUR, finished_at=NOW - HOUR + timedelta(seconds=12), read_ids=[listing.pk], read_count=1, changed_count=1
     )
     page = owner.get(reverse("admin:monitoring_pollrun_changelist")).content.decode()
     assert "12 s" in page

@@ -78,22 +78,34 @@ def test_a_page_costs_one_query_however_long_the_history(django_assert_num_queri
 
 
 @pytest.mark.parametrize(
-    ("stocks", "expected"),
+    ("stocks", "expected", "is_exact"),
     [
-        pytest.param([(5, 1)], 5, id="the only value"),
-        pytest.param([(5, 1), (3, 2)], 3, id="since the last change"),
-        pytest.param([(5, 2), (4, 1), (3, 2), (2, 2)], 3, id="not since it was the same before"),
-        pytest.param([(5, 2), (4, None), (3, 2)], 3, id="a gap ends what is known"),
+        pytest.param([(5, 1)], 5, False, id="what the first reading found may be older"),
+        pytest.param([(5, 1), (3, 2)], 3, True, id="since the last change"),
+        pytest.param([(5, 2), (4, 1), (3, 2), (2, 2)], 3, True, id="not since it was the same before"),
+        pytest.param([(5, 1), (4, 2), (3, None), (2, 2)], 4, True, id="the same before and after a gap"),
+        pytest.param([(5, 2), (3, None), (2, 2)], 5, False, id="the same from the first reading on, but for a gap"),
+        pytest.param([(5, 1), (3, None), (2, 2)], 2, False, id="changed while nothing was read"),
+        pytest.param([(5, 1), (4, 2), (3, "?"), (2, 2)], 4, True, id="not supplied for a while"),
+        pytest.param([(5, 1), (-1, 2)], 5, False, id="a row from the future says nothing yet"),
     ],
 )
-def test_since_when_a_value_holds(stocks, expected):
+def test_since_when_a_value_holds(stocks, expected, is_exact):
     listing = watched()
     for days, stock in stocks:
         if stock is None:
             miss(listing, days * DAY)
+        elif stock == "?":
+            observe(listing, days * DAY, list_price=Decimal(9))
         else:
             observe(listing, days * DAY, stock=stock)
-    assert history.since(listing=listing)["stock"] == history.Since(NOW - expected * DAY, is_exact=True)
+    assert history.since(listing=listing, now=NOW)["stock"] == history.Since(NOW - expected * DAY, is_exact=is_exact)
+
+
+def test_a_fact_that_is_not_known_has_no_beginning():
+    listing = watched()
+    observe(listing, 3 * DAY, list_price=Decimal(9), shelf_state="unknown")
+    assert set(history.since(listing=listing, now=NOW)) == {"list_price"}
 
 
 def test_a_value_older_than_what_is_looked_at_is_at_least_that_old():
@@ -102,7 +114,7 @@ def test_a_value_older_than_what_is_looked_at_is_at_least_that_old():
         Observation(listing=listing, observed_at=NOW - n * HOUR, list_price=10, stock=n, shelf_state="on_shelf")
         for n in range(700)
     )
-    found = history.since(listing=listing)
+    found = history.since(listing=listing, now=NOW)
     assert not found["list_price"].is_exact
     assert found["stock"] == history.Since(NOW, is_exact=True)
 
@@ -113,10 +125,11 @@ def facts(listing):
 
 def test_known_facts_say_as_of_when_and_since_when():
     listing = watched()
+    observe(listing, 4 * DAY, list_price=Decimal("299"), stock=0)
     observe(listing, 3 * DAY, list_price=Decimal("268"), stock=0)
     shown = facts(listing)
     assert shown["List price"] == ("¥268.00", "as of 11:59 · since 18 Nov")
-    assert shown["Stock"] == ("0", "as of 11:59 · since 18 Nov")
+    assert shown["Stock"] == ("0", "as of 11:59 · since before 17 Nov")
     assert shown["Shelf state"][0] == "On shelf"
 
 

@@ -1,13 +1,15 @@
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import call_command
 
 from monitoring.models import DailyRollup, Observation, PollRun
+from monitoring.rollup import StoredDay, points_of
 from monitoring.services import prune
-from tests.factories import ChannelFactory, ListingFactory
+from tests.factories import ChannelFactory, ListingFactory, ListingWatchFactory
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)  # noon in Shanghai
@@ -137,3 +139,51 @@ def test_finished_poll_runs_go_after_their_own_time(listing):
     for finished_at in (at(15, 0), at(20, 0), None):
         PollRun.objects.create(channel=listing.channel, kind="requested", started_at=at(1, 0), finished_at=finished_at)
     assert prune(now=NOW).poll_runs == 1
+
+
+def test_old_poll_runs_go_without_being_loaded_and_nothing_points_at_them_any_more(listing, django_assert_num_queries):
+    runs = [
+        PollRun.objects.create(channel=listing.channel, started_at=at(1, 0), finished_at=finished_at, read_ids=[1, 2])
+        for finished_at in (at(1, 1), at(1, 2), at(20, 0))
+    ]
+    watches = [ListingWatchFactory(listing__channel=listing.channel, poll_run=run) for run in runs]
+    with django_assert_num_queries(6):  # channels, their observations, the watches, the ids, the rows, no more ids
+        assert prune(now=NOW).poll_runs == 2
+    assert list(PollRun.objects.all()) == runs[2:]
+    assert [type(watch).objects.get(pk=watch.pk).poll_run for watch in watches] == [None, None, runs[2]]
+
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def stored(day, *, gap=0, stock=None):
+    return StoredDay(date(2026, 11, day), gap, None, None, None, stock, "unknown" if stock is None else "on_shelf")
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([stored(3, stock=5)], [(at(4, 0), 5)], id="the last of a day holds from its end on"),
+        pytest.param(
+            [stored(3, stock=5), stored(6, stock=7, gap=3600)],
+            [(at(4, 0), 5), (at(6, 23), None), (at(7, 0), 7)],
+            id="a gap within a day stands at its end",
+        ),
+        pytest.param(
+            [stored(3, stock=5), stored(4, gap=7200), stored(6, stock=7, gap=3600)],
+            [(at(4, 0), 5), (at(4, 22), None), (at(6, 1), 7)],
+            id="a gap over days is as long as it was",
+        ),
+        pytest.param(
+            [stored(3, stock=5), stored(4, gap=7200), stored(6, gap=7200), stored(7, stock=1)],
+            [(at(4, 0), 5), (at(4, 22), None), (at(7, 0), 1)],
+            id="a day between two gaps of which the last value is not known",
+        ),
+        pytest.param([stored(3, gap=60), stored(4, stock=1, gap=60)], [(at(4, 0, 1), 1)], id="begins in a gap"),
+    ],
+)
+def test_stored_days_tell_what_was_in_force(days, expected):
+    points = list(points_of(days, SHANGHAI))
+    assert [(point.at, point.stock) for point in points] == expected
+    assert all(point.is_gap is (point.stock is None) for point in points)

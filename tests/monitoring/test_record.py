@@ -10,6 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from catalog.facts import Facts, ShelfState
 from catalog.models import Channel, Listing
 from integrations.connectors.base import Reading, ReadOutcome
+from monitoring.charts.data import listing_chart, milliseconds
+from monitoring.freshness import is_fresh
 from monitoring.models import ListingWatch, Observation, PollRun
 from monitoring.services import (
     LEASE,
@@ -186,6 +188,34 @@ def test_an_older_reading_never_overwrites_a_newer_one(watch):
     assert len(points()) == 1
 
 
+def test_after_the_clock_goes_back_readings_are_stored_again(watch):
+    ahead = NOW + timedelta(days=1)
+    read(FACTS, ahead)
+    watch.refresh_from_db()
+    assert not is_fresh(watch.listing, NOW)
+    ListingWatch.objects.update(next_due_at=NOW, lease_token=None, lease_until=None)
+    PollRun.objects.update(started_at=NOW - SECOND)
+    assert read(FACTS, NOW).changed == 1
+    assert [at for at, *_rest in points()] == [timedelta(), timedelta(days=1)]
+    watch.refresh_from_db()
+    listing = Listing.objects.select_related("channel", "watch").get()
+    assert (watch.read_at, listing.observed_at) == (NOW, NOW)
+    assert is_fresh(listing, NOW)
+    assert [step.at for step in listing_chart(listing=listing, start=NOW - INTERVAL, now=NOW + INTERVAL).steps] == [
+        milliseconds(NOW)
+    ]
+    make_due(NOW + INTERVAL)
+    assert read(FACTS, NOW + INTERVAL).changed == 0, "from then on as ever"
+
+
+def test_a_clock_that_is_a_little_behind_waits_for_what_is_stored(watch):
+    read(FACTS, NOW + timedelta(seconds=50))
+    make_due(NOW)
+    assert read(replace(FACTS, stock=99), NOW).changed == 0
+    assert Listing.objects.get().facts == FACTS
+    assert is_fresh(Listing.objects.select_related("channel", "watch").get(), NOW)
+
+
 def test_a_listing_whose_lease_was_lost_is_left_to_its_new_owner(watch):
     run, first, second = open_run(channel_id=watch.channel_id, now=NOW), uuid4(), uuid4()
     later = NOW + timedelta(seconds=91)
@@ -291,6 +321,7 @@ def test_a_pass_says_which_listings_were_read_and_which_were_not(ten):
     assert close_run(run=run, now=NOW + SECOND)
     stored = PollRun.objects.get()
     assert (stored.missing_ids, stored.failed_ids, stored.read_ids) == (ids[:1], ids[1:3], ids[3:])
+    assert (stored.missing_count, stored.failed_count, stored.read_count) == (1, 2, 7)
     assert (stored.changed_count, stored.finished_at) == (7, NOW + SECOND)
 
 
