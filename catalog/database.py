@@ -227,9 +227,7 @@ class Microseconds(PlainFunc):
     output_field = models.BigIntegerField()
     postgresql = "(extract(epoch from %(expressions)s) * 1000000)::bigint"
     # Kept as text, the six digits of a fraction behind the seconds, or nothing; unixepoch() would round them.
-    sqlite = (
-        "(unixepoch(substr(%(expressions)s, 1, 19)) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
-    )
+    sqlite = "(unixepoch(substr(%(expressions)s, 1, 19)) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
 
 
 def _key_list(keys: Sequence[int]) -> tuple[str, Any]:

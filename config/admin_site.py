@@ -421,8 +421,8 @@ class EvenshelfAdminSite(AdminSite):
         for model_admin in searched if query else ():
             if not model_admin.has_view_permission(request):
                 continue
-            found, _duplicates = model_admin.get_search_results(request, model_admin.get_queryset(request), query)
-            rows = list(found[: SEARCH_ROWS + 1])
+            found, has_duplicates = model_admin.get_search_results(request, model_admin.get_queryset(request), query)
+            rows = list((found.distinct() if has_duplicates else found)[: SEARCH_ROWS + 1])
             if rows:
                 address = f"{self.name}:{model_admin.opts.app_label}_{model_admin.opts.model_name}"
                 groups.append(

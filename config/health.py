@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django import db
 from django.conf import settings
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Case, Count, Exists, F, Min, OuterRef, Value, When
+from django.db.models import Case, Count, Exists, Min, OuterRef, Value, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -135,7 +135,7 @@ class Figures(Collector):
             # What was read too long ago tells nothing of now.
             Listing.objects.current()
             .order_by()
-            .values_list(Case(When(OF_LISTING.fresh(self.now), then=F("shelf_state")), default=Value(ShelfState.UNKNOWN.value)))
+            .values_list(Case(When(OF_LISTING.fresh(self.now), then="shelf_state"), default=Value(ShelfState.UNKNOWN)))
             .annotate(Count("pk")),
         )
         watches = ListingWatch.objects.filter(listing__removed_at__isnull=True)
@@ -155,7 +155,7 @@ class Figures(Collector):
         oldest = ListingWatch.objects.filter(being_watched()).aggregate(at=waiting_since)["at"]
         oldest_age = GaugeMetricFamily(
             "evenshelf_oldest_reading_age_seconds",
-            "Age of the oldest last good reading of a watched listing; of one that was never read, how long it is there.",
+            "Age of the oldest last good reading of a watched listing; of one never read, since it was added.",
         )
         if oldest is not None:
             oldest_age.add_metric([], self._age(oldest))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, NoReturn
 
 from django import forms
 from django.contrib import messages
@@ -17,7 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError
 from django.db.models import Count, Field, IntegerField, Model, QuerySet, Value
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -46,6 +46,7 @@ class FrameChangeList(ChangeList):
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
+        self.opts = self.model_admin.opts
         if not self.is_popup:
             self.title = capfirst(str(self.opts.verbose_name_plural))
 
@@ -87,7 +88,8 @@ class FrameChangeList(ChangeList):
         if not tabs:
             return []
         # Counting many rows is dear, and mostly done for views that nobody looks at just now.
-        key = f"tab-counts:{self.opts.label_lower}:{request.user.pk}"
+        user = person(request)
+        key = f"tab-counts:{self.opts.label_lower}:{'all' if user.sees_all_channels else user.pk}"
         found: dict[str, int] = cache.get(key, {})
         if any(tab.slug not in found for tab in tabs):
             started = perf_counter()
@@ -212,6 +214,11 @@ class FrameModelAdmin(ModelAdmin):
         return found
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        chosen = request.GET.get(TAB_VAR)
+        if chosen is not None and all(tab.slug != chosen for tab in registry.tabs.get(self.model, [])):
+            query = request.GET.copy()
+            del query[TAB_VAR]
+            return HttpResponseRedirect(f"{request.path}?{query.urlencode()}" if query else request.path)
         context = {
             "list_line": self.list_line,
             "empty_title": self.empty_title,
@@ -220,12 +227,9 @@ class FrameModelAdmin(ModelAdmin):
         }
         return super().changelist_view(request, context)
 
-    def _gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """To the dashboard with a message, as Django does; what one may not see is as good as gone."""
-        answer: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
-            request, self.opts, object_id
-        )
-        return answer
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
+        """Django goes to the dashboard with a message; here it is the page of what is not there, as everywhere else."""
+        raise Http404
 
     # Object pages
 
@@ -257,7 +261,7 @@ class FrameModelAdmin(ModelAdmin):
         if not self.has_view_or_change_permission(request, obj):
             raise PermissionDenied
         if obj is None:
-            return self._gone(request, object_id)
+            raise Http404
         context = {
             **self.admin_site.each_context(request),
             "title": str(obj),
@@ -303,8 +307,12 @@ class FrameModelAdmin(ModelAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        if change and self.has_change_permission(request, obj):
+        if add:
+            context["title"] = gettext("Add %(name)s") % {"name": self.opts.verbose_name}
+        elif self.has_change_permission(request, obj):
             context |= {"title": gettext("Edit “%(name)s”") % {"name": obj}, "subtitle": None}
+        else:
+            context |= {"title": str(obj), "subtitle": None}
         context |= {
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
@@ -369,7 +377,7 @@ class FrameModelAdmin(ModelAdmin):
         """What was done to one object, newest first."""
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
-            return self._gone(request, object_id)
+            raise Http404
         if not self.has_view_or_change_permission(request, obj):
             raise PermissionDenied
         events = AuditEvent.objects.filter(object_type=self.opts.label_lower, object_id=str(obj.pk))

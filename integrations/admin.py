@@ -10,7 +10,9 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from catalog.fields import LostSecret
 from catalog.models import Channel, Listing
@@ -196,7 +198,7 @@ add_panel("dashboard", "integrations/panels/authorisations.html", _authorisation
 
 
 def _with_connection(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:
-    return channels.select_related("credential", "health")
+    return dashboard.with_blind_count(channels.select_related("credential", "health"), timezone.now())
 
 
 def _with_oldest(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:
@@ -209,9 +211,14 @@ def _with_oldest(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[
     )
 
 
-def _connection(channel: Channel) -> str:
+def _connection(channel: Any) -> str:
+    """The state of the connection; below it what else needs somebody."""
     shown = connection_badge(channel, timezone.now())
-    return badge(shown.severity, shown.text)
+    state = badge(shown.severity, shown.text)
+    if not channel.blind_count:
+        return state
+    text = ngettext("%d listing not read", "%d listings not read", channel.blind_count) % channel.blind_count
+    return format_html("{}<small>{}</small>", state, text)
 
 
 add_column(Channel, "connection", _("connection"), _connection, order=15, prepare=_with_connection)

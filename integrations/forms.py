@@ -10,6 +10,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel
+from catalog.models.channel import INTERVAL_ERRORS
 from integrations.connectors import CONNECTORS
 from integrations.connectors.base import InvalidSetting
 from integrations.models import Credential
@@ -141,3 +142,7 @@ class IntervalForm(forms.ModelForm):
     class Meta:
         model = ListingWatch
         fields = ["interval_seconds"]
+        help_texts = {
+            "interval_seconds": _("In seconds, from 30 seconds to 7 days. Empty: as often as the channel's other listings.")
+        }
+        error_messages = {"interval_seconds": INTERVAL_ERRORS}

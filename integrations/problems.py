@@ -211,12 +211,12 @@ PROBLEMS: dict[str, Kind] = {
     # One listing.
     "unknown-listing": Kind(
         "warning",
-        _("%(channel)s no longer knows the item."),
+        _("%(channel)s: the item is not known to the platform."),
         _("It was deleted, or its id is wrong. Remove the listing, or add it again with the right id."),
     ),
     "unknown-variant": Kind(
         "warning",
-        _("%(channel)s knows the item, but not this variant of it."),
+        _("%(channel)s: the platform knows the item, but not this variant of it."),
         _("It was deleted, or its id is wrong. Remove the listing, or add it again with the right id."),
     ),
     "variant-deleted": Kind(

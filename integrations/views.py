@@ -339,7 +339,12 @@ def edit_interval(request: HttpRequest, listing: Listing) -> HttpResponseBase:
             actor=_staff(request),
             now=timezone.now(),
         )
-        messages.success(request, _("Interval saved.") if changed else _("Nothing was changed."))
+        if changed:
+            watch.refresh_from_db()
+            saved = _("Saved: read every %(interval)s.") % {"interval": formatting.duration(watch.interval)}
+            messages.success(request, saved)
+        else:
+            messages.success(request, _("Nothing was changed."))
         return redirect(listing_page(listing))
     return _page(
         request,

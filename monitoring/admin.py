@@ -29,7 +29,7 @@ from monitoring.charts import comparison, describe
 from monitoring.charts.data import DEFAULT_RANGE, milliseconds
 from monitoring.charts.sparkline import HEIGHT, WIDTH, diverging, sparkline
 from monitoring.freshness import being_watched, is_fresh, watch_of
-from monitoring.listing_page import history_facts, shown_facts, watching
+from monitoring.listing_page import history_facts, shown_facts, watching, with_present_gap
 from monitoring.models import ListingWatch, Observation, PollRun
 
 _SPARK = timedelta(days=7)
@@ -62,14 +62,16 @@ def _watching_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | 
 def _history_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | None:
     if not _may_see(request):
         return None
+    now = timezone.now()
     entries, has_older = history.page(listing=listing)
+    entries = with_present_gap(listing, entries, now)
     return {
         "listing": listing,
         "entries": entries,
         "facts": history_facts(listing, entries),
         "older": entries[-1].at.isoformat() if has_older else None,
         "zone": ZoneInfo(listing.channel.time_zone),
-        "now": timezone.now(),
+        "now": now,
     }
 
 
@@ -137,6 +139,10 @@ add_button("listing", _("Compare"), _compare_url_of_listing, method="get", order
 # --- The dashboard -------------------------------------------------------------------------------------------------
 
 
+# The saved view that holds the price changes of each period.
+_CHANGED_TABS = {"24h": "changed", "7d": "changed-7d"}
+
+
 def _list_url(**query: object) -> str:
     text = "&".join(f"{key}={value}" for key, value in query.items() if value is not None)
     return reverse("admin:catalog_listing_changelist") + (f"?{text}" if text else "")
@@ -163,10 +169,7 @@ def _figures_panel(request: HttpRequest, obj: Model | None) -> dict[str, Any] | 
         else reverse("admin:catalog_channel_changelist") + "?tab=attention",
         "blind_url": _list_url(tab="not-read", channel__id__exact=channel),
         "sold_out_url": _list_url(tab="sold-out", channel__id__exact=channel),
-        # The list knows the last 24 hours only, so a longer period has no list behind it.
-        "changed_url": _list_url(tab="changed", channel__id__exact=channel)
-        if board.scope.period == dashboard.DEFAULT_PERIOD
-        else None,
+        "changed_url": _list_url(tab=_CHANGED_TABS[board.scope.period], channel__id__exact=channel),
     }
 
 
@@ -249,6 +252,10 @@ def _changed_tab(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]
     return dashboard.price_changed(request, listings, timezone.now())
 
 
+def _changed_in_week_tab(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+    return dashboard.price_changed(request, listings, timezone.now(), "7d")
+
+
 def _read_last_hour_tab(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
     recent = ListingWatch.objects.filter(being_watched(), read_at__gte=timezone.now() - dashboard.RECENT)
     return listings.filter(pk__in=recent.values("listing_id"))
@@ -257,7 +264,8 @@ def _read_last_hour_tab(listings: QuerySet[Any], request: HttpRequest) -> QueryS
 add_tab(Listing, "read-last-hour", _("Read, last hour"), _read_last_hour_tab, order=5, is_quiet=True)
 add_tab(Listing, "not-read", _("Not read"), _not_read_tab, order=10)
 add_tab(Listing, "sold-out", _("Sold out"), _sold_out_tab, order=15)
-add_tab(Listing, "changed", _("Price changed, 24 h"), _changed_tab, order=20)
+add_tab(Listing, _CHANGED_TABS["24h"], _("Price changed, 24 h"), _changed_tab, order=20)
+add_tab(Listing, _CHANGED_TABS["7d"], _("Price changed, 7 d"), _changed_in_week_tab, order=21, is_quiet=True)
 
 
 # --- The list of channels -------------------------------------------------------------------------------------------
@@ -338,7 +346,7 @@ def _price_cell(listing: Any, fact: str, day_before: Any) -> SafeString | str:
     """The price; below it by how much it moved in 24 hours, for the price that buyers see."""
     value = getattr(listing, fact)
     if not is_fresh(listing, timezone.now()):
-        return _unknown(listing, with_cause=fact == "live_price")
+        return _unknown(listing, with_reason=fact == "live_price")
     if value is None:
         return parts.unknown(_("not supplied"))
     amount = money(value, listing.channel.currency)
@@ -365,13 +373,18 @@ def shelf_cell(listing: Listing) -> SafeString:
     return parts.shelf(listing if is_fresh(listing, timezone.now()) else "unknown")
 
 
-def _unknown(listing: Listing, *, with_cause: bool = False) -> SafeString:
-    """Why nothing is known just now; the last value is never shown as the present one. The cause is told once a row."""
+def _unknown(listing: Listing, *, with_reason: bool = False) -> SafeString:
+    """That nothing is known just now; the last value is never shown as the present one.
+
+    The reason is told once a row; elsewhere it stands behind the dash.
+    """
     watch = watch_of(listing)
-    if with_cause and watch and watch.cause:
-        short, full = short_cause_label(watch.cause), cause_label(watch.cause)
-        return format_html('<span class="unknown">—</span><small title="{}">{}</small>', full, short)
-    return parts.unknown(_("not read") if watch and watch.read_at else _("not read yet"))
+    cause = watch.cause if watch else ""
+    full = cause_label(cause) or (gettext("not read") if watch and watch.read_at else gettext("not read yet"))
+    dash = format_html('<span class="unknown" title="{}">—</span>', full)
+    if not with_reason:
+        return dash
+    return format_html('{}<small title="{}">{}</small>', dash, full, short_cause_label(cause) or full)
 
 
 def last_read_cell(listing: Listing) -> SafeString | str:
@@ -440,7 +453,9 @@ class PollRunAdmin(ReadOnly, FrameModelAdmin):
     empty_text = _("A pass begins as soon as a listing is due.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("read_ids", "missing_ids", "failed_ids")
+        # A pass that came upon nothing to read, or left it all to a later one, tells nothing.
+        tells = Q(finished_at=None) | Q(read_count__gt=0) | Q(missing_count__gt=0) | Q(failed_count__gt=0)
+        return super().get_queryset(request).filter(tells).defer("read_ids", "missing_ids", "failed_ids")
 
 
 def started_cell(run: PollRun) -> SafeString:

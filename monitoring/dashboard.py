@@ -9,7 +9,7 @@ from heapq import nsmallest
 from itertools import chain
 from typing import Any, Literal, cast
 
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
@@ -145,6 +145,14 @@ def channel_rows(scope: Scope, badges: Mapping[int, Badge]) -> list[ChannelRow]:
     return rows
 
 
+def with_blind_count(channels: QuerySet[Any], now: datetime) -> QuerySet[Any]:
+    """Adds `blind_count`: how many listings of the channel should be read and are not."""
+    # A subquery: joined in, it would multiply what other columns count.
+    found = ListingWatch.objects.filter(blind(now), channel=OuterRef("pk")).order_by().values("channel")
+    counts = Subquery(found.annotate(found=Count("pk")).values("found"))
+    return channels.annotate(blind_count=Coalesce(counts, 0))
+
+
 def badges_of(request: HttpRequest, channels: Sequence[Channel], now: datetime) -> dict[int, Badge]:
     """The worst state that any app knows of each channel."""
     known = [states(request, channels, now) for states in channel_states]
@@ -168,8 +176,8 @@ def not_read(listings: QuerySet[Listing], now: datetime) -> QuerySet[Listing]:
 
 
 def known_now(listings: QuerySet[Listing], now: datetime) -> QuerySet[Listing]:
-    """Those whose stored facts speak for `now`."""
-    return listings.filter(OF_LISTING.fresh(now))
+    """The watched ones whose stored facts speak for `now`."""
+    return listings.filter(OF_LISTING.being_watched(), OF_LISTING.fresh(now))
 
 
 def sold_out(listings: QuerySet[Listing], now: datetime) -> QuerySet[Listing]:
@@ -207,13 +215,17 @@ def price_changes(scope: Scope) -> PriceChanges:
     return PriceChanges(up=sum(ratio > 0 for ratio in ratios), down=sum(ratio < 0 for ratio in ratios))
 
 
-def price_changed(request: HttpRequest, listings: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    """Those of the listings whose price differs from the one of 24 hours ago; looked up once for a request."""
-    ids: list[int] | None = getattr(request, "evenshelf_price_changed", None)
+def price_changed(
+    request: HttpRequest, listings: QuerySet[Any], now: datetime, period: str = DEFAULT_PERIOD
+) -> QuerySet[Any]:
+    """Those of the listings whose price differs from the one when the period began; looked up once for a request."""
+    name = f"evenshelf_price_changed_{period}"
+    ids: list[int] | None = getattr(request, name, None)
     if ids is None:
-        scope = Scope(cast("User", request.user), now, [])
-        ids = [row.listing_id for row in scope.moved if row.price is not None]
-        request.evenshelf_price_changed = ids  # type: ignore[attr-defined]
+        seen = known_now(Listing.objects.visible_to(cast("User", request.user)).current(), now)
+        start = now - PERIODS[period]
+        ids = [row.listing_id for row in moves.moved(seen, start, now, with_stock=False)]
+        setattr(request, name, ids)
     return listings.filter(pk__in=among(ids))
 
 

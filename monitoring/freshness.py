@@ -13,6 +13,9 @@ from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch
 from monitoring.timing import CLOCK_SKEW
 
+# How an attempt ends that brought nothing.
+_IN_VAIN = [ListingWatch.Outcome.MISSING, ListingWatch.Outcome.REFUSED, ListingWatch.Outcome.FAILED]
+
 
 def watch_of(listing: Listing) -> ListingWatch | None:
     """The listing's watch, sharing the listing's channel; None while nothing watches it yet."""
@@ -52,10 +55,12 @@ class Conditions:
     def blind(self, now: datetime) -> Q:
         """Meant to be read, but without a good reading for longer than its gap.
 
-        A listing that was never read is blind once it has been there for as long.
+        A listing that was never read is blind as soon as it was tried in vain, and else once it has been there for as
+        long.
         """
         is_old = self._is_old(now, Coalesce(f"{self.watch}read_at", f"{self.listing}created_at"))
-        return self.being_watched() & (is_old | self._read(gt=now + CLOCK_SKEW))
+        in_vain = self._read(isnull=True) & Q(**{f"{self.watch}outcome__in": _IN_VAIN})
+        return self.being_watched() & (is_old | in_vain | self._read(gt=now + CLOCK_SKEW))
 
     def _read(self, **lookups: object) -> Q:
         return Q(**{f"{self.watch}read_at__{name}": value for name, value in lookups.items()})

@@ -18,6 +18,7 @@ from monitoring.charts.data import FACTS
 from monitoring.charts.describe import fact_label, shelf_label
 from monitoring.freshness import is_fresh, watch_of
 from monitoring.models import ListingWatch
+from monitoring.timing import gap_start
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,17 @@ def _reason(watch: ListingWatch | None, last: str | None, fresh: bool, now: date
     if last is not None:
         text = gettext("%(reason)s, last %(value)s") % {"reason": text, "value": last}
     return f"{text} · {cause}" if cause else text
+
+
+def with_present_gap(listing: Listing, entries: Sequence[history.Entry], now: datetime) -> list[history.Entry]:
+    """The newest entries of the history, headed by the gap that goes on now, which is not stored before it ends."""
+    watch = watch_of(listing)
+    if watch is None or not entries or entries[0].after is None:
+        return list(entries)
+    at = gap_start(read_at=watch.read_at, interval=watch.interval, gap_after=watch.gap_after, now=now)
+    if at is None or at <= entries[0].at:
+        return list(entries)
+    return [history.Entry(at, None, None), *entries]
 
 
 def history_facts(listing: Listing, entries: Sequence[history.Entry]) -> list[str]:

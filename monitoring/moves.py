@@ -10,10 +10,10 @@ from catalog.database import AmountText
 from catalog.models import Listing
 from monitoring.models import Observation
 
-_FACTS = ("live_price", "list_price", "stock")
+_PRICES = ("live_price", "list_price")
 # `changed` are the listings with what they say now. What a fact was comes from the row in force at the start, or, where
-# that did not know it, from the first one since that does, so that a gap is no move. A fact that is not known now is not
-# looked up. Materialised, so that each fact is looked up once, however often it is compared.
+# that did not know it, from the first one since that does, so that a gap is no move. A fact that is not known now is
+# not looked up. Materialised, so that each fact is looked up once, however often it is compared.
 _COMPARED = """
 CASE WHEN changed.{fact} IS NOT NULL THEN COALESCE((
   SELECT was.{fact} FROM {table} was
@@ -67,18 +67,23 @@ class Moved(NamedTuple):
         return (self.stock or 0) - (self.was_stock or 0)
 
 
-def moved(listings: QuerySet[Listing], start: datetime, now: datetime) -> list[Moved]:
+def moved(listings: QuerySet[Listing], start: datetime, now: datetime, *, with_stock: bool = True) -> list[Moved]:
     """Those of the listings whose price or stock differs from the one in force at `start`; one statement.
 
-    Looks only at listings with an observation since `start`.
+    Looks only at listings with an observation since `start`; without the stock, in half the time.
     """
     changed = listings.filter(observed_at__gt=start, observed_at__lte=now).order_by()
     range_ = [Value(moment, DateTimeField()) for moment in (start, now)]
-    inner, parameters = changed.values_list("pk", *_FACTS, *range_).query.sql_with_params()
+    inner, parameters = changed.values_list("pk", *_PRICES, "stock", *range_).query.sql_with_params()
     table = connection.ops.quote_name(Observation._meta.db_table)
     statement = _STATEMENT.format(
         listings=inner,
-        compared=", ".join(_COMPARED.format(fact=fact, table=table) for fact in _FACTS),
+        compared=", ".join(
+            [
+                *(_COMPARED.format(fact=price, table=table) for price in _PRICES),
+                _COMPARED.format(fact="stock", table=table) if with_stock else "CAST(NULL AS integer) AS was_stock",
+            ]
+        ),
         was_price=AmountText.of_column("was_price"),
         price=AmountText.of_column("price"),
     )

@@ -81,7 +81,7 @@ def _greatest(values: list[T]) -> T | None:
 
 
 class StoredDay(NamedTuple):
-    """What is kept of a day on which something changed: what was in force at its end, and how long nothing was known."""
+    """What is kept of a day on which something changed: the facts at its end, and how long nothing was known."""
 
     day: date
     gap_seconds: int
@@ -97,7 +97,7 @@ class StoredDay(NamedTuple):
 
 
 def points_of(days: Iterable[StoredDay], zone: ZoneInfo) -> Iterator[Point]:
-    """The days (in their order) as change points: each one's last facts from its end on, which is when they held surely.
+    """The days (in their order) as change points: each one's last facts from its end on, when they surely held.
 
     Its gap, of which only the length is kept, begins with the day where the one before ended in a gap, else it ends
     with it; so the times in which nothing was known add up to what they were.

@@ -43,7 +43,7 @@ from monitoring.charts.data import (
 )
 from monitoring.charts.series import MAX_POINTS
 from monitoring.freshness import is_fresh, watch_of
-from monitoring.listing_page import history_facts
+from monitoring.listing_page import history_facts, with_present_gap
 
 
 class BadRange(ValueError):
@@ -221,6 +221,8 @@ class HistoryPage(ListingView, TemplateView):
         if text := self.request.GET.get("before"):
             before = _moment(text)
         entries, has_older = history.page(listing=self.listing, before=before, size=50)
+        if before is None:
+            entries = with_present_gap(self.listing, entries, self.now)
         return {
             **admin.site.each_context(self.request),
             **super().get_context_data(**kwargs),

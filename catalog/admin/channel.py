@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from catalog.models import Channel, Listing
+from catalog.models.channel import INTERVAL_ERRORS
 from catalog.services import set_watched, tell_channels_changed
 from config import formatting
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_menu_item, add_panel
@@ -32,6 +33,15 @@ class ChannelAdmin(FrameModelAdmin):
     list_line = _("The shops we read")
     empty_text = _("A channel is one shop on one platform. Add it, then let the platform authorise us.")
     fields = ["name", "platform", "currency", "time_zone", "interval_seconds"]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["help_texts"] = {
+            "interval_seconds": _(
+                "In seconds, from 30 seconds to 7 days between two readings of a listing. A listing can have its own."
+            )
+        }
+        kwargs["error_messages"] = {"interval_seconds": INTERVAL_ERRORS}
+        return super().get_form(request, obj, change, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # One with listings holds their history; watching it is stopped instead.
@@ -53,7 +63,7 @@ class ChannelAdmin(FrameModelAdmin):
             return HttpResponseNotAllowed(["POST"])
         channel = self.get_object(request, object_id)
         if channel is None:
-            return self._gone(request, object_id)
+            raise Http404
         if not self.has_change_permission(request, channel):
             raise PermissionDenied
         change = start_watching if request.GET.get("is_watched") == "1" else stop_watching

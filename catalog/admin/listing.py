@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin, RelatedFieldListFilter, SimpleListFilter
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Listing, Product
+from catalog.models.channel import ids_in_address
 from catalog.services import remove_listings, restore_listings, tell_listings_changed
 from config import formatting
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_menu_item, add_tab
@@ -40,6 +41,12 @@ class ListingForm(forms.ModelForm):
             "outer_id",
         ]
 
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(_with_ids_of_address(data), *args, **kwargs)
+        if field := self.fields.get("platform_item_id"):  # not there once the listing was read
+            del field.widget.attrs["maxlength"]  # the browser would cut a pasted address
+            field.help_text = _("Or paste the address of the item's page: its ids are taken from it.")
+
     def clean(self) -> dict[str, Any]:
         """Says of a taken identity where it is; a removed listing is to be restored, not added again."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -51,6 +58,16 @@ class ListingForm(forms.ModelForm):
             if taken := same.first():
                 self.add_error("platform_item_id", _taken_message(taken))
         return cleaned
+
+
+def _with_ids_of_address(data: Any) -> Any:
+    """Puts the ids into a posted form where the item's address was pasted; a variant's id that was typed stays."""
+    found = ids_in_address(data.get("platform_item_id", "").strip()) if data else None
+    if found is None:
+        return data
+    item_id, sku_id = found
+    typed = data.get("platform_sku_id", "").strip()
+    return {**data.dict(), "platform_item_id": item_id, "platform_sku_id": typed or sku_id}
 
 
 def _taken_message(taken: Listing) -> SafeString:
@@ -130,7 +147,8 @@ class ListingAdmin(FrameModelAdmin):
         return {name: action for name, action in found.items() if (name == "restore") == is_removed_tab}
 
     def search_line(self, obj: Listing) -> str:
-        return f"{obj.channel} · {obj.platform_id}"
+        code = f"{obj.sku.code} {obj.sku.name}".strip() if obj.sku else ""
+        return " · ".join(filter(None, [_shop(obj), code, obj.platform_id]))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return Listing.IDENTITY if obj is not None and obj.was_read else ()
@@ -177,7 +195,7 @@ class ListingAdmin(FrameModelAdmin):
             return HttpResponseNotAllowed(["POST"])
         listing = self.get_object(request, object_id)
         if listing is None:
-            return self._gone(request, object_id)
+            raise Http404
         if not self.has_change_permission(request, listing):
             raise PermissionDenied
         action(self, request, self.get_queryset(request).filter(pk=listing.pk))
@@ -199,14 +217,19 @@ def restore(model_admin: ModelAdmin, request: HttpRequest, listings: QuerySet[Li
 # Columns
 
 
+def _shop(listing: Listing) -> str:
+    """The channel, and that the listing is a competitor's where it is."""
+    return str(listing.channel) if listing.is_own else f"{listing.channel} · {gettext('competitor')}"
+
+
 def name_cell(listing: Listing) -> SafeString:
-    """Title; below it the platform, the shop and our code, or the platform's id where it is not mapped."""
+    """Title; below it the platform, the shop, whose it is and our code, or the platform's id where it is not mapped."""
     return format_html(
         '<strong title="{}">{}</strong><small>{} {} · {}</small>',
         listing,
         listing,
         parts.mark(listing.channel),
-        listing.channel,
+        _shop(listing),
         listing.sku.code if listing.sku else listing.platform_id,
     )
 

@@ -1,11 +1,15 @@
 """A shop on a platform."""
 
+import re
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Self
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models.staff import User
@@ -20,12 +24,59 @@ class Platform(models.TextChoices):
         return {"taobao": "TB"}[self.value]
 
 
+@dataclass(frozen=True)
+class ItemRules:
+    """What the ids of a platform's items and variants look like, and the addresses of its item pages.
+
+    The patterns of an address find the item's id and the variant's as their group 1.
+    """
+
+    id: re.Pattern[str]
+    id_error: Promise | str
+    address: re.Pattern[str]
+    item_in_address: re.Pattern[str]
+    sku_in_address: re.Pattern[str]
+
+    def ids_in(self, text: str) -> tuple[str, str] | None:
+        """The item id and the variant's ("" without one) in the address of an item; None for any other text."""
+        item = self.item_in_address.search(text) if self.address.match(text) else None
+        if item is None:
+            return None
+        sku = self.sku_in_address.search(text)
+        return item[1], sku[1] if sku else ""
+
+
+ITEM_RULES = {
+    Platform.TAOBAO: ItemRules(
+        id=re.compile(r"[0-9]{1,20}"),
+        id_error=_("On Taobao and Tmall this is 1 to 20 digits, for example 603455037983."),
+        address=re.compile(r"(https?://)?([a-z0-9-]+\.)*(taobao\.com|tmall\.com|tmall\.hk)/", re.IGNORECASE),
+        item_in_address=re.compile(r"[?&]id=([0-9]{1,20})(?![0-9])"),
+        sku_in_address=re.compile(r"[?&]skuId=([0-9]{1,20})(?![0-9])"),
+    )
+}
+
+
+def ids_in_address(text: str) -> tuple[str, str] | None:
+    """The item id and the variant's in the address of an item page on any platform; None for any other text."""
+    return next((found for rules in ITEM_RULES.values() if (found := rules.ids_in(text))), None)
+
+
 def validate_time_zone(name: str) -> None:
     if name not in available_timezones():
         raise ValidationError(_("“%(name)s” is not a time zone, for example Asia/Shanghai."), params={"name": name})
 
 
 validate_currency = RegexValidator(r"^[A-Z]{3}$", _("A currency is three capital letters, for example CNY."))
+
+
+_INTERVAL_LIMITS = _("A listing can be read every 30 seconds at most and every 7 days at least: enter 30 to 604800.")
+# What a form says of an interval, by the code of the error.
+INTERVAL_ERRORS = {
+    "min_value": _INTERVAL_LIMITS,
+    "max_value": _INTERVAL_LIMITS,
+    "invalid": _("Enter a whole number of seconds."),
+}
 
 
 class ChannelQuerySet(models.QuerySet["Channel"]):
@@ -83,5 +134,14 @@ class Channel(models.Model):
                 raise ValidationError(changed)
 
     @property
+    def interval(self) -> timedelta:
+        """Between two readings of a listing that has no interval of its own."""
+        return timedelta(seconds=self.interval_seconds)
+
+    @property
     def mark(self) -> str:
         return Platform(self.platform).mark
+
+    @property
+    def item_rules(self) -> ItemRules:
+        return ITEM_RULES[Platform(self.platform)]

@@ -117,6 +117,15 @@ class Listing(models.Model):
             }
             if changed:
                 raise ValidationError(changed)
+        elif self.channel_id:
+            rules = self.channel.item_rules
+            wrong: dict[str, Any] = {
+                name: rules.id_error
+                for name in ("platform_item_id", "platform_sku_id")
+                if getattr(self, name) and not rules.id.fullmatch(getattr(self, name))
+            }
+            if wrong:
+                raise ValidationError(wrong)
 
     @property
     def was_read(self) -> bool:

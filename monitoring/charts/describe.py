@@ -150,7 +150,11 @@ def listing_table(chart: ListingChart, channel: Channel) -> dict[str, Any]:
     """The drawn change points, newest first, as text: exact amounts, times in the channel's zone."""
     head = [gettext("Time"), *(_head(fact, channel) for fact in chart.facts), gettext("Shelf")]
     rows = [
-        [_time(step, channel), *(_cell(step, index, fact, channel) for index, fact in enumerate(chart.facts)), _shelf_cell(step)]
+        [
+            _time(step, channel),
+            *(_cell(step, index, fact, channel) for index, fact in enumerate(chart.facts)),
+            _shelf_cell(step),
+        ]
         for step in reversed(chart.steps)
     ]
     return {"head": head, "rows": rows, "caption": _caption(len(rows), channel)}

@@ -150,7 +150,7 @@ def _kept(
         keep.add(last - 1)
         for column in columns:
             values = column[first:last]
-            known = [value for value in values if value is not None] if None in values else values
+            known = [value for value in values if value is not None]
             if known:
                 keep.add(first + values.index(min(known)))
                 keep.add(first + values.index(max(known)))

@@ -270,13 +270,17 @@ def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
 
 
 def _add_to_ended(run: Run, ids: dict[str, list[int]], changed: int, now: datetime) -> None:
-    """Note the outcomes of a pass that ended without them; those of the listings it has already are newer."""
+    """Add outcomes to a pass that ended without them; where it has one of the same listing, these are newer."""
     with transaction.atomic():
         stored = PollRun.objects.select_for_update().filter(pk=run.pk).first()
         if stored is None:
             return
         handled = {*ids["read"], *ids["missing"], *ids["failed"]}
-        lists = {"read": stored.read_ids, "missing": stored.missing_ids, "failed": stored.failed_ids}
+        lists = {
+            "read": list(stored.read_ids),
+            "missing": list(stored.missing_ids),
+            "failed": list(stored.failed_ids),
+        }
         merged = {name: sorted({*(pk for pk in old if pk not in handled), *ids[name]}) for name, old in lists.items()}
         if merged != lists:
             for field, value in PollRun.outcomes(**merged).items():

@@ -167,9 +167,10 @@ def test_search_groups_its_hits_and_shows_only_what_one_may_see(client, operator
     ListingFactory(title="Foreign kettle")
     client.force_login(operator)
     text = client.get("/search/", {"q": "kettle"}).content.decode()
+    assert "Results for “kettle”" in text
     assert "Walnut kettle" in text
     assert "Foreign kettle" not in text
-    assert "Nothing holds" in client.get("/search/", {"q": "<script>"}).content.decode()
+    assert "Nothing matches" in client.get("/search/", {"q": "<script>"}).content.decode()
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_problems_are_told_by_cause_with_what_helps(client, owner, channel):
         channel=channel, kind="fatal", cause="bad-signature", code="25 isv.<b>", failed_at=timezone.now()
     )
     text = client.get(page(channel)).text
-    assert "天猫旗舰店 no longer knows the item." in text
+    assert "天猫旗舰店: the item is not known to the platform." in text
     assert "5 listings" in text
     assert f"?tab=trouble&amp;channel__id__exact={channel.pk}" in text
     assert "2 more" in text

@@ -83,7 +83,7 @@ def test_a_listing_that_the_platform_does_not_know_is_told(client, owner, channe
     unknown = ListingWatchFactory(listing__channel=channel, listing__platform_item_id="999999999999").listing
     response = bulk(client, "fetch_now", [listing_of(channel, rows[0]), unknown])
     assert "Fetched 1 listing; no price changed." in response.text
-    assert "天猫旗舰店 no longer knows the item." in response.text
+    assert "天猫旗舰店: the item is not known to the platform." in response.text
 
 
 @pytest.mark.parametrize(

@@ -339,7 +339,12 @@ def test_a_chart_that_begins_before_what_is_kept_is_completed_from_days(client, 
     start = milliseconds(NOW - 60 * DAY)
     assert answer["start"] == start
     ends = [milliseconds(local_day_end(age)) for age in (60, 50)]
-    times = [start, *ends, *(milliseconds(NOW - age) for age in (30 * DAY, 10 * DAY + HOUR, 10 * DAY)), milliseconds(NOW)]
+    times = [
+        start,
+        *ends,
+        *(milliseconds(NOW - age) for age in (30 * DAY, 10 * DAY + HOUR, 10 * DAY)),
+        milliseconds(NOW),
+    ]
     assert answer["labels"] == times
     assert answer["datasets"][0]["data"] == [300.0, 280.0, 270.0, 260.0, 250.0, 250.0, 250.0]
     assert answer["datasets"][1]["data"] == [91, 61, 51, 31, 10, 11, 11]

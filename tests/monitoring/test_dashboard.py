@@ -17,7 +17,7 @@ from config.admin_site import Badge
 from monitoring import dashboard
 from monitoring.dashboard import Scope
 from monitoring.freshness import is_fresh
-from monitoring.models import ListingWatch
+from monitoring.models import ListingWatch, PollRun
 from tests.factories import NOW, ChannelFactory, CredentialFactory, SkuFactory, UserFactory
 from tests.monitoring.watching import member, miss, observe, watched
 
@@ -400,7 +400,10 @@ def test_all_moves_as_a_file(owner, what, change):
 def test_readings_are_listed_and_cannot_be_changed(owner):
     listing = watched()
     run = listing.channel.poll_runs.create(
-        started_at=NOW - HOUR, finished_at=NOW - HOUR + timedelta(seconds=12), read_ids=[listing.pk], read_count=1, changed_count=1
+        started_at=NOW - HOUR,
+        finished_at=NOW - HOUR + timedelta(seconds=12),
+        changed_count=1,
+        **PollRun.outcomes(read=[listing.pk], missing=[], failed=[]),
     )
     page = owner.get(reverse("admin:monitoring_pollrun_changelist")).content.decode()
     assert "12 s" in page
