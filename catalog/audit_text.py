@@ -6,10 +6,13 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
+from django.utils.dateparse import parse_datetime
 from django.utils.text import capfirst
+from django.utils.timezone import is_aware
 from django.utils.translation import gettext, gettext_noop
 
 from catalog.models import AuditEvent, User
+from config.formatting import iso_moment
 
 # Fields whose values only holders of the permission may see, in the log as on the form.
 _GUARDED = {("catalog.sku", "cost_price"): "catalog.view_cost", ("catalog.sku", "cost_currency"): "catalog.view_cost"}
@@ -68,6 +71,8 @@ def _text(field: Any, value: Any) -> str:
         return gettext("yes") if value else gettext("no")
     if isinstance(value, list):
         return ", ".join(str(each) for each in value)
+    if isinstance(field, models.DateTimeField) and (at := parse_datetime(str(value))) is not None and is_aware(at):
+        return iso_moment(at)
     if isinstance(field, models.Field) and field.choices:
         return str(dict(field.flatchoices).get(value, value))
     return str(value)

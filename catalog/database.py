@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import orjson
 from django.db import connection, models, transaction
 from django.db.models import Func
 from django.db.models.expressions import RawSQL
@@ -43,7 +44,7 @@ def blocks_readers() -> str:
 
 
 def copy_rows(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows whose values stand in the order of `fields`: COPY on PostgreSQL, one executemany on SQLite.
+    """Insert rows whose values stand in the order of `fields`: COPY on PostgreSQL, statements of many rows on SQLite.
 
     No defaults are filled in; an invalid row raises one of Django's database errors. Amounts may come as text.
     """
@@ -56,9 +57,13 @@ def copy_rows(model: type[models.Model], fields: Sequence[str], rows: Iterable[S
                 for row in rows:
                     copy.write_row(row)
             return
-        marks = ", ".join(["%s"] * len(columns))
-        statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  # names of our own columns
-        cursor.executemany(statement, list(_prepared(columns, rows)))
+        prepared = list(_prepared(columns, rows))
+        at_once = _SQLITE_PARAMETERS // len(columns)
+        for start in range(0, len(prepared), at_once):
+            part = prepared[start : start + at_once]
+            marks = ", ".join([f"({', '.join(['%s'] * len(columns))})"] * len(part))
+            statement = f"INSERT INTO {table} ({names}) VALUES {marks}"  # noqa: S608  # names of our own columns
+            cursor.execute(statement, list(chain.from_iterable(part)))
 
 
 def update_rows(
@@ -90,7 +95,7 @@ def update_rows(
             after.append(column.get_db_prep_save(value, connection))
     source = ", ".join(names)
     head = f"UPDATE {table} SET {', '.join(settings)} FROM "  # noqa: S608  # names of our own columns
-    tail = f" WHERE {' AND '.join(conditions)} RETURNING {table}.{names[0]}"
+    tail = f" WHERE {' AND '.join(conditions)}"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns[:1])
@@ -98,9 +103,15 @@ def update_rows(
             values = [list(column_values) for column_values in zip(*rows, strict=True)]
             # `also` comes before the arrays in the text of the statement, `only` after them.
             split = len(also or {})
-            cursor.execute(f"{head}unnest({arrays}) AS v({source}){tail}", [*after[:split], *values, *after[split:]])
+            cursor.execute(
+                f"{head}unnest({arrays}) AS v({source}){tail} RETURNING {table}.{names[0]}",
+                [*after[:split], *values, *after[split:]],
+            )
             return [updated for (updated,) in cursor.fetchall()]
-        updated_keys: list[Any] = []
+        held = _held_keys(cursor, model, columns[0], [row[0] for row in rows], only or {})
+        if len(held) < len(rows):
+            ours = set(held)
+            rows = [row for row in rows if row[0] in ours]
         at_once = (_SQLITE_PARAMETERS - len(after)) // len(columns)
         marks = f"({', '.join(['%s'] * len(columns))})"
         for start in range(0, len(rows), at_once):
@@ -109,38 +120,38 @@ def update_rows(
             cursor.execute(
                 f"WITH v({source}) AS (VALUES {values_list}) {head}v{tail}", [*chain.from_iterable(part), *after]
             )
-            updated_keys += [updated for (updated,) in cursor.fetchall()]
-        return updated_keys
+        return held
 
 
 def update_alike(
     model: type[models.Model], keys: Sequence[int], changes: Mapping[str, Any], *, only: Mapping[str, Any]
 ) -> list[Any]:
-    """Set `changes` on the rows with these primary keys that hold the values of `only`; returns their keys.
-
-    One statement.
-    """
+    """Set `changes` on the rows with these primary keys that hold the values of `only`; returns their keys."""
     key = _name(model._meta.pk)
     table = connection.ops.quote_name(model._meta.db_table)
     settings, conditions = (
         [(f"{_name(column)} = %s", column.get_db_prep_save(value, connection)) for column, value in pairs]
         for pairs in ([(_field(model, name), value) for name, value in given.items()] for given in (changes, only))
     )
-    among, parameter = _key_list(keys)
     with connection.cursor() as cursor:
+        is_postgresql = connection.vendor == "postgresql"
+        if not is_postgresql:
+            keys = _held_keys(cursor, model, _field(model, model._meta.pk.name), keys, only)
+        among, parameter = _key_list(keys)
         cursor.execute(
             f"UPDATE {table} SET {', '.join(text for text, _value in settings)} "  # noqa: S608  # our own columns
-            f"WHERE {key} IN ({among}) AND {' AND '.join(text for text, _value in conditions)} RETURNING {key}",
+            f"WHERE {key} IN ({among}) AND {' AND '.join(text for text, _value in conditions)}"
+            f"{f' RETURNING {key}' if is_postgresql else ''}",
             [*(value for _text, value in settings), parameter, *(value for _text, value in conditions)],
         )
-        return [updated for (updated,) in cursor.fetchall()]
+        return [updated for (updated,) in cursor.fetchall()] if is_postgresql else list(keys)
 
 
 def claim_rows(candidates: models.QuerySet[Any], changes: Mapping[str, Any]) -> list[Any]:
     """Set `changes` on the rows of a sliced queryset that nobody else is claiming just now; returns their keys.
 
-    One statement. Where rows have locks of their own, those that another transaction holds are passed over; on SQLite
-    writers take turns, so that a row is never claimed twice either.
+    Where rows have locks of their own, those that another transaction holds are passed over; on SQLite writers take
+    turns, so that a row is never claimed twice either.
     """
     model = candidates.model
     key = model._meta.pk
@@ -153,6 +164,15 @@ def claim_rows(candidates: models.QuerySet[Any], changes: Mapping[str, Any]) -> 
     with transaction.atomic(), connection.cursor() as cursor:
         chosen = candidates.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         inner, parameters = chosen.values_list("pk").query.sql_with_params()
+        if connection.vendor != "postgresql":
+            # The transaction holds the database's only write lock from its beginning on.
+            keys = [found for (found,) in _rows_as_one(cursor, inner, parameters, 1)]
+            among, parameter = _key_list(keys)
+            cursor.execute(
+                f"UPDATE {table} SET {', '.join(settings)} WHERE {_name(key)} IN ({among})",  # noqa: S608  # our columns
+                [*values, parameter],
+            )
+            return keys
         # Materialised: as a plain subquery it may run more than once, and then lock more rows than its limit says.
         cursor.execute(
             f"WITH chosen({_name(key)}) AS MATERIALIZED ({inner}) "  # noqa: S608  # names of our own columns
@@ -228,6 +248,35 @@ class Microseconds(PlainFunc):
     postgresql = "(extract(epoch from %(expressions)s) * 1000000)::bigint"
     # Kept as text, the six digits of a fraction behind the seconds, or nothing; unixepoch() would round them.
     sqlite = "(unixepoch(substr(%(expressions)s, 1, 19)) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
+
+
+def _rows_as_one(cursor: Any, sql: str, parameters: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
+    """On SQLite: the rows of a query of `width` columns, read as one value.
+
+    The driver lets other threads run at every row it steps to; while many of them fetch, waiting for our turn again
+    costs more than the row.
+    """
+    names = ", ".join(f"c{number}" for number in range(width))
+    cursor.execute(
+        f"WITH r({names}) AS ({sql}) SELECT json_group_array(json_array({names})) FROM r",  # noqa: S608
+        parameters,
+    )
+    return [tuple(row) for row in orjson.loads(cursor.fetchone()[0])]
+
+
+def _held_keys(
+    cursor: Any, model: type[models.Model], key: "models.Field[Any, Any]", keys: Sequence[int], only: Mapping[str, Any]
+) -> list[Any]:
+    """On SQLite, inside a transaction: those of the keys whose rows are there and hold the values of `only`."""
+    among, parameter = _key_list(keys)
+    conditions, values = [f"{_name(key)} IN ({among})"], [parameter]
+    for name, value in only.items():
+        column = _field(model, name)
+        conditions.append(f"{_name(column)} = %s")
+        values.append(column.get_db_prep_save(value, connection))
+    table = connection.ops.quote_name(model._meta.db_table)
+    sql = f"SELECT {_name(key)} FROM {table} WHERE {' AND '.join(conditions)}"  # noqa: S608  # our own columns
+    return [held for (held,) in _rows_as_one(cursor, sql, values, 1)]
 
 
 def _key_list(keys: Sequence[int]) -> tuple[str, Any]:

@@ -24,6 +24,7 @@ from integrations.discovery import can_discover
 from integrations.models import Credential
 from integrations.state import (
     TROUBLE,
+    UNREAD_BALANCE,
     WITHOUT_APP,
     authorised_line,
     channel_problems,
@@ -33,6 +34,7 @@ from integrations.state import (
     health_of,
     masked,
     needs_authorisation,
+    own_tried,
     until_text,
 )
 from monitoring import dashboard
@@ -166,17 +168,19 @@ add_panel("channel", "integrations/panels/credential.html", _credential, area="f
 def _authorisations(request: HttpRequest, obj: None) -> dict[str, Any] | None:
     """The channels that somebody has to authorise, now or within days."""
     now = timezone.now()
-    channels = Channel.objects.visible_to(request.user).filter(is_watched=True).select_related("credential")  # type: ignore[arg-type]
+    shown = dashboard.dashboard_of(request, now).scope.shown_channels
+    channels = Channel.objects.filter(pk__in=[channel.pk for channel in shown], is_watched=True)
     in_need = [
         {
             "channel": channel,
             "badge": _authorisation_badge(channel, now),
             "until": until_text(credential_of(channel).reads_until, now),
-            "dated": credential_of(channel).reads_until is not None,
+            # The end that a revoked authorisation was to have says nothing.
+            "dated": credential_of(channel).reads_until is not None and not credential_of(channel).revoked_cause,
             "again": bool(credential_of(channel).access_token),
             "set_up": credential_of(channel).state(now) not in WITHOUT_APP,
         }
-        for channel in channels
+        for channel in channels.select_related("credential")
         if credential_of(channel).state(now) != Credential.State.CONNECTED
     ]
     if not in_need:
@@ -198,7 +202,12 @@ add_panel("dashboard", "integrations/panels/authorisations.html", _authorisation
 
 
 def _with_connection(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:
-    return dashboard.with_blind_count(channels.select_related("credential", "health"), timezone.now())
+    # A subquery for the same reason as below.
+    tried = own_tried().filter(channel=OuterRef("pk")).order_by().values("channel").annotate(balance=UNREAD_BALANCE)
+    connected = channels.select_related("credential", "health").annotate(
+        unread_balance=Subquery(tried.values("balance"))
+    )
+    return dashboard.with_blind_count(connected, timezone.now())
 
 
 def _with_oldest(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:

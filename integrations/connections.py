@@ -137,11 +137,12 @@ def mark_good(
     over.exclude(failures=0, kind="").update(failures=0, retry_at=None, kind="", cause="", code="")
 
 
-def mark_failed(channel: Channel, error: ConnectorError, now: datetime) -> None:
+def mark_failed(channel: Channel, error: ConnectorError, now: datetime, *, sent_at: datetime | None = None) -> None:
     """A call to the channel brought nothing: hold its next calls back for as long as the error and the ones before say.
 
     An error about one listing says nothing about the channel and changes nothing here. The token's refusal counts only
-    while the token in `channel.credential` is still the stored one: a newer one may work.
+    while the token in `channel.credential` is still the stored one: a newer one may work. A call that was made at
+    `sent_at`, after what needs a person was noted, has newer news than that; None: not known, so it has not.
     """
     if isinstance(error, Review) and error.scope == "listing":
         return
@@ -164,8 +165,11 @@ def mark_failed(channel: Channel, error: ConnectorError, now: datetime) -> None:
             if health.failures == CIRCUIT_FAILURES:
                 logger.warning("channel %s: circuit open after %s failures: %s", channel.pk, health.failures, error)
         # What needs a person, or lasts longer, stays what holds while calls that were under way come back otherwise.
-        stays = held and error.kind not in _FOR_A_PERSON
-        if not (stays and (health.kind in _FOR_A_PERSON or (health.retry_at and health.retry_at > retry_at))):
+        if health.kind in _FOR_A_PERSON:
+            stays = sent_at is None or health.failed_at is None or sent_at < health.failed_at
+        else:
+            stays = health.retry_at is not None and health.retry_at > retry_at
+        if not (held and stays and error.kind not in _FOR_A_PERSON):
             health.kind, health.cause, health.code = error.kind, error.cause, error.code
             health.failed_at = now
         health.retry_at = max(retry_at, health.retry_at) if held and health.retry_at else retry_at

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from django.contrib import messages
 from django.db import transaction
 from django.db.models import Count, Max
 from django.utils.translation import gettext as _
@@ -14,7 +15,7 @@ from catalog.database import parts
 from catalog.models import Channel, Listing
 from integrations.fetching import FetchSummary, fetch_listings
 from integrations.problems import sentence
-from integrations.state import TROUBLE
+from integrations.state import TROUBLE, capitalised, health_of
 from integrations.tasks import request_fetch
 from monitoring.models import ListingWatch
 
@@ -24,10 +25,14 @@ DEADLINE_SECONDS = 25
 
 @dataclass(frozen=True)
 class FetchResult:
-    """What to tell the person: one line about what was done, and one sentence per problem."""
+    """What to tell the person: one line about what was done, and one sentence per problem.
+
+    `level` is one of django.contrib.messages: success only when every listing was read, or is left to the worker.
+    """
 
     done: str
     problems: list[str]
+    level: int = messages.SUCCESS
 
 
 def fetch_now(*, listing_ids: Sequence[int], now: datetime) -> FetchResult:
@@ -42,18 +47,38 @@ def fetch_now(*, listing_ids: Sequence[int], now: datetime) -> FetchResult:
     summary = fetch_listings(listing_ids=list(listing_ids), now=now, deadline_seconds=DEADLINE_SECONDS)
     # A price that was not known before has not changed.
     changed = sum(any(prices[pk]) and prices[pk] != after for pk, after in _prices(listing_ids).items())
-    fetched = ngettext("Fetched %(count)d listing", "Fetched %(count)d listings", summary.read)
     price = (
         ngettext("%(count)d price changed", "%(count)d prices changed", changed) % {"count": changed}
         if changed
         else _("no price changed")
     )
-    done = (
-        _("%(fetched)s; %(price)s.") % {"fetched": fetched % {"count": summary.read}, "price": price}
-        if summary.read
-        else _("No listing was read.")
-    )
-    return FetchResult(done, _problems(listing_ids, summary, now))
+    problems = _problems(listing_ids, summary, now)
+    asked = len(listing_ids)
+    if not summary.read:
+        return FetchResult(_("No listing was read."), problems, messages.ERROR if asked else messages.WARNING)
+    if summary.read < asked:
+        return FetchResult(
+            _("%(part)s %(price)s.") % {"part": _part(summary, asked), "price": capitalised(price)},
+            problems,
+            messages.WARNING,
+        )
+    fetched = ngettext("Fetched %(count)d listing", "Fetched %(count)d listings", asked) % {"count": asked}
+    return FetchResult(_("%(fetched)s; %(price)s.") % {"fetched": fetched, "price": price}, problems)
+
+
+def _part(summary: FetchSummary, asked: int) -> str:
+    """How many of the asked listings were read, and what became of the others."""
+    missing = ngettext("%(count)d not known to the platform", "%(count)d not known to the platform", summary.missing)
+    failed = ngettext("%(count)d failed", "%(count)d failed", summary.failed)
+    untried = asked - summary.read - summary.missing - summary.failed
+    not_tried = ngettext("%(count)d not tried", "%(count)d not tried", untried)
+    counts = [(missing, summary.missing), (failed, summary.failed), (not_tried, untried)]
+    return _("Read %(read)d of %(asked)d listings; %(others)d not (%(why)s).") % {
+        "read": summary.read,
+        "asked": asked,
+        "others": asked - summary.read,
+        "why": _(", ").join(text % {"count": count} for text, count in counts if count > 0),
+    }
 
 
 def _prices(listing_ids: Sequence[int]) -> dict[int, tuple[object, ...]]:
@@ -64,10 +89,14 @@ def _prices(listing_ids: Sequence[int]) -> dict[int, tuple[object, ...]]:
 def _problems(listing_ids: Sequence[int], summary: FetchSummary, now: datetime) -> list[str]:
     """One sentence per channel and cause: first what stopped whole channels, then what single listings met."""
     told: dict[tuple[int, str], str] = {}
-    channels = Channel.objects.in_bulk([problem.channel_id for problem in summary.problems])
+    channels = Channel.objects.select_related("health").in_bulk([problem.channel_id for problem in summary.problems])
     for problem in summary.problems:
+        channel = channels[problem.channel_id]
+        health = health_of(channel)
+        # What holds a channel back may have happened before this was asked.
+        at = health.failed_at if health.kind and health.cause == problem.cause else now
         told[problem.channel_id, problem.cause] = sentence(
-            cause=problem.cause, channel=channels[problem.channel_id], at=now, retry_at=problem.retry_at
+            cause=problem.cause, channel=channel, at=at, retry_at=problem.retry_at
         )
     groups = (
         ListingWatch.objects.filter(listing__in=listing_ids, tried_at__gte=now, outcome__in=TROUBLE)

@@ -143,6 +143,8 @@ class IntervalForm(forms.ModelForm):
         model = ListingWatch
         fields = ["interval_seconds"]
         help_texts = {
-            "interval_seconds": _("In seconds, from 30 seconds to 7 days. Empty: as often as the channel's other listings.")
+            "interval_seconds": _(
+                "In seconds, from 30 seconds to 7 days. Empty: as often as the channel's other listings."
+            )
         }
         error_messages = {"interval_seconds": INTERVAL_ERRORS}

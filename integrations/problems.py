@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -254,6 +254,9 @@ PROBLEMS: dict[str, Kind] = {
     ),
     "stock-negative": Kind("warning", _("%(channel)s gave a stock below 0."), _("The stock counts as not known.")),
 }
+# Instead of the advice for "quota": what the platform asked for may be longer than we are willing to wait.
+_LONG_WAIT = _("It asks for a long wait; we try again at %(retry)s.")
+_LONG = timedelta(minutes=50)
 _OTHER = Kind("unknown", _("%(channel)s was not read at %(time)s."), _WE_TRY_AGAIN)
 
 
@@ -262,20 +265,30 @@ def explain(
 ) -> Explanation:
     """Tell a problem of a channel or of its listings; a cause that is not in the table is told as "not read".
 
-    `retry_at`, when it lies ahead, is added to the advice; `at` None: now.
+    `retry_at` is added to the advice when it lies in a minute ahead and the problem ends without a person's help; `at`
+    None: now.
     """
     kind = PROBLEMS.get(cause, _OTHER)
     now = timezone.now()
     names = {"channel": channel.name, "time": _clock(at or now, channel, now)}
     advice = str(kind.advice) % names
-    if retry_at is not None and retry_at > now:
-        advice += " " + gettext("Next try %(time)s.") % {"time": _clock(retry_at, channel, now)}
+    # What a person must end first is critical, and so is what lasts: then the time of a try says nothing.
+    if retry_at is not None and kind.severity != "critical" and _minute(retry_at) > _minute(now):
+        next_try = _clock(retry_at, channel, now)
+        if cause == "quota" and retry_at - (at or now) >= _LONG:
+            advice = str(_LONG_WAIT) % {"retry": next_try}
+        else:
+            advice += " " + gettext("Next try %(time)s.") % {"time": next_try}
     return Explanation(kind.severity, str(kind.what) % names, advice, kind.help, code)
 
 
 def sentence(*, cause: str, channel: Channel, at: datetime | None, retry_at: datetime | None = None) -> str:
     """What happened and what to do, on one line."""
     return str(explain(cause=cause, channel=channel, at=at, retry_at=retry_at))
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
 
 
 def _clock(at: datetime, channel: Channel, now: datetime) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, F, Max, Window, prefetch_related_objects
+from django.db.models import Count, F, Max, Q, QuerySet, Window, prefetch_related_objects
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from catalog.models import Channel
+from catalog.models import Channel, Listing
 from config.admin_site import SEVERITIES, Badge
 from config.formatting import day, duration, moment
 from integrations.connections import CIRCUIT_FAILURES
@@ -48,8 +48,49 @@ def health_of(channel: Channel) -> ChannelHealth:
         return ChannelHealth(channel=channel)
 
 
+def own_tried() -> QuerySet[ListingWatch]:
+    """The watches of the shops' own listings that were tried with the channel's present token."""
+    tokens_since = "channel__credential__authorised_at"
+    return ListingWatch.objects.filter(
+        Q(**{f"{tokens_since}__isnull": True}) | Q(tried_at__gte=F(tokens_since)),
+        listing__removed_at__isnull=True,
+        listing__ownership=Listing.Ownership.OWN,
+        is_paused=False,
+    ).exclude(outcome="")
+
+
+# Of some watches: how many more were not read at their last attempt than were.
+UNREAD_BALANCE = Count("pk", filter=~Q(outcome=ListingWatch.Outcome.READ)) - Count(
+    "pk", filter=Q(outcome=ListingWatch.Outcome.READ)
+)
+
+
+def load_unread_balances(channels: Sequence[Channel]) -> None:
+    """Give each channel its `unread_balance`, None where nothing was tried. One query, however many channels."""
+    rows = own_tried().filter(channel__in=channels).order_by().values("channel").annotate(balance=UNREAD_BALANCE)
+    found = dict(rows.values_list("channel", "balance"))
+    for channel in channels:
+        channel.unread_balance = found.get(channel.pk)  # type: ignore[attr-defined]
+
+
+def _is_unread(channel: Channel) -> bool:
+    """Whether more than half of the channel's own listings were not read at their last attempt."""
+    if not hasattr(channel, "unread_balance"):
+        load_unread_balances([channel])
+    return (channel.unread_balance or 0) > 0  # type: ignore[attr-defined]
+
+
+def _is_untried(credential: Credential, health: ChannelHealth) -> bool:
+    """Whether the platform has answered no call well since the secret was entered; to authorise is such a call."""
+    good = max(filter(None, (health.good_at, credential.authorised_at)), default=None)
+    return credential.secret_set_at is not None and (good is None or good < credential.secret_set_at)
+
+
 def connection_badge(channel: Channel, now: datetime) -> Badge:
-    """The channel's connection in a word or two, worst news first. No query when credential and health are loaded."""
+    """The channel's connection in a word or two, worst news first.
+
+    No query when credential, health and the unread balance are loaded.
+    """
     credential, health = credential_of(channel), health_of(channel)
     match credential.state(now):
         case Credential.State.NOT_SET_UP:
@@ -65,13 +106,19 @@ def connection_badge(channel: Channel, now: datetime) -> Badge:
         case state:
             expiring = state == Credential.State.EXPIRING
     if health.kind in {"fatal", "review"}:
-        return Badge("critical", _capitalised(cause_label(health.cause)))
+        return Badge("critical", capitalised(cause_label(health.cause)))
     if health.failures >= CIRCUIT_FAILURES:
         return Badge("critical", _("Not answering"))
+    if _is_untried(credential, health):
+        if health.kind:
+            return Badge("warning", capitalised(cause_label(health.cause)))
+        return Badge("unknown", gettext_lazy("Not tried yet"))
+    if _is_unread(channel):
+        return Badge("warning", gettext_lazy("Not reading"))
     if expiring and (ends_at := credential.reads_until) is not None:
         return Badge("warning", _("Token ends in %(time)s") % {"time": duration(ends_at - now)})
     if health.kind and health.retry_at is not None and health.retry_at > now:
-        return Badge("info", _capitalised(cause_label(health.cause)))
+        return Badge("info", capitalised(cause_label(health.cause)))
     return Badge("ok", gettext_lazy("Connected"))
 
 
@@ -106,9 +153,11 @@ class Problem:
 
 def channel_problems(channel: Channel, now: datetime) -> list[Problem]:
     """What is wrong on the channel now, one entry per cause, worst first. Two queries."""
-    in_trouble = ListingWatch.objects.filter(
-        channel=channel, listing__removed_at__isnull=True, outcome__in=TROUBLE
-    ).order_by()
+    in_trouble = (
+        ListingWatch.objects.filter(channel=channel, listing__removed_at__isnull=True, outcome__in=TROUBLE)
+        .exclude(_settled_by(credential_of(channel)))
+        .order_by()
+    )
     counted = {
         row["cause"]: (row["count"], row["at"])
         for row in in_trouble.values("cause").annotate(count=Count("pk"), at=Max("tried_at"))
@@ -140,6 +189,15 @@ def channel_problems(channel: Channel, now: datetime) -> list[Problem]:
             )
         )
     return sorted(problems, key=lambda problem: (SEVERITIES.index(problem.explanation.severity), -problem.count))
+
+
+def _settled_by(credential: Credential) -> Q:
+    """What listings met of the connection's troubles before its secret was entered anew, or it was authorised."""
+    since = [credential.secret_set_at, credential.authorised_at if credential.authorised_by_id else None]
+    latest = max(filter(None, since), default=None)
+    if latest is None:
+        return Q(pk__in=[])
+    return Q(Q(outcome=ListingWatch.Outcome.FAILED) | Q(cause="permission"), tried_at__lt=latest)
 
 
 def _connection_causes(channel: Channel, health: ChannelHealth, now: datetime) -> list[str]:
@@ -177,10 +235,12 @@ def masked(secret: str) -> str:
 
 
 def channel_states(channels: Sequence[Channel], now: datetime) -> Mapping[int, Badge]:
-    """The connection of each channel, for the dashboard. Two queries, however many channels."""
+    """The connection of each channel, for the dashboard. Three queries, however many channels."""
     prefetch_related_objects(channels, "credential", "health")
+    load_unread_balances(channels)
     return {channel.pk: connection_badge(channel, now) for channel in channels}
 
 
-def _capitalised(text: str) -> str:
+def capitalised(text: str) -> str:
+    """With its first letter as a sentence begins."""
     return text[:1].upper() + text[1:]

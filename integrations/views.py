@@ -29,6 +29,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from catalog.models import Channel, Listing, User
+from config import formatting
 from integrations import discovery, services, watching
 from integrations.connections import Unconnected, unauthorised_connector_for
 from integrations.connectors.errors import ConnectorError
@@ -279,9 +280,12 @@ def _found_key(token: str) -> str:
 def tell_fetched(request: HttpRequest, listing_ids: list[int]) -> None:
     """Fetch the listings and leave what came of it as messages."""
     result = fetch_now(listing_ids=listing_ids, now=timezone.now())
-    messages.success(request, result.done)
+    if result.level == messages.ERROR and len(result.problems) == 1:
+        messages.error(request, f"{result.done} {result.problems[0]}")
+        return
+    messages.add_message(request, result.level, result.done)
     for problem in result.problems:
-        messages.warning(request, problem)
+        messages.add_message(request, max(result.level, messages.WARNING), problem)
 
 
 @require_POST

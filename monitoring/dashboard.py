@@ -150,7 +150,8 @@ def with_blind_count(channels: QuerySet[Any], now: datetime) -> QuerySet[Any]:
     # A subquery: joined in, it would multiply what other columns count.
     found = ListingWatch.objects.filter(blind(now), channel=OuterRef("pk")).order_by().values("channel")
     counts = Subquery(found.annotate(found=Count("pk")).values("found"))
-    return channels.annotate(blind_count=Coalesce(counts, 0))
+    counted: QuerySet[Any] = channels.annotate(blind_count=Coalesce(counts, 0))
+    return counted
 
 
 def badges_of(request: HttpRequest, channels: Sequence[Channel], now: datetime) -> dict[int, Badge]:

@@ -1,14 +1,21 @@
 """Who works here: people, their channels, and their roles."""
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import AdminSite, ModelAdmin, RelatedFieldListFilter
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.forms import ReadOnlyPasswordHashField, UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel, User
@@ -18,13 +25,59 @@ from config.templatetags import evenshelf as parts
 
 admin.site.unregister(Group)
 
+_OUR_APPS = ("catalog", "monitoring", "integrations")
+
+
+class RoleChoiceField(forms.ModelMultipleChoiceField):
+    """Roles in the language of the page."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return gettext(obj.name)
+
+
+class RoleFilter(RelatedFieldListFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("role")
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
+        return [(str(role.pk), gettext(role.name)) for role in Group.objects.order_by("name")]
+
+
+class PasswordLink(forms.Widget):
+    """Leads to the page of the password, of which nothing is shown."""
+
+    read_only = True
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        return format_html('<a class="btn" href="../password/">{}</a>', gettext("Change password"))
+
+    def id_for_label(self, id_: str | None) -> str:
+        return ""
+
+
+class StaffForm(UserChangeForm):
+    password = ReadOnlyPasswordHashField(label=_("Password"), widget=PasswordLink)
+
+
+class PermissionChoices(ModelAdmin):
+    """A base whose forms offer the permissions of our apps, not those of the framework below them."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.remote_field.model is Permission:
+            ours = Permission.objects.filter(content_type__app_label__in=_OUR_APPS)
+            kwargs["queryset"] = ours.select_related("content_type")
+        elif db_field.remote_field.model is Group:
+            kwargs["form_class"] = RoleChoiceField
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
 
 @admin.register(User)
-class StaffAdmin(FrameModelAdmin, UserAdmin):
+class StaffAdmin(FrameModelAdmin, PermissionChoices, UserAdmin):
     """Superusers manage everybody; holders of the user permissions manage the others, and give only what they have."""
 
     list_display = ["username", "full_name", "email", "roles", "is_active", "signed_in"]
-    list_filter = ["is_active", "groups"]
+    list_filter = ["is_active", ("groups", RoleFilter)]
     search_help_text = _("Name or e-mail")
     list_line = _("Who works here")
     fieldsets = [
@@ -32,7 +85,14 @@ class StaffAdmin(FrameModelAdmin, UserAdmin):
         (_("Access"), {"fields": ["is_active", "is_staff", "groups", "channels"]}),
         (_("More"), {"fields": ["is_superuser", "user_permissions"], "classes": ["collapse"]}),
     ]
+    add_fieldsets = [
+        (None, {"fields": ["username", "password1", "password2"]}),
+        (_("Access"), {"fields": ["is_staff", "groups", "channels"]}),
+    ]
     filter_horizontal = ["groups", "channels", "user_permissions"]
+    form = StaffForm
+    add_form = UserCreationForm
+    add_form_template = None  # Django's promises a second form
 
     @admin.display(description=_("name"))
     def full_name(self, user: User) -> str:
@@ -40,7 +100,7 @@ class StaffAdmin(FrameModelAdmin, UserAdmin):
 
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
-        names = [_("Owner")] if user.is_superuser else [_(group.name) for group in user.groups.all()]
+        names = [_("Owner")] if user.is_superuser else [gettext(group.name) for group in user.groups.all()]
         return ", ".join(map(str, names)) or "—"
 
     @admin.display(description=_("last signed in"), ordering="last_login")
@@ -58,6 +118,39 @@ class StaffAdmin(FrameModelAdmin, UserAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [] if request.user.is_superuser else ["is_superuser", "user_permissions"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without the way to the password for people who may only look."""
+        found = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return found
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name != "password"]})
+            for title, options in found
+        ]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["labels"] = {"is_staff": _("Can sign in here"), "groups": _("Roles")}
+        kwargs["help_texts"] = {
+            "is_staff": "",
+            "groups": _("What they may see and do. Several roles add up."),
+            "is_active": _("Untick it for people who left: they can no longer sign in, and what they did stays."),
+        }
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"is_staff": True, **super().get_changeform_initial_data(request)}
+
+    def response_add(self, request: HttpRequest, obj: User, post_url_continue: str | None = None) -> HttpResponse:
+        answer = super().response_add(request, obj, post_url_continue)
+        if not obj.is_staff:
+            text = gettext("“%(name)s” cannot sign in until “Can sign in here” is ticked.")
+        elif not obj.is_superuser and not obj.groups.exists():
+            text = gettext("“%(name)s” can sign in, but sees nothing until they have a role.")
+        else:
+            return answer
+        self.message_user(request, text % {"name": obj}, messages.WARNING)
+        return answer
 
     def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any] | None:
         choices = super().get_field_queryset(db, db_field, request)
@@ -94,10 +187,26 @@ def _names(permissions: Iterable[Permission]) -> set[str]:
 
 
 @admin.register(Group)
-class RoleAdmin(FrameModelAdmin, GroupAdmin):
+class RoleAdmin(FrameModelAdmin, PermissionChoices, GroupAdmin):  # type: ignore[misc]
     """Roles are changed by superusers alone: whoever can change a role can give themselves everything."""
 
+    list_display = ["role"]
     list_line = _("What each role may see and do")
+
+    def __init__(self, model: type[Group], admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        # The framework's "group" is a role on our pages; the model's own names belong to its app.
+        self.opts = copy(self.opts)
+        self.opts.verbose_name = _("role")
+        self.opts.verbose_name_plural = _("roles")
+
+    @admin.display(description=_("role"), ordering="name")
+    def role(self, group: Group) -> str:
+        return gettext(group.name)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        deleted, _counts, needed, protected = super().get_deleted_objects(objs, request)
+        return deleted, {self.opts.verbose_name_plural: len(objs)}, needed, protected
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)

@@ -371,7 +371,7 @@ class Engine:
             batch.chunk.readings += [Reading(pk, ReadOutcome.FAILED, cause=error.cause) for pk in batch.listing_ids]
         if lane.good_sent_at is not None:
             self._mark_good(lane)
-        health = _stored(lane.channel, partial(self._mark_failed, lane.channel, error))
+        health = _stored(lane.channel, partial(self._mark_failed, lane.channel, error, batch.sent_at))
         retry_at = health.retry_at if health is not None else None
         self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code, retry_at)
         # Someone who asks for a reading now gets all of it, unless the channel as a whole has a problem.
@@ -403,8 +403,8 @@ class Engine:
     def _is_scheduled(lane: Lane) -> bool:
         return lane.run is None or lane.run.is_scheduled
 
-    def _mark_failed(self, channel: Channel, error: ConnectorError) -> ChannelHealth | None:
-        mark_failed(channel, error, self.clock())
+    def _mark_failed(self, channel: Channel, error: ConnectorError, sent_at: datetime | None) -> ChannelHealth | None:
+        mark_failed(channel, error, self.clock(), sent_at=sent_at)
         return ChannelHealth.objects.filter(channel=channel).first()
 
     def _give_up(self, lane: Lane) -> None:

@@ -1,10 +1,12 @@
 """What the forms take and refuse, what they write to the audit log, and who may see a cost."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.urls import reverse
+from django.utils.translation import gettext, override
 
 from catalog.models import AuditEvent, Channel, Listing, Sku, User
 from catalog.services import audit
@@ -186,7 +188,81 @@ def test_saving_the_form_does_not_undo_a_reading_that_came_meanwhile(operator_cl
     assert (listing.title, listing.stock) == ("Kettle", 3)
 
 
+@pytest.mark.parametrize(
+    ("pasted", "typed_sku_id", "ids"),
+    [
+        ("https://item.taobao.com/item.htm?id=603455037983&skuId=4400000000001", "", "603455037983/4400000000001"),
+        ("https://detail.tmall.com/item.htm?spm=a1.b2&skuId=44&id=603455037983&x=" + "y" * 200, "", "603455037983/44"),
+        (" detail.tmall.com/item.htm?abid=5&id=603455037983 ", "", "603455037983"),
+        ("https://item.taobao.com/item.htm?id=603455037983&skuId=44", "45", "603455037983/45"),
+        ("603455037983", "44", "603455037983/44"),
+    ],
+)
+def test_the_ids_are_taken_from_a_pasted_address(operator_client, own_channel, pasted, typed_sku_id, ids):
+    form = listing_form(own_channel, platform_item_id=pasted, platform_sku_id=typed_sku_id)
+    operator_client.post(reverse("admin:catalog_listing_add"), form)
+    assert Listing.objects.get().platform_id == ids
+
+
+def test_an_address_pasted_into_an_unread_listing_changes_both_ids(operator_client, own_channel):
+    listing = ListingFactory(channel=own_channel)
+    address_of_item = "https://item.taobao.com/item.htm?id=603455037983&skuId=44"
+    operator_client.post(address(listing, "edit"), listing_form(own_channel, platform_item_id=address_of_item))
+    listing.refresh_from_db()
+    assert listing.platform_id == "603455037983/44"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("platform_item_id", "abc"),
+        ("platform_item_id", "1" * 21),
+        ("platform_item_id", "١٢٣"),  # digits, but not the platform's
+        ("platform_item_id", "https://example.com/item.htm?id=603455037983"),
+        ("platform_item_id", "https://example.com/?u=item.taobao.com/item.htm?id=603455037983"),
+        ("platform_item_id", "https://shop.taobao.com/"),
+        ("platform_sku_id", "red"),
+    ],
+)
+def test_an_id_that_the_platform_cannot_have_is_refused(operator_client, own_channel, field, value):
+    page = operator_client.post(reverse("admin:catalog_listing_add"), listing_form(own_channel, **{field: value}))
+    assert "1 to 20 digits" in page.context["adminform"].form.errors[field][0]
+    assert not Listing.objects.exists()
+
+
+# --- Titles
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Add user"), ("zh-hans", "添加用户")])
+def test_the_title_of_an_add_form_is_one_phrase(admin_client, language, title):
+    admin_client.cookies["django_language"] = language
+    assert f"<h1>{title}</h1>" in admin_client.get(reverse("admin:catalog_user_add")).text
+
+
+def test_a_sku_is_called_so_when_it_is_deleted(admin_client):
+    assert "Delete SKU “EV-9”?" in admin_client.get(address(SkuFactory(code="EV-9"), "delete")).text
+
+
+def test_languages_bear_their_own_names(admin_client):
+    admin_client.cookies["django_language"] = "zh-hans"
+    text = admin_client.get(reverse("admin:catalog_supplier_changelist")).text
+    assert ">English</button>" in text
+    assert ">简体中文</button>" in text
+
+
 # --- Channels
+
+
+@pytest.mark.parametrize("seconds", [29, 604_801])
+def test_the_limits_of_a_channels_interval_are_said_before_and_after(operator_client, own_channel, seconds):
+    assert "from 30 seconds to 7 days" in operator_client.get(address(own_channel, "edit")).text
+    form = {"name": "Ours", "platform": "taobao", "currency": "CNY", "time_zone": "Asia/Shanghai"}
+    page = operator_client.post(address(own_channel, "edit"), {**form, "interval_seconds": seconds})
+    assert "enter 30 to 604800" in errors_of(page)
+
+
+def test_a_channels_page_says_its_interval_in_words(operator_client, own_channel):
+    assert "read every 5 min" in operator_client.get(address(own_channel, "change")).text
 
 
 def test_a_channel_is_stopped_and_started_again(
@@ -382,9 +458,99 @@ def test_changing_ones_own_password_is_logged(client):
     assert AuditEvent.objects.count() == 1
 
 
+def new_user_form(**fields):
+    password = "correct horse battery"
+    return {"username": "linyue", "password1": password, "password2": password, "is_staff": "on", **fields}
+
+
+def test_one_form_makes_a_user_who_can_work(admin_client, client, own_channel):
+    page = admin_client.get(reverse("admin:catalog_user_add"))
+    assert page.context["adminform"].form["is_staff"].value() is True
+    assert "Can sign in here" in page.text
+    form = new_user_form(groups=[Group.objects.get(name="Viewer").pk], channels=[own_channel.pk])
+    answer = admin_client.post(reverse("admin:catalog_user_add"), form, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["Added “linyue”."]
+    assert client.login(username="linyue", password="correct horse battery")
+    assert client.get(reverse("admin:catalog_listing_changelist")).status_code == 200
+    assert list(User.objects.get(username="linyue").channels.all()) == [own_channel]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"), [({}, "sees nothing until they have a role"), ({"is_staff": ""}, "cannot sign in until")]
+)
+def test_adding_a_user_who_cannot_work_yet_says_so(admin_client, fields, told):
+    page = admin_client.post(reverse("admin:catalog_user_add"), new_user_form(**fields), follow=True)
+    assert told in [*map(str, page.context["messages"])][-1]
+
+
+def test_a_new_user_gets_no_more_than_their_maker_has(client, people_manager, foreign_channel):
+    client.force_login(people_manager)
+    form = new_user_form(
+        groups=[Group.objects.get(name="Manager").pk], channels=[foreign_channel.pk], is_superuser="on"
+    )
+    page = client.post(reverse("admin:catalog_user_add"), form)
+    assert set(page.context["adminform"].form.errors) == {"groups", "channels"}
+    client.post(reverse("admin:catalog_user_add"), new_user_form(is_superuser="on"))
+    assert not User.objects.get(username="linyue").is_superuser
+
+
+def test_nothing_of_a_password_is_shown(admin_client, client, someone):
+    user = UserFactory()
+    text = admin_client.get(address(user, "change")).text
+    assert "Change password</a>" in text
+    looking = someone("Viewer")
+    looking.user_permissions.add(Permission.objects.get(codename="view_user"))
+    client.force_login(looking)
+    seen = client.get(address(user, "change")).text
+    assert "../password/" not in seen
+    for page in (text, seen):
+        assert user.password.split("$")[-1][:6] not in page
+        assert "algorithm" not in page
+
+
+@pytest.mark.parametrize("of", ["user", "role"])
+def test_forms_offer_the_permissions_of_our_apps_only(admin_client, of):
+    obj, field = (UserFactory(), "user_permissions") if of == "user" else (Group.objects.first(), "permissions")
+    offered = admin_client.get(address(obj, "change")).context["adminform"].form.fields[field].queryset
+    apps = set(offered.values_list("content_type__app_label", flat=True))
+    assert apps == {"catalog", "monitoring", "integrations"}
+
+
+@pytest.mark.parametrize("view", ["changelist", "add", "change", "delete"])
+def test_roles_are_called_roles(admin_client, view):
+    args = [Group.objects.get(name="Viewer").pk] if view in ("change", "delete") else []
+    text = admin_client.get(reverse(f"admin:auth_group_{view}", args=args)).text
+    assert "group" not in " ".join(re.findall(r">([^<>]+)<", text)).lower()
+
+
+def test_roles_are_named_in_the_language_of_the_page(admin_client):
+    UserFactory().groups.add(Group.objects.get(name="Manager"))
+    admin_client.cookies["django_language"] = "zh-hans"
+    for url in ("admin:catalog_user_changelist", "admin:catalog_user_add", "admin:auth_group_changelist"):
+        text = admin_client.get(reverse(url)).text
+        assert gettext_in("zh-hans", "Manager") in text
+        assert ">Manager<" not in text
+
+
+def gettext_in(language, text):
+    with override(language):
+        return gettext(text)
+
+
+@pytest.mark.parametrize("how", ["one", "several"])
+def test_of_a_user_who_cannot_be_deleted_it_is_said_what_to_do_instead(admin_client, how):
+    user = UserFactory()
+    audit(action="added", obj=ProductFactory(), actor=user, now=datetime(2026, 11, 21, tzinfo=UTC))
+    if how == "one":
+        page = admin_client.get(address(user, "delete"))
+    else:
+        selection = {"action": "delete_selected", "index": "0", "_selected_action": [user.pk]}
+        page = admin_client.post(reverse("admin:catalog_user_changelist"), selection)
+    assert "untick “Active”" in page.text
+
+
 def test_a_new_user_is_logged_without_the_password(admin_client):
-    form = {"username": "linyue", "password1": "correct horse battery", "password2": "correct horse battery"}
-    admin_client.post(reverse("admin:catalog_user_add"), {**form, "usable_password": "true"})
+    admin_client.post(reverse("admin:catalog_user_add"), new_user_form())
     assert User.objects.get(username="linyue").check_password("correct horse battery")
     event = AuditEvent.objects.get()
     assert event.changes["username"] in ([None, "linyue"], ["", "linyue"])

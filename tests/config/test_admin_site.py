@@ -6,7 +6,7 @@ from django.urls import reverse
 from catalog.models import Listing
 from config import admin_site
 from config.admin_site import Badge, Registry
-from tests.factories import ChannelFactory, ListingFactory, UserFactory
+from tests.factories import ChannelFactory, ListingFactory, ProductFactory, SkuFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -160,6 +160,18 @@ def test_a_done_step_is_ticked_and_the_dashboard_takes_over(admin_client):
     ChannelFactory()
     assert admin_client.get("/").context["panels"] is not None
     assert [step.is_done for step in admin_client.get("/set-up/").context["steps"]] == [True, False, False]
+
+
+def test_search_names_a_product_once_and_tells_listings_of_one_title_apart(admin_client):
+    product = ProductFactory(name="Walnut kettle")
+    for code in ("EV-KET-RED", "EV-KET-BLUE"):
+        ListingFactory(title="Kettle", sku=SkuFactory(code=code, product=product))
+    groups = admin_client.get("/search/", {"q": "EV-KET"}).context["groups"]
+    rows = {str(group["label"]): group["rows"] for group in groups}
+    assert [row for _url, row, _line in rows["products"]] == [product]
+    lines = [line for _url, _row, line in rows["listings"]]
+    assert len(lines) == 2
+    assert all(any(code in line for line in lines) for code in ("EV-KET-RED", "EV-KET-BLUE"))
 
 
 def test_search_groups_its_hits_and_shows_only_what_one_may_see(client, operator, own_channel):

@@ -160,6 +160,24 @@ def test_channels_count_what_was_read_and_what_is_blind():
     assert row.needs_attention
 
 
+@pytest.mark.parametrize(
+    ("outcome", "is_counted"), [("", False), ("missing", True), ("refused", True), ("failed", True)]
+)
+def test_a_new_listing_counts_as_not_read_as_soon_as_it_was_tried_in_vain(outcome, is_counted):
+    listing = watched(read=None)
+    type(listing).objects.update(created_at=NOW - timedelta(minutes=1))
+    ListingWatch.objects.update(outcome=outcome)
+    [row] = dashboard.channel_rows(scope(), {})
+    assert (row.watched, row.recent, row.blind) == (1, 0, int(is_counted))
+    assert dashboard.not_read(scope().listings(), NOW).count() == row.blind
+
+
+def test_a_failed_attempt_leaves_a_recent_reading_good():
+    watched()
+    ListingWatch.objects.update(outcome="failed")
+    assert dashboard.channel_rows(scope(), {})[0].blind == 0
+
+
 def test_the_limit_of_three_intervals_is_exact_and_each_listing_has_its_own():
     exact = watched(read=timedelta(seconds=900))
     late = watched(read=timedelta(seconds=901))
@@ -183,6 +201,19 @@ def test_sold_out_counts_only_what_is_known_now():
     for read in (timedelta(minutes=1), 3 * HOUR):
         observe(watched(read=read), 2 * DAY, stock=0, shelf_state="sold_out")
     assert dashboard.sold_out(scope().listings(), NOW).count() == 1
+
+
+@pytest.mark.parametrize("stopped", ["listing", "channel"])
+def test_the_figures_leave_out_what_is_not_watched_any_more(stopped):
+    listing = watched()
+    observe(listing, 2 * DAY, list_price=Decimal(100), stock=5)
+    observe(listing, 5 * HOUR, list_price=Decimal(80), stock=0, shelf_state="sold_out")
+    assert (dashboard.sold_out(scope().listings(), NOW).count(), dashboard.price_changes(scope()).total) == (1, 1)
+    if stopped == "listing":
+        ListingWatch.objects.update(is_paused=True)
+    else:
+        ChannelFactory._meta.model.objects.update(is_watched=False)
+    assert (dashboard.sold_out(scope().listings(), NOW).count(), dashboard.price_changes(scope()).total) == (0, 0)
 
 
 def test_a_channel_needs_somebody_when_its_connection_does(monkeypatch):
@@ -368,6 +399,7 @@ def test_the_channels_that_need_somebody_are_a_saved_view(owner):
     found = owner.get(address, {"tab": "attention"}).context["cl"].result_list
     assert [channel.pk for channel in found] == [blind.pk]
     assert f"{address}?tab=attention" in owner.get("/").text
+    assert "<small>1 listing not read</small>" in owner.get(address, {"tab": "attention"}).text
 
 
 def test_what_was_read_in_the_last_hour_is_a_saved_view_that_only_its_figure_leads_to(owner):
@@ -379,6 +411,43 @@ def test_what_was_read_in_the_last_hour_is_a_saved_view_that_only_its_figure_lea
     page = owner.get(address, {"tab": "read-last-hour"})
     assert [listing.pk for listing in page.context["cl"].result_list] == [recent.pk]
     assert [str(tab["label"]) for tab in page.context["cl"].tabs if tab["is_current"]] == ["Read, last hour"]
+
+
+def test_the_price_changes_of_a_week_are_a_saved_view_of_the_picked_channel(owner):
+    listing, other = watched(), watched()
+    for each in (listing, other):
+        observe(each, 9 * DAY, list_price=Decimal(100))
+        observe(each, 3 * DAY, list_price=Decimal(80))
+    query = f"?tab=changed-7d&amp;channel__id__exact={listing.channel_id}"
+    assert query in owner.get("/", {"period": "7d", "channel": listing.channel_id}).text
+    address = reverse("admin:catalog_listing_changelist")
+    page = owner.get(f"{address}{query.replace('&amp;', '&')}")
+    assert [each.pk for each in page.context["cl"].result_list] == [listing.pk]
+    assert owner.get(address, {"tab": "changed"}).context["cl"].result_count == 0
+
+
+def test_a_row_without_figures_tells_the_reason_once(owner):
+    watched(read=None)
+    ListingWatch.objects.update(outcome="missing", cause="unknown-listing")
+    page = owner.get(reverse("admin:catalog_listing_changelist"), {"tab": "not-read"}).text
+    dash = '<span class="unknown" title="not known to the platform">—</span>'
+    assert page.count(dash) == 3
+    assert page.count(">id not known</small>") == 1
+
+
+def test_a_competitors_listing_says_so_wherever_it_is_listed(owner):
+    sku = SkuFactory(code="LAMP-01")
+    own = watched(title="露营灯", sku=sku)
+    rival = watched(title="露营灯", sku=sku, ownership="competitor")
+    line = f"{rival.channel} · competitor · "
+    assert f"{line}LAMP-01" in owner.get(reverse("admin:catalog_listing_changelist")).text
+    assert f"{line}{rival.platform_id}" in owner.get(reverse("admin:search"), {"q": "露营灯"}).text
+    assert f"{line}LAMP-01" in owner.get(reverse("admin:catalog_listing_change", args=[own.pk])).text
+    assert f"{line}{rival.platform_id}" in owner.get(reverse("admin:catalog_sku_change", args=[sku.pk])).text
+    assert (
+        "competitor · "
+        not in owner.get(reverse("admin:catalog_listing_change", args=[rival.pk])).text.split('class="rows"')[-1]
+    ), "the own one is not"
 
 
 def test_the_list_draws_the_week_of_each_listing(owner):
@@ -409,6 +478,15 @@ def test_readings_are_listed_and_cannot_be_changed(owner):
     assert "12 s" in page
     assert owner.get(reverse("admin:monitoring_pollrun_add")).status_code == 403
     assert owner.post(reverse("admin:monitoring_pollrun_delete", args=[run.pk])).status_code == 403
+
+
+def test_a_pass_that_tried_nothing_is_not_listed(owner):
+    channel = ChannelFactory()
+    channel.poll_runs.create(started_at=NOW - HOUR, finished_at=NOW - HOUR)
+    tried = channel.poll_runs.create(started_at=NOW - HOUR, finished_at=NOW, kind="requested", failed_count=1)
+    under_way = channel.poll_runs.create(started_at=NOW)
+    page = owner.get(reverse("admin:monitoring_pollrun_changelist"))
+    assert list(page.context["cl"].result_list) == [under_way, tried]
 
 
 def test_readings_are_not_counted_as_a_whole(owner):

@@ -200,6 +200,19 @@ def owner(client):
         yield client
 
 
+@pytest.mark.parametrize(("read", "gap"), [(3 * HOUR, True), (HOUR / 12, False)])
+def test_the_history_begins_with_the_gap_that_goes_on_now(owner, read, gap):
+    listing = watched(read=read)
+    observe(listing, 3 * DAY, stock=5)
+    page = owner.get(reverse("watch:listing-history", args=[listing.pk]))
+    began = [entry.at for entry in page.context["entries"] if entry.after is None]
+    assert began == ([NOW - read + listing.watch.interval] if gap else [])
+    shown = owner.get(reverse("admin:catalog_listing_change", args=[listing.pk])).text
+    assert [("not read from here on" in text) for text in (page.text, shown)] == [gap, gap]
+    older = owner.get(reverse("watch:listing-history", args=[listing.pk]), {"before": NOW.isoformat()})
+    assert len(older.context["entries"]) == 1
+
+
 def test_the_page_leads_to_what_is_older(owner):
     listing = watched()
     Observation.objects.bulk_create(
