@@ -240,6 +240,19 @@ def test_what_needs_a_person_rests_long_and_is_then_probed_with_one_call(channel
     assert ChannelHealth.objects.get().kind == ""
 
 
+def test_a_call_made_after_what_needs_a_person_tells_newer_news_and_keeps_the_longer_hold(channel):
+    fail(channel, Fatal("taobao", "op", cause="redirect", code="302"))
+    mark_failed(channel, timeout(), NOW + 9 * SECOND, sent_at=NOW - SECOND)
+    assert ChannelHealth.objects.get().cause == "redirect"
+    mark_failed(channel, timeout(), NOW + 9 * SECOND, sent_at=NOW + 8 * SECOND)
+    health = ChannelHealth.objects.get()
+    assert (health.kind, health.cause, health.code) == ("fatal", "redirect", "302")
+    mark_failed(channel, timeout(), NOW + 39 * SECOND, sent_at=NOW + 38 * SECOND)
+    health = ChannelHealth.objects.get()
+    assert (health.kind, health.cause, health.failed_at) == ("retry", "timeout", NOW + 39 * SECOND)
+    assert health.retry_at == NOW + LONGEST_HOLD
+
+
 def test_an_error_about_one_listing_is_not_the_channels(channel):
     mark_failed(channel, Review("taobao", "op", scope="listing", cause="unknown-listing"), NOW)
     assert not ChannelHealth.objects.exists()
@@ -354,6 +367,27 @@ def test_a_sentence_says_when_the_next_try_is(time_machine):
     channel = ChannelFactory.build()
     told = sentence(cause="quota", channel=channel, at=NOW, retry_at=NOW + timedelta(minutes=3))
     assert told.endswith("Next try 12:03.")
+
+
+@pytest.mark.parametrize(
+    ("cause", "retry_in"),
+    [
+        pytest.param("timeout", timedelta(seconds=40), id="within this minute"),
+        pytest.param("timeout", timedelta(minutes=-3), id="in the past"),
+        pytest.param("session-invalid", timedelta(minutes=15), id="a person must authorise"),
+        pytest.param("permission", timedelta(minutes=15), id="a person must ask for it"),
+    ],
+)
+def test_a_next_try_that_says_nothing_is_left_out(time_machine, cause, retry_in):
+    time_machine.move_to(NOW)
+    told = sentence(cause=cause, channel=ChannelFactory.build(), at=NOW, retry_at=NOW + retry_in)
+    assert "Next try" not in told
+
+
+def test_a_long_wait_is_told_as_one_that_we_may_end_sooner(time_machine):
+    time_machine.move_to(NOW + timedelta(minutes=30))
+    told = sentence(cause="quota", channel=ChannelFactory.build(), at=NOW, retry_at=NOW + timedelta(hours=1))
+    assert told.endswith("limited our calls at 12:00. It asks for a long wait; we try again at 13:00.")
 
 
 def test_no_cause_has_no_label_and_an_unknown_one_is_not_read():

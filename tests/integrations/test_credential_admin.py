@@ -12,9 +12,12 @@ from django.utils import timezone
 
 from catalog.fields import LostSecret
 from catalog.models import AuditEvent
+from catalog.services import audit
+from integrations.connections import mark_good
 from integrations.connectors import CONNECTORS
 from integrations.forms import OPTIONS
 from integrations.models import ChannelHealth, Credential
+from monitoring.models import ListingWatch
 from tests.factories import (
     ChannelFactory,
     CredentialFactory,
@@ -130,6 +133,58 @@ def test_the_badge_tells_the_worst_of_the_connection(client, owner, channel, sto
     assert badge in client.get("/catalog/channel/").text
 
 
+def watched(channel, *outcomes: str, ownership: str = "own", **stored) -> None:
+    for outcome in outcomes:
+        tried_at = stored.get("tried_at", timezone.now())
+        ListingWatchFactory(
+            listing__channel=channel, listing__ownership=ownership, outcome=outcome, tried_at=tried_at, cause="timeout"
+        )
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "badge"),
+    [
+        pytest.param(["failed", "refused", "read"], "Not reading", id="most failed"),
+        pytest.param(["failed", "read"], "Connected", id="half failed"),
+        pytest.param(["failed", "", "", ""], "Not reading", id="the only one that was tried"),
+        pytest.param(["", ""], "Connected", id="none tried yet"),
+    ],
+)
+def test_a_channel_whose_own_listings_are_mostly_not_read_is_not_calmly_connected(
+    client, owner, channel, outcomes, badge
+):
+    watched(channel, *outcomes)
+    watched(channel, "failed", "failed", "failed", ownership="competitor")
+    other = {"Connected", "Not reading"} - {badge}
+    for address in (page(channel), "/catalog/channel/", "/"):
+        text = client.get(address).text
+        assert badge in text
+        assert not any(word in text for word in other)
+
+
+def test_failures_of_an_earlier_token_say_nothing_of_the_present_one(client, owner, channel):
+    watched(channel, "failed", tried_at=timezone.now() - timedelta(hours=1))
+    Credential.objects.update(authorised_by=owner)
+    text = client.get(page(channel)).text
+    assert "Connected" in text
+    assert "did not answer in time" not in text
+
+
+def test_new_settings_are_not_tried_until_a_call_was_answered_well(client, owner, channel):
+    ChannelHealth.objects.create(
+        channel=channel, failures=3, kind="fatal", cause="bad-signature", good_at=timezone.now()
+    )
+    ListingWatchFactory(listing__channel=channel, outcome="failed", cause="bad-signature", tried_at=timezone.now())
+    text = save(client, channel, app_secret="another-secret-1234567890").text
+    assert "Not tried yet" in text
+    assert "did not accept our signature" not in text
+    assert "Not tried yet" in client.get("/catalog/channel/").text
+    assert "Not tried yet" in client.get("/").text
+    ListingWatch.objects.update(outcome="read", cause="", tried_at=timezone.now())
+    mark_good([channel.pk], timezone.now())
+    assert "Not tried yet" not in client.get(page(channel)).text
+
+
 def test_the_button_is_the_next_step(client, owner, channel):
     assert "Add listings from the shop" in client.get(page(channel)).text
     assert "Re-authorise" in client.get(page(channel)).text
@@ -152,7 +207,7 @@ def test_problems_are_told_by_cause_with_what_helps(client, owner, channel):
     assert f"?tab=trouble&amp;channel__id__exact={channel.pk}" in text
     assert "2 more" in text
     assert "The app secret is most likely wrong" in text
-    assert "<code>25 isv.&lt;b&gt;</code>" in text
+    assert "Code <code>25 isv.&lt;b&gt;</code> · <time" in text
     assert "Edit connection" in text
 
 
@@ -198,6 +253,32 @@ def test_the_dashboard_names_the_channels_to_authorise(client, owner, channel):
     text = client.get("/").text
     assert "To authorise" in text
     assert f"/connect/channels/{channel.pk}/authorise/" in text
+    assert "To authorise" in client.get(f"/?channel={channel.pk}").text
+    assert "To authorise" not in client.get(f"/?channel={CredentialFactory().channel.pk}").text
+
+
+def test_a_revoked_authorisation_is_not_shown_with_the_end_it_was_to_have(client, owner, channel, time_machine):
+    time_machine.move_to(datetime(2026, 11, 21, 4, 0, tzinfo=UTC), tick=False)
+    Credential.objects.update(token_expires_at=datetime(2026, 11, 23, 4, 0, tzinfo=UTC))
+    client.force_login(owner)
+    assert "· 23 Nov 12:00" in client.get("/").text
+    Credential.objects.update(revoked_cause="session-invalid")
+    text = client.get("/").text
+    assert "To authorise" in text
+    assert "23 Nov" not in text
+
+
+def test_the_log_shows_times_to_the_minute_where_the_site_is(client, owner, channel):
+    audit(
+        action="authorised",
+        obj=channel,
+        actor=owner,
+        now=timezone.now(),
+        changes={"integrations.credential.token_expires_at": [None, datetime(2027, 5, 4, 1, 2, 3, 456789, tzinfo=UTC)]},
+    )
+    text = client.get(f"/catalog/channel/{channel.pk}/history/").text
+    assert "2027-05-04 09:02" in text
+    assert "456789" not in text
 
 
 # --- The form -------------------------------------------------------------------------------------------------------

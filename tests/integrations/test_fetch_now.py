@@ -1,6 +1,6 @@
 """“Fetch now”, pause and the interval, from the pages of listings and channels."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from catalog.models import AuditEvent, Listing
 from integrations import fetch_now
+from integrations.fetching import FetchSummary
 from integrations.models import ChannelHealth
 from monitoring.models import ListingWatch, Observation
 from tests.factories import CredentialFactory, ListingFactory, ListingWatchFactory, UserFactory
@@ -56,6 +57,11 @@ def bulk(client, action: str, listings):
     )
 
 
+def told(response) -> list[tuple[str, str]]:
+    """The messages of the page, each behind its level."""
+    return [(message.level_tag, message.message) for message in response.context["messages"]]
+
+
 def fetch(client, listing):
     return client.post(f"/connect/listings/{listing.pk}/fetch/", follow=True)
 
@@ -76,18 +82,53 @@ def test_a_listing_is_read_at_once_and_a_changed_price_is_counted(simulator, cli
 def test_chosen_listings_are_read_together(client, owner, channel, rows):
     listings = [listing_of(channel, row) for row in rows[:3]]
     response = bulk(client, "fetch_now", listings)
-    assert "Fetched 3 listings; no price changed." in response.text
+    assert told(response) == [("success", "Fetched 3 listings; no price changed.")]
+
+
+def test_a_hold_is_told_with_the_time_at_which_it_began(client, owner, channel, rows, time_machine):
+    now = datetime(2026, 11, 21, 4, 30, tzinfo=UTC)
+    time_machine.move_to(now, tick=False)
+    began = now - timedelta(minutes=20)
+    ChannelHealth.objects.create(
+        channel=channel, kind="wait", cause="quota", failed_at=began, retry_at=began + timedelta(hours=1)
+    )
+    [(level, text)] = told(fetch(client, listing_of(channel, rows[0])))
+    assert level == "error"
+    assert text == (
+        "No listing was read. 天猫旗舰店 limited our calls at 12:10. It asks for a long wait; we try again at 13:10."
+    )
 
 
 def test_a_listing_that_the_platform_does_not_know_is_told(client, owner, channel, rows):
     unknown = ListingWatchFactory(listing__channel=channel, listing__platform_item_id="999999999999").listing
     response = bulk(client, "fetch_now", [listing_of(channel, rows[0]), unknown])
-    assert "Fetched 1 listing; no price changed." in response.text
-    assert "天猫旗舰店: the item is not known to the platform." in response.text
+    assert told(response) == [
+        ("warning", "Read 1 of 2 listings; 1 not (1 not known to the platform). No price changed."),
+        (
+            "warning",
+            "天猫旗舰店: the item is not known to the platform. It was deleted, or its id is wrong. "
+            "Remove the listing, or add it again with the right id.",
+        ),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("summary", "text"),
+    [
+        pytest.param(
+            FetchSummary(read=23, missing=2, failed=39),
+            "Read 23 of 64 listings; 41 not (2 not known to the platform, 39 failed).",
+            id="missing and failed",
+        ),
+        pytest.param(FetchSummary(read=60), "Read 60 of 64 listings; 4 not (4 not tried).", id="not tried"),
+    ],
+)
+def test_a_partial_reading_names_what_was_not_read(summary, text):
+    assert fetch_now._part(summary, 64) == text
+
+
+@pytest.mark.parametrize(
+    ("fault", "part"),
     [
         pytest.param({"code": 27, "sub_code": "invalid-sessionkey"}, "refused our access at", id="token"),
         pytest.param({"code": 25}, "The app secret is most likely wrong", id="signature"),
@@ -99,12 +140,14 @@ def test_a_listing_that_the_platform_does_not_know_is_told(client, owner, channe
         pytest.param({"kind": "html"}, "something that is not data", id="HTML"),
     ],
 )
-def test_what_went_wrong_is_one_plain_sentence(simulator, client, owner, channel, rows, fault, told):
+def test_what_went_wrong_is_one_plain_sentence(simulator, client, owner, channel, rows, fault, part):
     simulator.taobao.fail_next(times=0, **fault)
     listing = listing_of(channel, rows[0])
     response = fetch(client, listing)
-    assert "No listing was read." in response.text
-    assert told in response.text
+    [(level, text)] = told(response)
+    assert level == "error"
+    assert text.startswith("No listing was read. ")
+    assert part in text
     assert channel.credential.app_secret not in response.text
     assert "Traceback" not in response.text
     listing.refresh_from_db()
@@ -220,8 +263,8 @@ def test_chosen_listings_are_paused_once(client, owner, channel, rows):
 def test_a_listing_can_have_its_own_interval(client, owner, channel, rows):
     listing = listing_of(channel, rows[0])
     address = f"/connect/listings/{listing.pk}/interval/"
-    assert client.get(address).status_code == 200
-    client.post(address, {"interval_seconds": "60"})
+    assert "from 30 seconds to 7 days" in client.get(address).text
+    assert "Saved: read every 1 min." in client.post(address, {"interval_seconds": "60"}, follow=True).text
     watch = ListingWatch.objects.get()
     assert (watch.interval_seconds, watch.next_due_at <= timezone.now()) == (60, True)
     assert AuditEvent.objects.get(action="interval changed").changes == {
@@ -236,6 +279,7 @@ def test_an_interval_out_of_bounds_is_refused(client, owner, channel, rows, seco
     listing = listing_of(channel, rows[0])
     response = client.post(f"/connect/listings/{listing.pk}/interval/", {"interval_seconds": seconds})
     assert response.status_code == 400
+    assert ("whole number of seconds" if seconds == "abc" else "enter 30 to 604800") in response.text
     assert ListingWatch.objects.get().interval_seconds is None
 
 
