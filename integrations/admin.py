@@ -24,7 +24,6 @@ from integrations.discovery import can_discover
 from integrations.models import Credential
 from integrations.state import (
     TROUBLE,
-    UNREAD_BALANCE,
     WITHOUT_APP,
     authorised_line,
     channel_problems,
@@ -34,8 +33,8 @@ from integrations.state import (
     health_of,
     masked,
     needs_authorisation,
-    own_tried,
     until_text,
+    with_connection,
 )
 from monitoring import dashboard
 from monitoring.causes import cause_label
@@ -202,12 +201,7 @@ add_panel("dashboard", "integrations/panels/authorisations.html", _authorisation
 
 
 def _with_connection(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:
-    # A subquery for the same reason as below.
-    tried = own_tried().filter(channel=OuterRef("pk")).order_by().values("channel").annotate(balance=UNREAD_BALANCE)
-    connected = channels.select_related("credential", "health").annotate(
-        unread_balance=Subquery(tried.values("balance"))
-    )
-    return dashboard.with_blind_count(connected, timezone.now())
+    return dashboard.with_blind_count(with_connection(channels), timezone.now())
 
 
 def _with_oldest(channels: QuerySet[Channel], request: HttpRequest) -> QuerySet[Channel]:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, F, Max, Q, QuerySet, Window, prefetch_related_objects
+from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -48,7 +49,7 @@ def health_of(channel: Channel) -> ChannelHealth:
         return ChannelHealth(channel=channel)
 
 
-def own_tried() -> QuerySet[ListingWatch]:
+def _own_tried() -> QuerySet[ListingWatch]:
     """The watches of the shops' own listings that were tried with the channel's present token."""
     tokens_since = "channel__credential__authorised_at"
     return ListingWatch.objects.filter(
@@ -60,23 +61,24 @@ def own_tried() -> QuerySet[ListingWatch]:
 
 
 # Of some watches: how many more were not read at their last attempt than were.
-UNREAD_BALANCE = Count("pk", filter=~Q(outcome=ListingWatch.Outcome.READ)) - Count(
+_UNREAD_BALANCE = Count("pk", filter=~Q(outcome=ListingWatch.Outcome.READ)) - Count(
     "pk", filter=Q(outcome=ListingWatch.Outcome.READ)
 )
 
 
-def load_unread_balances(channels: Sequence[Channel]) -> None:
-    """Give each channel its `unread_balance`, None where nothing was tried. One query, however many channels."""
-    rows = own_tried().filter(channel__in=channels).order_by().values("channel").annotate(balance=UNREAD_BALANCE)
-    found = dict(rows.values_list("channel", "balance"))
-    for channel in channels:
-        channel.unread_balance = found.get(channel.pk)  # type: ignore[attr-defined]
+def with_connection(channels: QuerySet[Channel]) -> QuerySet[Any]:
+    """Adds what the badge of a connection is made of: credential, health, and `unread_balance`, None where no listing
+    was tried."""
+    # A subquery: joined in, it would multiply what other columns count.
+    tried = _own_tried().filter(channel=OuterRef("pk")).order_by().values("channel").annotate(balance=_UNREAD_BALANCE)
+    return channels.select_related("credential", "health").annotate(unread_balance=Subquery(tried.values("balance")))
 
 
 def _is_unread(channel: Channel) -> bool:
     """Whether more than half of the channel's own listings were not read at their last attempt."""
     if not hasattr(channel, "unread_balance"):
-        load_unread_balances([channel])
+        found = _own_tried().filter(channel=channel).aggregate(balance=_UNREAD_BALANCE)
+        channel.unread_balance = found["balance"]  # type: ignore[attr-defined]
     return (channel.unread_balance or 0) > 0  # type: ignore[attr-defined]
 
 
@@ -235,10 +237,9 @@ def masked(secret: str) -> str:
 
 
 def channel_states(channels: Sequence[Channel], now: datetime) -> Mapping[int, Badge]:
-    """The connection of each channel, for the dashboard. Three queries, however many channels."""
-    prefetch_related_objects(channels, "credential", "health")
-    load_unread_balances(channels)
-    return {channel.pk: connection_badge(channel, now) for channel in channels}
+    """The connection of each channel, for the dashboard. One query, however many channels."""
+    loaded = with_connection(Channel.objects.filter(pk__in=[channel.pk for channel in channels]))
+    return {channel.pk: connection_badge(channel, now) for channel in loaded}
 
 
 def capitalised(text: str) -> str:
