@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
+import certifi
 import orjson
-import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -76,7 +74,7 @@ class HttpClient:
     ) -> None:
         self.limits = limits or Limits()
         self.before_call = before_call
-        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._proxy = proxy
 
     def post_form(
         self,
@@ -105,37 +103,42 @@ class HttpClient:
     def _exchange(self, url: str, body: bytes, platform: str, operation: str) -> tuple[int, Mapping[str, str], bytes]:
         limits = self.limits
         _threads.deadline = time.monotonic() + limits.total_seconds
+        connect_seconds = min(limits.connect_seconds, limits.total_seconds)
         try:
-            response = _session().post(
+            # What holds connections is used without a session around it, which would cost more than the call itself:
+            # nothing is redirected, repeated, unpacked or remembered in a cookie here.
+            response = _pools(self._proxy).urlopen(
+                "POST",
                 url,
-                data=body,
+                body=body,
                 headers=_HEADERS,
-                stream=True,
-                allow_redirects=False,
-                timeout=(min(limits.connect_seconds, limits.total_seconds), limits.read_seconds),
-                proxies=self._proxies,
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=connect_seconds, read=limits.read_seconds),
             )
             try:
-                if 300 <= response.status_code < 400:
+                if 300 <= response.status < 400:
                     host = _host_of(response.headers.get("Location", ""))
-                    raise Fatal(platform, operation, cause="redirect", code=str(response.status_code), detail=host)
+                    raise Fatal(platform, operation, cause="redirect", code=str(response.status), detail=host)
                 content = _bounded_body(response, limits.max_bytes)
             finally:
-                response.close()  # gives an answer that was read to its end back for reuse, drops any other
-        except _PrivateAddress as error:
-            raise Fatal(platform, operation, cause="wrong-address", detail="leads into a private network") from error
-        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+                _return(response)
+        except (_PrivateAddress, urllib3.exceptions.LocationValueError) as error:
+            detail = "leads into a private network" if isinstance(error, _PrivateAddress) else ""
+            raise Fatal(platform, operation, cause="wrong-address", detail=detail) from error
+        except urllib3.exceptions.NewConnectionError as error:  # counts as a timeout too, there
+            raise Retry(platform, operation, cause="connection") from error
+        except urllib3.exceptions.TimeoutError as error:
             raise Retry(platform, operation, cause="timeout") from error
-        except requests.exceptions.SSLError as error:
+        except urllib3.exceptions.SSLError as error:
             raise Retry(platform, operation, cause="tls") from error
-        except (requests.ConnectionError, urllib3.exceptions.HTTPError, OSError) as error:
-            # RequestException is an OSError; those about the address itself are ValueErrors too.
-            if isinstance(error, ValueError):
-                raise Fatal(platform, operation, cause="wrong-address") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Retry(platform, operation, cause="connection") from error
         if content is None:
             raise Retry(platform, operation, cause="too-large", detail=f"more than {limits.max_bytes} bytes")
-        return response.status_code, response.headers, content
+        return response.status, response.headers, content
 
 
 def parse_json(body: bytes) -> Any:
@@ -199,12 +202,12 @@ def _status_error(
     return Retry(platform, operation, cause="server-error", code=code)
 
 
-def _bounded_body(response: requests.Response, max_bytes: int) -> bytes | None:
+def _bounded_body(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes | None:
     """The whole body, or None when it is larger; of a larger one no more than max_bytes are read."""
     declared = response.headers.get("Content-Length", "")
     if declared.isdigit() and (len(declared) > 15 or int(declared) > max_bytes):
         return None
-    body: bytes = response.raw.read(max_bytes + 1, decode_content=False)
+    body: bytes = response.read(max_bytes + 1)
     if declared.isdigit() and len(body) < int(declared):
         raise urllib3.exceptions.IncompleteRead(len(body), int(declared) - len(body))
     return body if len(body) <= max_bytes else None
@@ -226,41 +229,50 @@ def _host_of(location: str) -> str:
     return "to " + (_HOST_CHARACTERS.sub("", host)[:100] or "the same host")
 
 
-# --- One session per thread -----------------------------------------------------------------------------------------
+# --- Connections of each thread -------------------------------------------------------------------------------------
 
 
 class _Threads(threading.local):
-    session: requests.Session | None = None
-    deadline: float = 0.0  # time.monotonic() at which the call of this thread must have ended
+    def __init__(self) -> None:
+        self.pools: dict[str, urllib3.PoolManager] = {}  # by proxy, "" without one
+        self.deadline = 0.0  # time.monotonic() at which the call of this thread must have ended
 
 
 _threads = _Threads()
 
 
-def _forget_sessions() -> None:
+def _forget_connections() -> None:
     """A forked child must not speak on its parent's connections."""
     global _threads
     _threads = _Threads()
 
 
-os.register_at_fork(after_in_child=_forget_sessions)
+os.register_at_fork(after_in_child=_forget_connections)
 
 
-def _session() -> requests.Session:
-    if _threads.session is None:
-        session = _Session()
-        session.trust_env = False  # proxies and certificates come from settings, not from the host's environment
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # shops share sessions: keep no cookie
-        session.mount("http://", _Adapter(pool_maxsize=1))
-        session.mount("https://", _Adapter(pool_maxsize=1))
-        _threads.session = session
-    return _threads.session
+def _pools(proxy: str) -> urllib3.PoolManager:
+    """The calling thread's connections. Proxies and certificates are ours, not those of the host's environment."""
+    pools = _threads.pools.get(proxy)
+    if pools is None:
+        # One connection to each host is enough for a thread.
+        options: dict[str, Any] = {"maxsize": 1, "ca_certs": certifi.where()}
+        if proxy:
+            login = urllib3.util.parse_url(proxy).auth
+            headers = urllib3.util.make_headers(proxy_basic_auth=unquote(login)) if login else None
+            # A proxy of ours is where it is, and looks up the names itself.
+            pools = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+            pools.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}
+        else:
+            pools = urllib3.PoolManager(**options)
+            pools.pool_classes_by_scheme = {"http": _DirectPool, "https": _DirectTlsPool}
+        _threads.pools[proxy] = pools
+    return pools
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        # Even with allow_redirects=False the session works out the next request, and reads the whole body for it.
-        return None
+def _return(response: urllib3.BaseHTTPResponse) -> None:
+    """Give the connection of an answer that was read to its end back for reuse, and drop any other."""
+    response.close()
+    response.release_conn()
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -341,15 +353,3 @@ class _DirectPool(HTTPConnectionPool):
 
 class _DirectTlsPool(HTTPSConnectionPool):
     ConnectionCls = _DirectTlsConnection
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _DirectPool, "https": _DirectTlsPool}
-
-    # A proxy of ours is where it is, and looks up the names itself.
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}
-        return manager
