@@ -147,54 +147,53 @@ def update_alike(
         return [updated for (updated,) in cursor.fetchall()] if is_postgresql else list(keys)
 
 
-def claim_rows(candidates: models.QuerySet[Any], changes: Mapping[str, Any]) -> list[Any]:
-    """Set `changes` on the rows of a sliced queryset that nobody else is claiming just now; returns their keys.
+def claim_rows(
+    candidates: models.QuerySet[Any], columns: Sequence[Any], changes: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Set `changes` on the rows of a sliced queryset that nobody else is claiming just now.
 
+    Returns their driver_rows() as they are once the rows are ours; the first of the columns must be the primary key.
     Where rows have locks of their own, those that another transaction holds are passed over; on SQLite writers take
     turns, so that a row is never claimed twice either.
     """
     model = candidates.model
-    key = model._meta.pk
+    key = _name(model._meta.pk)
     table = connection.ops.quote_name(model._meta.db_table)
     settings, values = [], []
     for name, value in changes.items():
         column = _field(model, name)
         settings.append(f"{_name(column)} = %s")
         values.append(column.get_db_prep_save(value, connection))
+    update = f"UPDATE {table} SET {', '.join(settings)} WHERE {key} IN "  # noqa: S608  # names of our own columns
     with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor != "postgresql":
+            # The transaction holds the database's only write lock from its beginning on: what is read stays true.
+            rows = driver_rows(candidates, columns)
+            subquery, parameter = _key_list([row[0] for row in rows])
+            cursor.execute(f"{update}({subquery})", [*values, parameter])
+            return rows
         chosen = candidates.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         inner, parameters = chosen.values_list("pk").query.sql_with_params()
-        if connection.vendor != "postgresql":
-            # The transaction holds the database's only write lock from its beginning on.
-            keys = [found for (found,) in _rows_as_one(cursor, inner, parameters, 1)]
-            among, parameter = _key_list(keys)
-            cursor.execute(
-                f"UPDATE {table} SET {', '.join(settings)} WHERE {_name(key)} IN ({among})",  # noqa: S608  # our columns
-                [*values, parameter],
-            )
-            return keys
         # Materialised: as a plain subquery it may run more than once, and then lock more rows than its limit says.
         cursor.execute(
-            f"WITH chosen({_name(key)}) AS MATERIALIZED ({inner}) "  # noqa: S608  # names of our own columns
-            f"UPDATE {table} SET {', '.join(settings)} WHERE {_name(key)} IN (SELECT {_name(key)} FROM chosen) "
-            f"RETURNING {_name(key)}",
+            f"WITH chosen({key}) AS MATERIALIZED ({inner}) {update}(SELECT {key} FROM chosen) "  # noqa: S608
+            f"RETURNING {key}",
             [*parameters, *values],
         )
-        return [claimed for (claimed,) in cursor.fetchall()]
+        keys = [claimed for (claimed,) in cursor.fetchall()]
+        # Read once they are ours: what this statement saw of other tables may be older than its locks.
+        return driver_rows(model._default_manager.filter(pk__in=among(keys)), columns) if keys else []
 
 
-def plain_rows(queryset: models.QuerySet[Any, Any], keys: Sequence[int]) -> list[tuple[Any, ...]]:
-    """The driver_rows() whose primary keys are among `keys`."""
-    return driver_rows(queryset.filter(pk__in=among(keys)))
-
-
-def driver_rows(queryset: models.QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
-    """Rows of a values_list() queryset, exactly as the driver gives them.
+def driver_rows(queryset: models.QuerySet[Any], columns: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """These columns of all rows, as the driver gives them.
 
     For many rows of columns that need no conversion: numbers, text, Microseconds, AmountText and TenThousandths.
     """
-    sql, parameters = queryset.query.sql_with_params()
+    sql, parameters = queryset.values_list(*columns).query.sql_with_params()
     with connection.cursor() as cursor:
+        if connection.vendor != "postgresql":
+            return _rows_as_one(cursor, sql, parameters, len(columns))
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
 

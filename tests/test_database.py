@@ -73,8 +73,8 @@ def test_rows_are_claimed_up_to_the_limit():
     for _ in range(3):
         ListingWatchFactory()
     free = ListingWatch.objects.filter(lease_token=None).order_by("pk")
-    claimed = claim_rows(free[:2], {"lease_token": token, "lease_until": NOW})
-    assert sorted(claimed) == sorted(ListingWatch.objects.filter(lease_token=token).values_list("pk", flat=True))
+    claimed = claim_rows(free[:2], ["pk", "cause"], {"lease_token": token, "lease_until": NOW})
+    assert sorted(claimed) == sorted(ListingWatch.objects.filter(lease_token=token).values_list("pk", "cause"))
     assert len(claimed) == 2
 
 

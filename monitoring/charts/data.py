@@ -104,12 +104,12 @@ def _precision(currency: str) -> int:
     return get_currency_precision(currency)
 
 
+# A Row of an observation: plain numbers are exact, and much cheaper to read than model fields.
+_ROW = ("listing_id", Microseconds("observed_at"), "is_gap", *map(TenThousandths, PRICES), "stock", "shelf_state")
+
+
 def change_points(observations: QuerySet[Observation]) -> QuerySet[Observation, Row]:
-    """The rows as plain tuples of numbers: exact, and much cheaper to read than model fields."""
-    prices = [TenThousandths(price) for price in PRICES]
-    return observations.values_list(
-        "listing_id", Microseconds("observed_at"), "is_gap", *prices, "stock", "shelf_state"
-    )
+    return observations.values_list(*_ROW)
 
 
 def moment_of(microseconds: int) -> datetime:
@@ -203,7 +203,7 @@ def all_rows(listing: Listing) -> Iterator[Row]:
 def compared_rows(listings: Sequence[Listing], start: datetime, now: datetime) -> Iterator[Row]:
     """All change points of the listings by time, beginning with those in force at `start`."""
     first, later = _compared(listings, start, now)
-    before: list[Row] = driver_rows(change_points(first))
+    before: list[Row] = driver_rows(first, _ROW)
     if missing := {listing.pk for listing in listings} - {row[0] for row in before}:
         kept_from = dict(later.filter(listing__in=missing).values_list("listing").annotate(Min("observed_at")))
         for listing in listings:
@@ -301,7 +301,7 @@ def comparison_chart(*, listings: Sequence[Listing], start: datetime, now: datet
     """
     first, later = _compared(listings, start, now)
     by_listing: dict[int, list[Row]] = {listing.pk: [] for listing in listings}
-    kept: list[Row] = [*driver_rows(change_points(first)), *driver_rows(change_points(later.order_by("observed_at")))]
+    kept: list[Row] = [*driver_rows(first, _ROW), *driver_rows(later.order_by("observed_at"), _ROW)]
     for row in kept:
         by_listing[row[0]].append(row)
     for listing in listings:

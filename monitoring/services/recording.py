@@ -166,13 +166,16 @@ def _values(facts: Facts) -> tuple[Any, ...] | None:
 
     None for what no column can hold, which cannot be a fact either.
     """
-    prices = (facts.list_price, facts.live_price, facts.promotion_price)
-    for price in prices:
-        if price is not None and (not price.is_finite() or abs(price) >= _PRICE_LIMIT):
+    texts: list[str | None] = []
+    for price in (facts.list_price, facts.live_price, facts.promotion_price):
+        if price is None:
+            texts.append(None)
+        elif price.is_finite() and abs(price) < _PRICE_LIMIT:
+            texts.append(format(price, ".4f"))
+        else:
             return None
     if facts.stock is not None and abs(facts.stock) >= _STOCK_LIMIT:
         return None
-    texts = (None if price is None else format(price, ".4f") for price in prices)
     return (*texts, facts.stock, facts.shelf_state.value)
 
 

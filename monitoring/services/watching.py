@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from catalog.database import AmountText, Microseconds, claim_rows, parts, plain_rows
+from catalog.database import AmountText, Microseconds, claim_rows, driver_rows, parts
 from catalog.models import Channel, Listing
 from monitoring.models import ListingWatch, PollRun
 
@@ -205,10 +205,8 @@ def claim_listings(*, listing_ids: Sequence[int], token: UUID, now: datetime) ->
 
 
 def _claim(candidates: QuerySet[ListingWatch], token: UUID, now: datetime) -> list[Claim]:
-    ids = claim_rows(candidates, {"lease_token": token, "lease_until": now + LEASE})
-    if not ids:
-        return []
-    return [Claim._make(row) for row in plain_rows(ListingWatch.objects.values_list(*_CLAIM_COLUMNS), ids)]
+    rows = claim_rows(candidates, _CLAIM_COLUMNS, {"lease_token": token, "lease_until": now + LEASE})
+    return [Claim._make(row) for row in rows]
 
 
 def release(*, listing_ids: Sequence[int], token: UUID, cause: str = "", now: datetime | None = None) -> None:
@@ -258,7 +256,9 @@ def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
     changed = 0
     handled = ListingWatch.objects.filter(channel=run.channel_id, poll_run=run.pk).order_by("pk")
     started_us = microseconds(run.started_at)
-    for listing_id, outcome, observed_us in handled.values_list("pk", "outcome", Microseconds("listing__observed_at")):
+    for listing_id, outcome, observed_us in driver_rows(
+        handled, ("pk", "outcome", Microseconds("listing__observed_at"))
+    ):
         ids[outcome if outcome in ids else "failed"].append(listing_id)
         changed += outcome == "read" and observed_us is not None and observed_us >= started_us
     ended = PollRun.objects.filter(pk=run.pk, finished_at__isnull=True).update(

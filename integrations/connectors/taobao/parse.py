@@ -28,6 +28,7 @@ _YUAN = re.compile(r"-?[0-9]{1,10}(?:\.[0-9]{1,2}0*)?")
 _COUNT = re.compile(r"-?[0-9]{1,10}")
 _LARGEST_STOCK = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_NOTHING = Facts()
 _LONGEST_TITLE = 255
 _LONGEST_OUTER_ID = 128
 _LONGEST_LIFE = timedelta(days=3650)
@@ -206,7 +207,7 @@ def _own_facts(price: Any, stock: Any, approve_status: Any) -> tuple[Facts, str]
 
 
 def _read(ref: ListingRef, facts: Facts, remark: str, item: Mapping[str, Any], coded: Mapping[str, Any]) -> Reading:
-    if facts == Facts():
+    if facts == _NOTHING:
         return Reading(ref.listing_id, ReadOutcome.FAILED, cause=remark or "nothing-usable")
     title = _text(item.get("title"))[:_LONGEST_TITLE]
     return Reading(ref.listing_id, ReadOutcome.READ, facts, title, _outer_id(coded), remark)
@@ -279,7 +280,7 @@ def _yuan(value: Any) -> tuple[Decimal | None, str]:
     """A price and a remark when it is not usable; null and "" are simply not supplied."""
     if value is None or value == "":
         return None, ""
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    if not isinstance(value, str) and isinstance(value, int | Decimal) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not _YUAN.fullmatch(value):
         return None, "price-unreadable"
@@ -306,6 +307,8 @@ def _text(value: Any) -> str:
 
 
 def _clean(text: str) -> str:
+    if text.isprintable():  # nearly all are, and that is cheap to see
+        return text.strip()
     return _CONTROL.sub(" ", text).strip()
 
 
