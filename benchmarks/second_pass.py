@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import wraps
@@ -115,7 +114,7 @@ def main(database: str) -> None:
     step = 0
 
     def facts_with(share: int) -> Callable[[int], Facts]:
-        changed = replace(base, list_price=Decimal(200 + step))
+        changed = base._replace(list_price=Decimal(200 + step))
         return lambda pk: changed if pk % 100 < share else base
 
     def timed_pass(share: int) -> float:

@@ -1,8 +1,8 @@
 """What can be known about one listing at one moment, as plain values."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class ShelfState(StrEnum):
@@ -14,12 +14,12 @@ class ShelfState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """All facts of one listing from one read.
 
     Prices are in the currency of the listing's channel, stock is in platform units. None and UNKNOWN mean that this
-    read did not supply the fact; a stock of 0 means that nothing is left.
+    read did not supply the fact; a stock of 0 means that nothing is left. A tuple, since passes make hundreds of
+    thousands of them, and so are the other values that go with each reading.
     """
 
     list_price: Decimal | None = None

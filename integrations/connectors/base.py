@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Protocol, Self
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
@@ -53,8 +53,7 @@ class PlatformCredentials(Protocol):
         """Checked credentials from stored settings; raises InvalidSetting for one that is missing or unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListingRef:
+class ListingRef(NamedTuple):
     """One listing to read: our id and the platform's ids; sku_id is "" for a listing without variant."""
 
     listing_id: int
@@ -70,8 +69,7 @@ class ReadOutcome(StrEnum):
     FAILED = "failed"  # the answer held nothing usable for this listing
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What one read said about one listing; facts are there exactly when the outcome is READ.
 
     `cause` is a slug: why nothing was read, or a remark about a read that supplied less than it should

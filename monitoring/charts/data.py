@@ -105,7 +105,14 @@ def _precision(currency: str) -> int:
 
 
 # A Row of an observation: plain numbers are exact, and much cheaper to read than model fields.
-_ROW = ("listing_id", Microseconds("observed_at"), "is_gap", *map(TenThousandths, PRICES), "stock", "shelf_state")
+_ROW: tuple[Any, ...] = (
+    "listing_id",
+    Microseconds("observed_at"),
+    "is_gap",
+    *map(TenThousandths, PRICES),
+    "stock",
+    "shelf_state",
+)
 
 
 def change_points(observations: QuerySet[Observation]) -> QuerySet[Observation, Row]:

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -87,7 +86,7 @@ def test_an_unchanged_listing_costs_no_row(watch):
 )
 def test_each_fact_makes_a_change_point(watch, change):
     read(FACTS, NOW)
-    changed = replace(FACTS, **change)
+    changed = FACTS._replace(**change)
     assert read(changed, NOW + INTERVAL).changed == 1
     assert len(points()) == 2
     assert Listing.objects.get().facts == changed
@@ -134,7 +133,7 @@ def test_an_interval_of_a_part_of_a_second_makes_no_gap(watch):
     read(FACTS, NOW)
     later = NOW + timedelta(milliseconds=300)
     make_due(later)
-    assert read(replace(FACTS, stock=1), later, interval=later - NOW).changed == 1
+    assert read(FACTS._replace(stock=1), later, interval=later - NOW).changed == 1
     assert [gap for _at, gap, *_facts in points()] == [False, False]
 
 
@@ -181,7 +180,7 @@ def test_a_good_reading_forgets_the_failures(watch):
 def test_an_older_reading_never_overwrites_a_newer_one(watch):
     read(FACTS, NOW)
     make_due(NOW - INTERVAL)
-    recorded = read(replace(FACTS, stock=99), NOW - SECOND)
+    recorded = read(FACTS._replace(stock=99), NOW - SECOND)
     assert (recorded.read, recorded.changed) == (1, 0)
     assert Listing.objects.get().stock == 37
     assert ListingWatch.objects.get().read_at == NOW
@@ -211,7 +210,7 @@ def test_after_the_clock_goes_back_readings_are_stored_again(watch):
 def test_a_clock_that_is_a_little_behind_waits_for_what_is_stored(watch):
     read(FACTS, NOW + timedelta(seconds=50))
     make_due(NOW)
-    assert read(replace(FACTS, stock=99), NOW).changed == 0
+    assert read(FACTS._replace(stock=99), NOW).changed == 0
     assert Listing.objects.get().facts == FACTS
     assert is_fresh(Listing.objects.select_related("channel", "watch").get(), NOW)
 
@@ -254,7 +253,7 @@ def test_a_chunk_takes_two_bookkeeping_statements_however_many_listings():
         connection,
     ) as captured:
         claims = {c.listing_id: c for c in claim_due(run=run, limit=500, token=token, now=NOW + INTERVAL)}
-        readings = [Reading(pk, ReadOutcome.READ, replace(FACTS, stock=1) if pk in changed else FACTS) for pk in claims]
+        readings = [Reading(pk, ReadOutcome.READ, FACTS._replace(stock=1) if pk in changed else FACTS) for pk in claims]
         recorded = record(run=run, token=token, claims=claims, readings=readings, now=NOW + INTERVAL)
     writes = [query["sql"] for query in captured if 'UPDATE "monitoring_' in query["sql"]]
     assert len(writes) == 2
