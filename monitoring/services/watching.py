@@ -144,12 +144,11 @@ def make_all_due(*, run: Run) -> None:
 
 def due_watches(channel_id: int, until: datetime, *, watched_only: bool = True) -> QuerySet[ListingWatch]:
     """Watches that were due at `until`, leased or not: those that a pass begun then still has to read."""
-    current = Listing.objects.current().filter(pk=OuterRef("listing_id"))
     # Subqueries rather than joins, so that claiming locks rows of this table only.
-    due = ListingWatch.objects.filter(Exists(current), channel=channel_id, is_paused=False, next_due_at__lte=until)
+    subjects: list[Exists] = [Exists(Listing.objects.current().filter(pk=OuterRef("listing_id")))]
     if watched_only:
-        due = due.filter(Exists(Channel.objects.filter(pk=channel_id, is_watched=True)))
-    return due
+        subjects.append(Exists(Channel.objects.filter(pk=channel_id, is_watched=True)))
+    return ListingWatch.objects.filter(*subjects, channel=channel_id, is_paused=False, next_due_at__lte=until)
 
 
 def due_channels(*, now: datetime, channel_ids: Collection[int] | None = None) -> list[int]:

@@ -82,8 +82,8 @@ def test_a_listing_without_any_price_has_no_line(owner, product):
 
 
 def test_currencies_never_share_a_chart(owner, product):
-    listing_of(product, (20, 100))
-    listing_of(product, (20, 15), channel=ChannelFactory(currency="USD"))
+    listing_of(product, (20, 100), channel=ChannelFactory(name="A"))
+    listing_of(product, (20, 15), channel=ChannelFactory(name="B", currency="USD"))
     page = owner.get(reverse("watch:compare", args=[product.pk]))
     assert [chart.currency for chart in page.context["charts"]] == ["CNY", "USD"]
     assert "nothing is converted" in page.content.decode()
