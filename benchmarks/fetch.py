@@ -36,6 +36,7 @@ def main(database: str) -> None:
 
         def bare() -> float:
             Observation.objects.all().delete()
+            shop.settle()
             return timed(lambda: bare_fetch(address, items, threads=THREADS, batch=BATCH, store=store))
 
         against_bare = pairs(ours, bare)
