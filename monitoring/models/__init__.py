@@ -1,0 +1,21 @@
+"""What is stored: what we saw, what people want to be told of, and what they were told."""
+
+from monitoring.models.alerts import Alert, Severity
+from monitoring.models.history import GAP_INTERVALS, DailyRollup, ListingWatch, Observation, PollRun
+from monitoring.models.notifications import Delivery, Notification, Route, Target
+from monitoring.models.thresholds import Threshold
+
+__all__ = [
+    "GAP_INTERVALS",
+    "Alert",
+    "DailyRollup",
+    "Delivery",
+    "ListingWatch",
+    "Notification",
+    "Observation",
+    "PollRun",
+    "Route",
+    "Severity",
+    "Target",
+    "Threshold",
+]

@@ -1,0 +1,103 @@
+"""What crossed a limit, and what became of it."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import Channel, Listing, User
+
+
+class Severity(models.TextChoices):
+    """Worst first."""
+
+    CRITICAL = "critical", _("critical")
+    WARNING = "warning", _("warning")
+    INFO = "info", _("info")
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def visible_to(self, user: User) -> Self:
+        return self if user.sees_all_channels else self.filter(channel__in=Channel.objects.visible_to(user))
+
+    def unresolved(self) -> Self:
+        return self.exclude(status=Alert.Status.RESOLVED)
+
+
+class Alert(models.Model):
+    """One crossing of a limit by one listing (or, without one, by a channel), until somebody or the facts end it.
+
+    `status` is what people did with it, `cleared_at` when its condition ended; a threshold is in force for a listing
+    exactly while an alert of the two has no `cleared_at`, so that one resolved by hand does not come back at the next
+    reading. Values are text: an amount with its decimals, units, or the slug of a state; `fact` says which.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("open")
+        ACKNOWLEDGED = "acknowledged", _("acknowledged")
+        SNOOZED = "snoozed", _("snoozed")
+        RESOLVED = "resolved", _("resolved")
+
+    threshold = models.ForeignKey(
+        "monitoring.Threshold", models.SET_NULL, null=True, related_name="alerts", verbose_name=_("threshold")
+    )  # null: deleted since
+    kind = models.CharField(_("kind"), max_length=20)  # of the threshold, at that time
+    severity = models.CharField(_("severity"), max_length=10, choices=Severity)
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="alerts", verbose_name=_("channel"))
+    listing = models.ForeignKey(Listing, models.CASCADE, null=True, related_name="alerts", verbose_name=_("listing"))
+    fact = models.CharField(max_length=20, blank=True)  # of Facts, "" for what is not one
+    old_value = models.CharField(_("before"), max_length=40, blank=True)  # "": not known
+    new_value = models.CharField(_("now"), max_length=40, blank=True)
+    limit = models.CharField(_("limit"), max_length=40, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+
+    status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.OPEN)
+    opened_at = models.DateTimeField(_("opened at"))
+    last_at = models.DateTimeField(_("last time"))  # of its last crossing
+    count = models.PositiveIntegerField(_("times"), default=1)  # crossings within the threshold's quiet time
+    cleared_at = models.DateTimeField(_("over since"), null=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner")
+    )
+    note = models.TextField(_("note"), blank=True)
+    acknowledged_at = models.DateTimeField(_("acknowledged at"), null=True)
+    snoozed_until = models.DateTimeField(_("snoozed until"), null=True)
+    resolved_at = models.DateTimeField(_("resolved at"), null=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )  # null: by itself
+    updated_at = models.DateTimeField(_("changed at"))  # of anything above
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-opened_at", "-pk"]
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        indexes = [
+            models.Index(fields=["status", "-opened_at"], name="alert_board"),
+            models.Index(fields=["listing", "-opened_at"], name="alert_of_listing"),
+            models.Index(fields=["threshold", "listing", "-opened_at"], name="alert_of_threshold"),
+            models.Index(fields=["updated_at"], name="alert_updated"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["threshold", "listing"], condition=Q(cleared_at__isnull=True), name="one_alert_in_force"
+            ),
+            models.UniqueConstraint(
+                fields=["threshold", "channel"],
+                condition=Q(cleared_at__isnull=True, listing__isnull=True),
+                name="one_channel_alert_in_force",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="resolved") | Q(resolved_at__isnull=False), name="alert_resolved_has_time"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="snoozed") | Q(snoozed_until__isnull=False), name="alert_snoozed_has_end"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.listing or self.channel}"
