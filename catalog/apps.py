@@ -35,10 +35,13 @@ def log_sign_out(sender: Any, request: HttpRequest | None, user: Any, **kwargs: 
 def log_failed_sign_in(
     sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """Receiver of user_login_failed. Of what was entered only the user name is kept."""
+    """Receiver of user_login_failed. Of what was entered only the user name is kept.
+
+    An attempt that was refused unseen, because there were too many before it, does not fill the log.
+    """
     from catalog.models import User
 
-    if _is_of_a_person(request):
+    if _is_of_a_person(request) and not _was_refused_unseen(request):
         name = str(credentials.get("username", ""))
         _log("sign-in failed", User.objects.filter(username=name).first() or User(username=name), actor=None)
 
@@ -46,6 +49,11 @@ def log_failed_sign_in(
 def _is_of_a_person(request: HttpRequest | None) -> bool:
     """Whether a browser asked; a program may make or end a session without any request."""
     return request is not None and request.method is not None
+
+
+def _was_refused_unseen(request: HttpRequest | None) -> bool:
+    """Whether the password was not looked at: django-axes counts only those that were."""
+    return getattr(request, "axes_locked_out", False) and getattr(request, "axes_failures_since_start", None) is None
 
 
 def _log(action: str, user: Any, *, actor: Any) -> None:

@@ -6,14 +6,26 @@ from django.apps import apps
 from django.utils.translation import gettext_noop
 
 _VIEW_CATALOG = ["view_product", "view_sku", "view_supplier", "view_channel", "view_listing"]
-_VIEW_WATCH = ["view_observation", "view_pollrun", "view_listingwatch"]
+_VIEW_WATCH = ["view_observation", "view_pollrun", "view_listingwatch", "view_alert", "view_threshold"]
+_EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
 
 # Role -> codenames. Owners are superusers and need no group. A group of another name is left alone.
 ROLES: dict[str, list[str]] = {
-    gettext_noop("Manager"): [*_VIEW_CATALOG, *_VIEW_WATCH, "view_cost", "view_all_channels", "view_auditevent"],
+    gettext_noop("Manager"): [
+        *_VIEW_CATALOG,
+        *_VIEW_WATCH,
+        *_EDIT_THRESHOLDS,
+        "delete_threshold",
+        "change_alert",
+        "view_cost",
+        "view_all_channels",
+        "view_auditevent",
+    ],
     gettext_noop("Operator"): [
         *_VIEW_CATALOG,
         *_VIEW_WATCH,
+        *_EDIT_THRESHOLDS,
+        "change_alert",
         *(f"{verb}_{model}" for model in ("product", "sku", "listing", "listingwatch") for verb in ("add", "change")),
         "change_channel",
         "view_credential",

@@ -1,12 +1,13 @@
 """One factory per model, each making the smallest valid row; a test sets the fields it is about."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import factory
 
 from catalog.models import Channel, Listing, Product, Sku, Supplier, User
 from integrations.models import Credential
-from monitoring.models import ListingWatch
+from monitoring.models import Alert, ListingWatch, Threshold
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
 
@@ -78,3 +79,35 @@ class ListingWatchFactory(factory.django.DjangoModelFactory):
     listing = factory.SubFactory(ListingFactory)
     channel = factory.SelfAttribute("listing.channel")
     next_due_at = NOW
+
+
+class ThresholdFactory(factory.django.DjangoModelFactory):
+    """A list price below 200.00 on a channel."""
+
+    class Meta:
+        model = Threshold
+
+    kind = Threshold.Kind.PRICE_RANGE
+    channel = factory.SubFactory(ChannelFactory)
+    min_price = Decimal("200.00")
+
+
+class AlertFactory(factory.django.DjangoModelFactory):
+    """An open alert since NOW: the list price of a listing of its threshold's channel fell below 200.00."""
+
+    class Meta:
+        model = Alert
+
+    listing = factory.SubFactory(ListingFactory)
+    channel = factory.SelfAttribute("listing.channel")
+    threshold = factory.SubFactory(ThresholdFactory, channel=factory.SelfAttribute("..channel"))
+    kind = factory.SelfAttribute("threshold.kind")
+    severity = factory.SelfAttribute("threshold.severity")
+    fact = "list_price"
+    old_value = "268.00"
+    new_value = "189.00"
+    limit = "200.00"
+    currency = "CNY"
+    opened_at = NOW
+    last_at = factory.SelfAttribute("opened_at")
+    updated_at = factory.SelfAttribute("opened_at")

@@ -1,7 +1,8 @@
+from catalog.models.api_key import ApiKey
 from catalog.models.audit import AuditEvent
 from catalog.models.channel import Channel, Platform
 from catalog.models.listing import Listing
 from catalog.models.product import Product, Sku, Supplier
 from catalog.models.staff import User
 
-__all__ = ["AuditEvent", "Channel", "Listing", "Platform", "Product", "Sku", "Supplier", "User"]
+__all__ = ["ApiKey", "AuditEvent", "Channel", "Listing", "Platform", "Product", "Sku", "Supplier", "User"]

@@ -12,6 +12,7 @@ from django.db import models
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from catalog.models.changes import DatedQuerySet
 from catalog.models.staff import User
 
 
@@ -79,7 +80,7 @@ INTERVAL_ERRORS = {
 }
 
 
-class ChannelQuerySet(models.QuerySet["Channel"]):
+class ChannelQuerySet(DatedQuerySet["Channel"]):
     def visible_to(self, user: User) -> Self:
         """The channels this person works with; all of them for roles that see every channel."""
         return self if user.sees_all_channels else self.filter(staff=user)
@@ -102,6 +103,7 @@ class Channel(models.Model):
         help_text=_("Seconds between two readings of a listing. A listing can have its own."),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     objects = ChannelQuerySet.as_manager()
 

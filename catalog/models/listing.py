@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from catalog.facts import Facts, ShelfState
+from catalog.models.changes import DatedQuerySet
 from catalog.models.channel import Channel
 from catalog.models.product import Sku
 from catalog.models.staff import User
@@ -29,7 +30,7 @@ class MoneyField(models.DecimalField):
         super().__init__(*args, **{"max_digits": 14, "decimal_places": 4, **kwargs})  # type: ignore[arg-type]
 
 
-class ListingQuerySet(models.QuerySet["Listing"]):
+class ListingQuerySet(DatedQuerySet["Listing"]):
     def visible_to(self, user: User) -> Self:
         """Listings on the channels this person works with."""
         return self if user.sees_all_channels else self.filter(channel__in=Channel.objects.visible_to(user))
@@ -76,6 +77,8 @@ class Listing(models.Model):
     )
     removed_at = models.DateTimeField(_("removed at"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    # Of anything here, facts included.
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     list_price = MoneyField(_("list price"), null=True, editable=False)
     live_price = MoneyField(_("live price"), null=True, editable=False)
@@ -101,7 +104,11 @@ class Listing(models.Model):
             models.CheckConstraint(condition=Q(pack_factor__gte=1), name="listing_pack_factor_positive"),
             models.CheckConstraint(condition=~Q(platform_item_id=""), name="listing_has_item_id"),
         ]
-        indexes = [models.Index(fields=["channel", "ownership"]), models.Index(fields=["outer_id"])]
+        indexes = [
+            models.Index(fields=["channel", "ownership"]),
+            models.Index(fields=["outer_id"]),
+            models.Index(fields=["updated_at"], name="listing_updated"),
+        ]
 
     def __str__(self) -> str:
         return self.title or self.platform_id

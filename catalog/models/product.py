@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
+from catalog.models.changes import DatedQuerySet
 from catalog.models.channel import Channel, validate_currency
 from catalog.models.staff import User
 
@@ -25,7 +26,7 @@ class Supplier(models.Model):
         return self.name
 
 
-class ProductQuerySet(models.QuerySet["Product"]):
+class ProductQuerySet(DatedQuerySet["Product"]):
     def visible_to(self, user: User) -> Self:
         """Products with a listing on one of the person's channels, and those that are not listed anywhere yet."""
         if user.sees_all_channels:
@@ -39,6 +40,7 @@ class Product(models.Model):
     name = models.CharField(_("name"), max_length=200)
     brand = models.CharField(_("brand"), max_length=80, blank=True, db_index=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     objects = ProductQuerySet.as_manager()
 
@@ -47,12 +49,13 @@ class Product(models.Model):
         verbose_name = _("product")
         verbose_name_plural = _("products")
         constraints = [models.UniqueConstraint(fields=["name", "brand"], name="product_name_brand")]
+        indexes = [models.Index(fields=["updated_at"], name="product_updated")]
 
     def __str__(self) -> str:
         return self.name
 
 
-class SkuQuerySet(models.QuerySet["Sku"]):
+class SkuQuerySet(DatedQuerySet["Sku"]):
     def visible_to(self, user: User) -> Self:
         """SKUs with a listing on one of the person's channels, and those that are not listed anywhere yet."""
         if user.sees_all_channels:
@@ -89,6 +92,7 @@ class Sku(models.Model):
     cost_currency = models.CharField(_("cost currency"), max_length=3, default="CNY", validators=[validate_currency])
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     objects = SkuQuerySet.as_manager()
 
@@ -102,6 +106,7 @@ class Sku(models.Model):
                 condition=Q(cost_price__isnull=True) | Q(cost_price__gte=0), name="sku_cost_not_negative"
             )
         ]
+        indexes = [models.Index(fields=["updated_at"], name="sku_updated")]
 
     def __str__(self) -> str:
         return self.code

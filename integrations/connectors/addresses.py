@@ -9,12 +9,18 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from django.conf import settings
 
 
-def is_exempt(host: str) -> bool:
+def is_exempt(host: str, port: int | None = None) -> bool:
     """Whether the host is this machine by its usual names, or one of ALLOWED_PRIVATE_HOSTS; it may do without TLS."""
     address = _literal(host)
     if host.lower() == "localhost" or (address is not None and address.is_loopback):
         return True
-    return host.lower() in {allowed.lower() for allowed in settings.ALLOWED_PRIVATE_HOSTS}
+    return is_named(host, port)
+
+
+def is_named(host: str, port: int | None) -> bool:
+    """Whether ALLOWED_PRIVATE_HOSTS has the host, or the host with this port ("127.0.0.1:8900")."""
+    names = {host.lower(), f"{host.lower()}:{port}"}
+    return any(allowed.lower() in names for allowed in settings.ALLOWED_PRIVATE_HOSTS)
 
 
 def is_refused(host: str) -> bool:

@@ -211,7 +211,7 @@ def _checked_address(field: str, address: str) -> str:
         raise InvalidSetting(field, _("The address must start with http:// or https:// and name a host."))
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidSetting(field, _("The address must not hold a user name, a query or a fragment."))
-    if not is_exempt(parts.hostname):
+    if not is_exempt(parts.hostname, parts.port):
         if is_refused(parts.hostname):
             raise InvalidSetting(field, _("A private address must be named in ALLOWED_PRIVATE_HOSTS."))
         if parts.scheme != "https":

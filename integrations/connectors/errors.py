@@ -40,9 +40,26 @@ class ConnectorError(Exception):
 
 
 class Retry(ConnectorError):
-    """Again with backoff: timeout, lost connection, server error, a body that is not the documented shape."""
+    """Again with backoff: timeout, lost connection, server error, a body that is not the documented shape.
+
+    `may_have_arrived`: the request was sent and may have been carried out; what changes something is read back first.
+    """
 
     kind = "retry"
+
+    def __init__(
+        self,
+        platform: str,
+        operation: str,
+        *,
+        cause: str,
+        request_id: str = "",
+        code: str = "",
+        detail: str = "",
+        may_have_arrived: bool = False,
+    ) -> None:
+        super().__init__(platform, operation, cause=cause, request_id=request_id, code=code, detail=detail)
+        self.may_have_arrived = may_have_arrived
 
 
 class Wait(ConnectorError):

@@ -12,8 +12,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -33,12 +33,12 @@ MAX_RETRY_AFTER = timedelta(hours=1)
 DEFAULT_RETRY_AFTER = timedelta(seconds=30)  # for a 429 that does not say
 
 _HEADERS = {
-    "Content-Type": "application/x-www-form-urlencoded;charset=utf-8",
     "Accept": "application/json",
     # Without compression the size that is capped is the size that arrives: no small answer can unfold into a huge one.
     "Accept-Encoding": "identity",
     "User-Agent": "Evenshelf",
 }
+_FORM = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"}
 _HOST_CHARACTERS = re.compile(r"[^0-9A-Za-z.:-]")
 
 
@@ -65,10 +65,12 @@ class Answer:
 
     json: Any
     date: str = ""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # names in any case
 
 
 class HttpClient:
-    """Posts forms and reads JSON; cheap to make, may be shared by threads.
+    """Sends requests and reads JSON; cheap to make, may be shared by threads.
 
     Connections belong to the calling thread and are reused by every client in it, so no pool can run short however many
     threads there are. `before_call` runs before every call, once per call: it reserves a quota slot and may raise Wait.
@@ -95,28 +97,74 @@ class HttpClient:
 
         Integers are exact, and numbers with a fraction come as Decimal, never as float. Raises ConnectorError.
         """
+        return self.request(
+            "POST",
+            url,
+            body=urlencode(fields).encode("ascii"),
+            headers=_FORM,
+            platform=platform,
+            operation=operation,
+            now=now,
+            statuses=json_statuses | {200},
+        )
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        platform: str,
+        operation: str,
+        now: datetime,
+        statuses: Container[int] = (200,),
+        read_json: bool = True,
+    ) -> Answer:
+        """The answer, when its status is one of `statuses`; a redirect is none, whatever they are.
+
+        `body` is sent as it is, so that it can have been signed. Without `read_json` the answer's body is not read, and
+        its json is None. Integers are exact, and numbers with a fraction come as Decimal, never as float. Raises
+        ConnectorError.
+        """
         if self.before_call is not None:
             self.before_call()
-        status, headers, body = self._exchange(url, urlencode(fields).encode("ascii"), platform, operation)
-        if status != 200 and status not in json_statuses:
-            raise _status_error(status, headers, platform, operation, now)
+        all_headers = {**_HEADERS, **(headers or {})}
+        status, answered, content = self._exchange(method, url, body, all_headers, platform, operation, read_json)
+        if status not in statuses:
+            raise _status_error(status, answered, platform, operation, now)
+        if content is None:
+            return Answer(None, answered.get("Date", ""), status, answered)
         try:
-            return Answer(parse_json(body), headers.get("Date", ""))
+            return Answer(parse_json(content), answered.get("Date", ""), status, answered)
         except ValueError as error:
-            raise Retry(platform, operation, cause="not-json", detail=_kind_of_body(body)) from error
+            raise Retry(
+                platform, operation, cause="not-json", detail=_kind_of_body(content), may_have_arrived=True
+            ) from error
 
-    def _exchange(self, url: str, body: bytes, platform: str, operation: str) -> tuple[int, Mapping[str, str], bytes]:
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        platform: str,
+        operation: str,
+        read_body: bool,
+    ) -> tuple[int, Mapping[str, str], bytes | None]:
+        """Status, headers and body of the answer; the body is None when it was not to be read."""
         limits = self.limits
         _threads.deadline = time.monotonic() + limits.total_seconds
         connect_seconds = min(limits.connect_seconds, limits.total_seconds)
+        content = None
         try:
             # What holds connections is used without a session around it, which would cost more than the call itself:
             # nothing is redirected, repeated, unpacked or remembered in a cookie here.
             response = _pools(self._proxy).urlopen(
-                "POST",
+                method,
                 url,
                 body=body,
-                headers=_HEADERS,
+                headers=headers,
                 preload_content=False,
                 decode_content=False,
                 redirect=False,
@@ -127,22 +175,30 @@ class HttpClient:
                 if 300 <= response.status < 400:
                     host = _host_of(response.headers.get("Location", ""))
                     raise Fatal(platform, operation, cause="redirect", code=str(response.status), detail=host)
-                content = _bounded_body(response, limits.max_bytes)
+                if read_body:
+                    content = _bounded_body(response, limits.max_bytes)
+                    if content is None:
+                        detail = f"more than {limits.max_bytes} bytes"
+                        raise Retry(platform, operation, cause="too-large", detail=detail, may_have_arrived=True)
             finally:
                 _return(response)
-        except (_PrivateAddress, urllib3.exceptions.LocationValueError) as error:
-            detail = "leads into a private network" if isinstance(error, _PrivateAddress) else ""
-            raise Fatal(platform, operation, cause="wrong-address", detail=detail) from error
+        except _PrivateAddress as error:
+            raise Fatal(platform, operation, cause="wrong-address", detail="leads into a private network") from error
+        except urllib3.exceptions.LocationValueError:  # which quotes the address, and that may hold a token
+            raise Fatal(platform, operation, cause="wrong-address") from None
         except urllib3.exceptions.NewConnectionError as error:  # counts as a timeout too, there
             raise Retry(platform, operation, cause="connection") from error
         except urllib3.exceptions.TimeoutError as error:
-            raise Retry(platform, operation, cause="timeout") from error
+            was_sent = not isinstance(error, urllib3.exceptions.ConnectTimeoutError)
+            raise Retry(platform, operation, cause="timeout", may_have_arrived=was_sent) from error
         except urllib3.exceptions.SSLError as error:
             raise Retry(platform, operation, cause="tls") from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except urllib3.exceptions.ProxyError as error:
             raise Retry(platform, operation, cause="connection") from error
-        if content is None:
-            raise Retry(platform, operation, cause="too-large", detail=f"more than {limits.max_bytes} bytes")
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Retry(platform, operation, cause="connection", may_have_arrived=True) from error
+        except ValueError:  # a header that no header can be; the text quotes it
+            raise Fatal(platform, operation, cause="bad-request", detail="header") from None
         return response.status, response.headers, content
 
 
@@ -201,9 +257,8 @@ def _status_error(
         return Fatal(platform, operation, cause="wrong-address", code=code)
     if 400 <= status < 500:
         return Fatal(platform, operation, cause="bad-request", code=code)
-    if status < 400:
-        return Retry(platform, operation, cause="not-json", code=code)
-    return Retry(platform, operation, cause="server-error", code=code)
+    cause = "not-json" if status < 400 else "server-error"
+    return Retry(platform, operation, cause=cause, code=code, may_have_arrived=True)
 
 
 def _bounded_body(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes | None:
@@ -337,7 +392,7 @@ class _PublicOnly(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        if not is_exempt(self.host) and is_refused(sock.getpeername()[0]):
+        if not is_exempt(self.host, self.port) and is_refused(sock.getpeername()[0]):
             sock.close()
             raise _PrivateAddress(self.host)
         return sock

@@ -1,6 +1,6 @@
 """What is stored: what we saw, what people want to be told of, and what they were told."""
 
-from monitoring.models.alerts import Alert, Severity
+from monitoring.models.alerts import Alert, AlertKind, Severity
 from monitoring.models.history import GAP_INTERVALS, DailyRollup, ListingWatch, Observation, PollRun
 from monitoring.models.notifications import Delivery, Notification, Route, Target
 from monitoring.models.thresholds import Threshold
@@ -8,6 +8,7 @@ from monitoring.models.thresholds import Threshold
 __all__ = [
     "GAP_INTERVALS",
     "Alert",
+    "AlertKind",
     "DailyRollup",
     "Delivery",
     "ListingWatch",

@@ -18,6 +18,20 @@ class Severity(models.TextChoices):
     INFO = "info", _("info")
 
 
+class AlertKind(models.TextChoices):
+    """What a threshold looks for, and so what an alert is about."""
+
+    PRICE_RANGE = "price_range", _("price outside a range")
+    PRICE_CHANGE = "price_change", _("price changed by a percentage")
+    VOLATILITY = "volatility", _("price swings")
+    STOCK_AT_MOST = "stock_at_most", _("stock at or below")
+    SOLD_OUT = "sold_out", _("sold out")
+    RESTOCKED = "restocked", _("back in stock")
+    OFF_SHELF = "off_shelf", _("off shelf")
+    BLIND = "blind", _("not read")
+    AUTHORISATION = "authorisation", _("authorisation ends")
+
+
 class AlertQuerySet(models.QuerySet["Alert"]):
     def visible_to(self, user: User) -> Self:
         return self if user.sees_all_channels else self.filter(channel__in=Channel.objects.visible_to(user))
@@ -31,7 +45,8 @@ class Alert(models.Model):
 
     `status` is what people did with it, `cleared_at` when its condition ended; a threshold is in force for a listing
     exactly while an alert of the two has no `cleared_at`, so that one resolved by hand does not come back at the next
-    reading. Values are text: an amount with its decimals, units, or the slug of a state; `fact` says which.
+    reading. Values are text: an amount with its decimals, units, an ISO time, or the slug of a state; `kind` says which.
+    Of a change in percent the old value is what the price was compared with, of swings the lowest and highest price.
     """
 
     class Status(models.TextChoices):
@@ -43,14 +58,15 @@ class Alert(models.Model):
     threshold = models.ForeignKey(
         "monitoring.Threshold", models.SET_NULL, null=True, related_name="alerts", verbose_name=_("threshold")
     )  # null: deleted since
-    kind = models.CharField(_("kind"), max_length=20)  # of the threshold, at that time
+    kind = models.CharField(_("kind"), max_length=20, choices=AlertKind)  # of the threshold, at that time
     severity = models.CharField(_("severity"), max_length=10, choices=Severity)
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="alerts", verbose_name=_("channel"))
     listing = models.ForeignKey(Listing, models.CASCADE, null=True, related_name="alerts", verbose_name=_("listing"))
     fact = models.CharField(max_length=20, blank=True)  # of Facts, "" for what is not one
     old_value = models.CharField(_("before"), max_length=40, blank=True)  # "": not known
     new_value = models.CharField(_("now"), max_length=40, blank=True)
-    limit = models.CharField(_("limit"), max_length=40, blank=True)
+    limit = models.CharField(_("limit"), max_length=40, blank=True)  # amount, percentage, units, readings or days
+    reference = models.CharField(max_length=10, blank=True)  # of the threshold, when the change is in percent
     currency = models.CharField(max_length=3, blank=True)
 
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.OPEN)
@@ -100,4 +116,4 @@ class Alert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.listing or self.channel}"
+        return f"{self.get_kind_display()} · {self.listing or self.channel}"

@@ -56,8 +56,10 @@ class Target(models.Model):
         validators=[MaxValueValidator(1_440)],
         help_text=_("Minutes. 0: each alert at once, as far as the robot's own limit lets us."),
     )
-    held_until = models.DateTimeField(null=True)  # nothing is sent before: the other side said to wait
-    held_cause = models.CharField(max_length=60, blank=True)
+    # Nothing is sent before these: the other side failed, or said to wait; our own pace, shared by all workers.
+    held_until = models.DateTimeField(null=True)
+    held_cause = models.CharField(max_length=60, blank=True)  # slug of what holds it back, "" nothing
+    next_send_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
@@ -103,13 +105,14 @@ class Notification(models.Model):
     class Event(models.TextChoices):
         OPENED = "opened", _("opened")
         ESCALATED = "escalated", _("not acknowledged")
+        WOKEN = "woken", _("still so after a snooze")
         ENDED = "ended", _("over")
 
     alert = models.ForeignKey(Alert, models.CASCADE, related_name="notifications")
     target = models.ForeignKey(Target, models.CASCADE, related_name="notifications")
     event = models.CharField(max_length=10, choices=Event)
     due_at = models.DateTimeField()  # not sent before: escalation, quiet hours, digest
-    delivery = models.ForeignKey("monitoring.Delivery", models.SET_NULL, null=True, related_name="notifications")
+    delivery = models.ForeignKey("monitoring.Delivery", models.CASCADE, null=True, related_name="notifications")
     dropped_cause = models.CharField(max_length=40, blank=True)  # why it will never be sent
 
     class Meta:
@@ -136,11 +139,13 @@ class Delivery(models.Model):
         SENT = "sent", _("sent")
         UNKNOWN = "unknown", _("not known")  # no answer after we sent: it may have arrived
         FAILED = "failed", _("failed")
+        REPLACED = "replaced", _("in a later message")  # its news went on waiting, and out with another
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="deliveries", verbose_name=_("target"))
     is_test = models.BooleanField(default=False)
     subject = models.CharField(_("subject"), max_length=200)
     text = models.TextField(_("message"))
+    payload = models.JSONField(default=dict)  # what else the sender needs, the same on every try; never a secret
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.WAITING)
     created_at = models.DateTimeField(_("created at"))
     next_due_at = models.DateTimeField()

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import Channel, Listing, Product, User
 from catalog.models.channel import validate_currency
 from catalog.models.listing import MoneyField
-from monitoring.models.alerts import Severity
+from monitoring.models.alerts import AlertKind, Severity
 
 
 class ThresholdQuerySet(models.QuerySet["Threshold"]):
@@ -31,16 +31,7 @@ class Threshold(models.Model):
     Which of the fields below a kind uses is in monitoring/thresholds/rules.py; the others stay empty.
     """
 
-    class Kind(models.TextChoices):
-        PRICE_RANGE = "price_range", _("price outside a range")
-        PRICE_CHANGE = "price_change", _("price changed by a percentage")
-        VOLATILITY = "volatility", _("price swings")
-        STOCK_AT_MOST = "stock_at_most", _("stock at or below")
-        SOLD_OUT = "sold_out", _("sold out")
-        RESTOCKED = "restocked", _("back in stock")
-        OFF_SHELF = "off_shelf", _("off shelf")
-        BLIND = "blind", _("not read")
-        AUTHORISATION = "authorisation", _("authorisation ends")
+    Kind = AlertKind
 
     class Price(models.TextChoices):
         LIST = "list_price", _("list price")

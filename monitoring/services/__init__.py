@@ -1,5 +1,6 @@
 """What happens in monitoring: listings are claimed, readings are recorded, history is kept and pruned."""
 
+from monitoring.services.alerts import acknowledge, add_note, assign, reopen, resolve, snooze, wake_snoozed
 from monitoring.services.pruning import PruneSummary, prune
 from monitoring.services.recording import Recorded, record
 from monitoring.services.watching import (
@@ -25,6 +26,9 @@ __all__ = [
     "PruneSummary",
     "Recorded",
     "Run",
+    "acknowledge",
+    "add_note",
+    "assign",
     "claim_due",
     "claim_listings",
     "close_idle_runs",
@@ -38,4 +42,8 @@ __all__ = [
     "prune",
     "record",
     "release",
+    "reopen",
+    "resolve",
+    "snooze",
+    "wake_snoozed",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from catalog.database import copy_rows, update_alike, update_rows
 from catalog.facts import Facts, ShelfState
@@ -130,8 +131,10 @@ def record(
         if new_rows:
             copy_rows(Observation, _OBSERVATION_FIELDS, new_rows)
         facts_rows = [row for row in changed if row[0] in ours]
-        update_rows(Listing, "id", _FACT_FIELDS, facts_rows, also={"observed_at": now})
-        update_rows(Listing, "id", _NAME_FIELDS, [row for row in renamed if row[0] in ours])
+        # When it was written, which may be later than when it was read.
+        written = {"updated_at": timezone.now()}
+        update_rows(Listing, "id", _FACT_FIELDS, facts_rows, also={"observed_at": now, **written})
+        update_rows(Listing, "id", _NAME_FIELDS, [row for row in renamed if row[0] in ours], also=written)
 
     outcomes = [row[1] for row in others if row[0] in ours]
     missing = outcomes.count(ListingWatch.Outcome.MISSING.value)

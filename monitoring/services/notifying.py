@@ -1,0 +1,181 @@
+"""Who is told of an alert, and when: news is put down for each target that a route leads to.
+
+What a merchant may rely on:
+
+- A critical alert of a target with "critical alerts at once" waits neither for the end of quiet hours nor for others to
+  be gathered with it. Its end can wait.
+- An alert that is over before its news went out is told all the same, as "already over": overnight it may have cost
+  money. Only one that a person resolved by hand meanwhile is not told any more.
+- An escalation is looked at when it is due: it goes out only for an alert that nobody has acknowledged, snoozed or
+  resolved, and that is not over.
+- The end is told to a target that was, or will be, told of the beginning.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.db.models import Min, Q, QuerySet
+
+from catalog.database import among
+from monitoring.models import Alert, Notification, Route, Severity, Target
+from monitoring.signals import notification_queued
+
+WAITING = Q(delivery__isnull=True, dropped_cause="")
+TARGET_INACTIVE = "target-inactive"  # why news was dropped
+
+Event = Notification.Event
+_SOON = timedelta(minutes=1)  # how often the clock looks anyway
+_AT_ONCE = 2_000
+_RANK = {severity: rank for rank, severity in enumerate(Severity.values)}  # worst first
+
+
+def queue(*, alert_ids: Sequence[int], event: Notification.Event, now: datetime) -> int:
+    """Put down the news of these alerts for every active target that a route leads to; returns how many are new.
+
+    OPENED puts the escalations down, too. WOKEN tells of an alert whose snooze is over and that still holds, each time
+    anew. Everything else is told once per alert and target, however often it is queued. For the caller's transaction:
+    the lane hears of it after the commit. ESCALATED raises ValueError: it comes with OPENED.
+    """
+    if event == Event.ESCALATED:
+        raise ValueError("an escalation is queued with the opening of its alert")
+    if not alert_ids:
+        return 0
+    routes = list(Route.objects.filter(target__is_active=True).select_related("target").prefetch_related("channels"))
+    if not routes:
+        return 0
+    alerts = Alert.objects.filter(pk__in=among(alert_ids)).only("pk", "severity", "channel_id", "opened_at")
+    by_target: dict[int, list[Route]] = {}
+    for route in routes:
+        by_target.setdefault(route.target_id, []).append(route)
+    windows = _gathering([route.target for route in routes])
+    wanted: dict[tuple[int, int, str], datetime] = {}  # alert, target, event: due
+    for alert in alerts:
+        for target_id, its_routes in by_target.items():
+            leading = [route for route in its_routes if _leads(route, alert)]
+            target = its_routes[0].target
+            for kind, due_at in _due(leading, alert, event, target, windows.get(target_id), now):
+                wanted[alert.pk, target_id, kind] = due_at
+    if event == Event.ENDED:
+        told = set(_told(alert_ids))
+        wanted = {key: due_at for key, due_at in wanted.items() if key[:2] in told}
+    return _store(wanted, alert_ids, event, now)
+
+
+def _leads(route: Route, alert: Alert) -> bool:
+    channels = {channel.pk for channel in route.channels.all()}
+    return _RANK[alert.severity] <= _RANK[route.least_severity] and (not channels or alert.channel_id in channels)
+
+
+def _due(
+    routes: Sequence[Route],
+    alert: Alert,
+    event: Notification.Event,
+    target: Target,
+    window_at: datetime | None,
+    now: datetime,
+) -> Iterable[tuple[str, datetime]]:
+    """The events to put down for an alert and a target, given the routes that lead from one to the other."""
+    at_once = event != Event.ENDED and alert.severity == Severity.CRITICAL and target.critical_passes_quiet
+    if event == Event.ENDED:
+        is_told = any(route.tells_end for route in routes)
+    else:
+        is_told = any(not route.after_minutes for route in routes)
+    if is_told:
+        yield event, due_at(target, now, at_once=at_once, window_at=window_at)
+    if event == Event.OPENED and (later := [route.after_minutes for route in routes if route.after_minutes]):
+        asked_at = alert.opened_at + timedelta(minutes=min(later))
+        yield Event.ESCALATED, max(asked_at, now) if at_once else after_quiet(target, max(asked_at, now))
+
+
+def due_at(target: Target, now: datetime, *, at_once: bool, window_at: datetime | None = None) -> datetime:
+    """When news of `now` may go out: after what is gathered and after quiet hours, or now when it goes at once.
+
+    `window_at` is when what the target is gathering now is due; None: this is the first of it.
+    """
+    if at_once:
+        return now
+    if not target.digest_minutes:
+        return after_quiet(target, now)
+    gathered_at = now + timedelta(minutes=target.digest_minutes) if window_at is None else max(window_at, now)
+    return after_quiet(target, gathered_at)
+
+
+def after_quiet(target: Target, at: datetime) -> datetime:
+    """`at`, or the end of the quiet hours that it falls into, which begin inclusive and end exclusive."""
+    if target.quiet_from is None or target.quiet_until is None or target.quiet_from == target.quiet_until:
+        return at
+    zone = ZoneInfo(target.time_zone)
+    local = at.astimezone(zone)
+    clock = local.time()
+    if target.quiet_from < target.quiet_until:
+        is_quiet = target.quiet_from <= clock < target.quiet_until
+        until = local.date()
+    else:
+        is_quiet = clock >= target.quiet_from or clock < target.quiet_until
+        until = local.date() + timedelta(days=1) if clock >= target.quiet_from else local.date()
+    if not is_quiet:
+        return at
+    # Where clocks are put back the end comes twice, and `at` may lie between the two.
+    first = datetime.combine(until, target.quiet_until, zone)
+    ends = (first.timestamp(), first.replace(fold=1).timestamp())
+    end = next((end for end in ends if end > at.timestamp()), ends[1])
+    return datetime.fromtimestamp(end, at.tzinfo)
+
+
+def _gathering(targets: Sequence[Target]) -> Mapping[int, datetime]:
+    """When what each target is gathering now is due; escalations are not gathered."""
+    gathering = {target.pk for target in targets if target.digest_minutes}
+    if not gathering:
+        return {}
+    waiting = Notification.objects.filter(WAITING, target__in=gathering).exclude(event=Event.ESCALATED).order_by()
+    # What goes at once is due when it is put down, and says nothing of the others.
+    passing = Q(alert__severity=Severity.CRITICAL, target__critical_passes_quiet=True) & ~Q(event=Event.ENDED)
+    rows = waiting.exclude(passing).values("target").annotate(first=Min("due_at"))
+    return dict(rows.values_list("target", "first"))
+
+
+def _told(alert_ids: Sequence[int]) -> QuerySet[Notification, tuple[int, int]]:
+    """Alerts and targets that were told of the beginning, or will be."""
+    begun = Q(event__in=[Event.OPENED, Event.WOKEN], dropped_cause="")
+    begun |= Q(event=Event.ESCALATED, delivery__isnull=False)
+    return Notification.objects.filter(begun, alert__in=among(alert_ids)).values_list("alert_id", "target_id")
+
+
+def _store(
+    wanted: Mapping[tuple[int, int, str], datetime], alert_ids: Sequence[int], event: Notification.Event, now: datetime
+) -> int:
+    if not wanted:
+        return 0
+    stored = {
+        (alert_id, target_id, kind): pk
+        for alert_id, target_id, kind, pk in Notification.objects.filter(alert__in=among(alert_ids)).values_list(
+            "alert_id", "target_id", "event", "pk"
+        )
+    }
+    new = [
+        Notification(alert_id=key[0], target_id=key[1], event=key[2], due_at=due_at)
+        for key, due_at in wanted.items()
+        if key not in stored
+    ]
+    Notification.objects.bulk_create(new, ignore_conflicts=True, batch_size=_AT_ONCE)
+    count = len(new)
+    if event == Event.WOKEN:
+        count += _wake({stored[key]: due_at for key, due_at in wanted.items() if key in stored})
+    if count and min(wanted.values()) <= now + _SOON:
+        transaction.on_commit(partial(notification_queued.send, Notification))
+    return count
+
+
+def _wake(due: Mapping[int, datetime]) -> int:
+    """Tell again what was told at the end of an earlier snooze; what still waits stays as it is."""
+    rows = Notification.objects.filter(pk__in=among(list(due))).exclude(WAITING)
+    again = [Notification(pk=pk, due_at=due[pk]) for pk in rows.values_list("pk", flat=True)]
+    return Notification.objects.bulk_update(again, ["due_at", "delivery", "dropped_cause"], batch_size=_AT_ONCE)
+
+
+def drop_waiting(*, target: Target, cause: str) -> int:
+    """Give up what waits for the target; returns how much that was."""
+    return Notification.objects.filter(WAITING, target=target).update(dropped_cause=cause)
