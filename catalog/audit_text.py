@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
+from django.contrib.auth.models import Group
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.utils.dateparse import parse_datetime
@@ -70,7 +71,8 @@ def _text(field: Any, value: Any) -> str:
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if isinstance(value, list):
-        return ", ".join(str(each) for each in value)
+        is_roles = getattr(field, "related_model", None) is Group
+        return ", ".join(gettext(str(each)) if is_roles else str(each) for each in value)
     if isinstance(field, models.DateTimeField) and (at := parse_datetime(str(value))) is not None and is_aware(at):
         return iso_moment(at)
     if isinstance(field, models.Field) and field.choices:

@@ -1,6 +1,7 @@
 """The admin site, and the registry by which each app adds to the pages of the apps below it.
 
-An app registers in its `admin.py`. Pages are "dashboard", "listing", "channel", "product" and "sku".
+An app registers in its `admin.py`. Pages are "dashboard", "listing", "channel", "product", "sku", "alert" and "header",
+which stands above every page (area "head", `obj` is None).
 
 A panel's template is drawn inside a card (`<section class="card">`). It starts with
 `<header class="card-head"><h2>Title <small>count</small></h2><a href="…">All</a></header>`, then comes a `<table>`
@@ -181,6 +182,7 @@ class Registry:
     columns: dict[type[Model], list[Column]] = field(default_factory=lambda: defaultdict(list))
     tabs: dict[type[Model], list[Tab]] = field(default_factory=lambda: defaultdict(list))
     actions: dict[type[Model], list[Action]] = field(default_factory=lambda: defaultdict(list))
+    orders: dict[type[Model], list[Any]] = field(default_factory=lambda: defaultdict(list))
     setup_steps: list[SetupStep] = field(default_factory=list)
 
 
@@ -282,6 +284,14 @@ def add_action(
     _insert(registry.actions[model], Action(name, label, func, permission, order))
 
 
+def add_order(model: type[Model], *terms: Any) -> None:
+    """Put these before the order of a model's list, as long as nobody sorts it by a column.
+
+    The terms are what `order_by` takes, and may use what the columns annotate.
+    """
+    registry.orders[model].extend(terms)
+
+
 def add_setup_step(
     title: Text,
     text: Text,
@@ -370,6 +380,7 @@ class EvenshelfAdminSite(AdminSite):
             # A list bears the name by which the menu leads to it.
             shown = (item for group in context["menu"] for item in group.items)
             context["section"] = next((item.label for item in shown if item.is_current), "")
+            context["header_panels"] = lambda: page_panels("header", request)["head"]  # a pop-up never asks
         return context
 
     def get_urls(self) -> list[URLPattern | URLResolver]:

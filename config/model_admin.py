@@ -10,7 +10,7 @@ from django.contrib.admin import ModelAdmin, ShowFacets
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
@@ -78,6 +78,10 @@ class FrameChangeList(ChangeList):
         self.root_queryset = rows
         return super().get_queryset(request, exclude_parameters)
 
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        found = super().get_ordering(request, queryset)
+        return found if ORDER_VAR in self.params else [*registry.orders.get(self.model, []), *found]
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.tabs = [] if self.is_popup else self._counted_tabs(request)
@@ -87,9 +91,9 @@ class FrameChangeList(ChangeList):
         tabs = [tab for tab in registry.tabs.get(self.model, []) if tab is self.tab or not tab.is_quiet]
         if not tabs:
             return []
-        # Counting many rows is dear, and mostly done for views that nobody looks at just now.
-        user = person(request)
-        key = f"tab-counts:{self.opts.label_lower}:{'all' if user.sees_all_channels else user.pk}"
+        # Counting many rows is dear, and mostly done for views that nobody looks at just now. A view may be about the
+        # person, so the counts are theirs alone.
+        key = f"tab-counts:{self.opts.label_lower}:{person(request).pk}"
         found: dict[str, int] = cache.get(key, {})
         if any(tab.slug not in found for tab in tabs):
             started = perf_counter()
@@ -191,6 +195,8 @@ class FrameModelAdmin(ModelAdmin):
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget.can_change_related = field.widget.can_delete_related = field.widget.can_view_related = False
+            if isinstance(field.widget.widget, forms.CheckboxSelectMultiple):
+                field.widget.can_add_related = False  # Django's script would not add a box
         return field
 
     # Lists

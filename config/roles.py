@@ -20,6 +20,7 @@ ROLES: dict[str, list[str]] = {
         "view_cost",
         "view_all_channels",
         "view_auditevent",
+        *(f"{verb}_apikey" for verb in ("view", "add", "change")),  # their own
     ],
     gettext_noop("Operator"): [
         *_VIEW_CATALOG,

@@ -46,6 +46,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "django_q",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "catalog",
     "monitoring",
     "integrations",
@@ -215,7 +217,18 @@ HTTP_READ_TIMEOUT_SECONDS = env.float("HTTP_READ_TIMEOUT_SECONDS", default=20.0)
 HTTP_TOTAL_TIMEOUT_SECONDS = env.float("HTTP_TOTAL_TIMEOUT_SECONDS", default=30.0)
 HTTP_PROXY_URL = env.str("HTTP_PROXY_URL", default="")
 # Base URLs lead to public hosts by https, or to this machine; names or addresses listed here are exempt from that.
+# Messages lead to public hosts only; this machine counts as private for them. "name:port" allows one port.
 ALLOWED_PRIVATE_HOSTS: list[str] = env.list("ALLOWED_PRIVATE_HOSTS", default=[])
+# Mail leaves through smtp://, smtp+tls:// (STARTTLS) or smtp+ssl:// user:password@host:port; without one none is sent.
+_MAIL = env.email_url("EMAIL_URL", default="smtp://")
+EMAIL_HOST = _MAIL["EMAIL_HOST"] or ""
+EMAIL_HOST_USER = _MAIL["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD = _MAIL["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS = _MAIL.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _MAIL.get("EMAIL_USE_SSL", False)
+EMAIL_PORT = _MAIL["EMAIL_PORT"] or (465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT_SECONDS", default=20.0)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Evenshelf <evenshelf@localhost>")
 FETCH_THREADS = env.int("FETCH_THREADS", default=32)
 # A token that ends within this many days shows a badge on its channel.
 TOKEN_WARNING_DAYS = env.int("TOKEN_WARNING_DAYS", default=14)
@@ -232,6 +245,40 @@ SIMULATOR_URL = env.str("SIMULATOR_URL", default="http://127.0.0.1:8900").rstrip
 # A token for /metrics; without one only this machine may read it.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
+# The read API: how many requests a minute one key may send; a tenth of them at once.
+API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=600)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "config.api.authentication.KeyAuthentication",
+        "config.api.authentication.StaffSession",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["config.api.authentication.MayRead"],
+    "DEFAULT_THROTTLE_CLASSES": ["config.api.throttling.KeyThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["config.api.rendering.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],
+    "DEFAULT_FILTER_BACKENDS": ["config.api.filters.Filters"],
+    "DEFAULT_SCHEMA_CLASS": "config.api.schema.ResourceSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "config.api.problems.answer_exception",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Evenshelf",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["config.api.authentication.MayRead"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "config.api.schema.add_problem"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "SkuStatus": "catalog.models.Sku.Status",
+        "AlertStatus": "monitoring.models.Alert.Status",
+        "AlertKind": "monitoring.models.AlertKind",
+    },
+}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -242,6 +289,9 @@ LOGGING = {
     "loggers": {
         "django-q": {"level": "WARNING"},  # at INFO it writes four lines per task
         "axes": {"level": "ERROR"},  # failed sign-ins are in the audit log
+        # Both write whole addresses at DEBUG, and those of robots hold their tokens.
+        "urllib3": {"level": "INFO"},
+        "apprise": {"level": "ERROR"},
         # Its own handler would write the address of an authorisation's callback as it came.
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
     },

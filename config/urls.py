@@ -9,8 +9,12 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
+    path("api/", include("config.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("watch/", include("monitoring.urls")),
     path("connect/", include("integrations.urls")),
     path("", admin.site.urls),
 ]
+
+handler400 = "config.api.problems.bad_request"
+handler500 = "config.api.problems.server_error"

@@ -1,15 +1,16 @@
-"""What a message says: one alert in full, or many in a line each. In the active language, times in the given zone."""
+"""What a message says: one alert in full, or many in a line each. In the active language and time zone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import ngettext
 
 from config.formatting import count, duration, moment
-from monitoring.alert_text import alert_sentence, alert_title, alert_url
+from monitoring.alert_text import alert_sentence, alert_title, alert_url, severity_word
 from monitoring.models import Alert, Notification, Severity
 
 DIGEST_LINES = 20  # alerts that a digest tells one by one
@@ -42,14 +43,14 @@ class Text:
     sms: Mapping[str, str]
 
 
-def alert_message(news: News, *, now: datetime, zone: tzinfo) -> Text:
+def alert_message(news: News, *, now: datetime) -> Text:
     """One alert: what it is, where, the figures, and what became of it."""
     alert = news.alert
     name = _name(alert)
     subject = f"{_label(news)}: {alert_title(alert)} · {name}"
     listing = [alert.listing.title or alert.listing.platform_item_id] if alert.listing else []
-    lines = [*listing, alert.channel.name, alert_sentence(alert), *_remarks(news, now, zone)]
-    lines.append(_("Since %(time)s (%(zone)s)") % {"time": moment(alert.opened_at, zone), "zone": str(zone)})
+    lines = [*listing, alert.channel.name, alert_sentence(alert), *_remarks(news, now)]
+    lines.append(_("Since %(time)s (%(zone)s)") % _time_and_zone(alert.opened_at))
     return Text(
         _cut(subject, _LONGEST_SUBJECT),
         tuple(lines),
@@ -58,9 +59,7 @@ def alert_message(news: News, *, now: datetime, zone: tzinfo) -> Text:
     )
 
 
-def digest_message(
-    told: Sequence[News], *, by_severity: Mapping[str, int], path: str, now: datetime, zone: tzinfo
-) -> Text:
+def digest_message(told: Sequence[News], *, by_severity: Mapping[str, int], path: str, now: datetime) -> Text:
     """Many alerts: how many of each severity, then those of `told`, one a line, and how many more there are.
 
     `by_severity` counts all of them, `told` are the most important ones, in their order.
@@ -74,7 +73,7 @@ def digest_message(
     ]
     alerts = ngettext("%(count)s alert", "%(count)s alerts", number) % {"count": count(number)}
     subject = f"{alerts}: {', '.join(counted)}"
-    lines = [_digest_line(news, now, zone) for news in shown]
+    lines = [_digest_line(news, now) for news in shown]
     if more := number - len(shown):
         lines.append(_("and %(count)s more") % {"count": count(more)})
     first = told[0]
@@ -82,11 +81,11 @@ def digest_message(
     return Text(_cut(subject, _LONGEST_SUBJECT), tuple(lines), path, sms)
 
 
-def test_message(*, now: datetime, zone: tzinfo) -> Text:
+def trial_message(*, now: datetime) -> Text:
     """What the button on a target's page sends."""
     lines = (
         _("Alerts of this target will arrive here."),
-        _("Sent %(time)s (%(zone)s)") % {"time": moment(now, zone), "zone": str(zone)},
+        _("Sent %(time)s (%(zone)s)") % _time_and_zone(now),
     )
     return Text(_("Test message from Evenshelf"), lines, "/", _sms(what=_("Test"), name="Evenshelf", number=1))
 
@@ -122,28 +121,27 @@ def machine_readable(news: News) -> dict[str, Any]:
 
 def _label(news: News) -> str:
     """What stands in front: that it is over, or how bad it is."""
-    word = _("over") if news.is_over else str(Severity(news.alert.severity).label)
-    return word[:1].upper() + word[1:]
+    return _("Over") if news.is_over else severity_word(news.alert.severity)
 
 
-def _digest_line(news: News, now: datetime, zone: tzinfo) -> str:
+def _digest_line(news: News, now: datetime) -> str:
     alert = news.alert
     where = f"{_name(alert)} · {alert.channel.name}" if alert.listing else alert.channel.name
     line = f"{_label(news)} · {where}: {alert_sentence(alert)}"
-    remarks = [moment(alert.opened_at, zone), *_remarks(news, now, zone)]
+    remarks = [moment(alert.opened_at), *_remarks(news, now)]
     return f"{line} ({'; '.join(remarks)})"
 
 
-def _remarks(news: News, now: datetime, zone: tzinfo) -> list[str]:
+def _remarks(news: News, now: datetime) -> list[str]:
     """What became of the alert since it was opened, as far as its news is about that."""
     alert = news.alert
     if alert.cleared_at is not None:
-        over = moment(alert.cleared_at, zone)
+        over = moment(alert.cleared_at)
         if Event.OPENED in news.events:
             return [_("Already over, since %(time)s") % {"time": over}]
         return [_("Over since %(time)s") % {"time": over}]
     if alert.status == Alert.Status.RESOLVED:
-        return [_("Resolved %(time)s") % {"time": moment(alert.resolved_at, zone)}]
+        return [_("Resolved %(time)s") % {"time": moment(alert.resolved_at)}]
     if Event.ESCALATED in news.events:
         return [_("Not acknowledged for %(time)s") % {"time": duration(now - alert.opened_at)}]
     if Event.WOKEN in news.events:
@@ -158,6 +156,10 @@ def _name(alert: Alert) -> str:
     return _cut(alert.listing.title or alert.listing.platform_item_id, _LONGEST_NAME)
 
 
+def _time_and_zone(at: datetime) -> dict[str, str]:
+    return {"time": moment(at), "zone": timezone.get_current_timezone_name()}
+
+
 def _sms(*, what: str, name: str, number: int, severity: str = "") -> dict[str, str]:
     values = {"severity": severity or _("Test"), "what": what, "name": name, "count": str(number)}
     return {key: _cut(value, _LONGEST_SMS_VALUE) for key, value in values.items()}
@@ -165,11 +167,3 @@ def _sms(*, what: str, name: str, number: int, severity: str = "") -> dict[str, 
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-SMS_VARIABLES = {
-    "severity": gettext_noop("how bad it is"),
-    "what": gettext_noop("which limit"),
-    "name": gettext_noop("which listing"),
-    "count": gettext_noop("how many alerts"),
-}

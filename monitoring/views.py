@@ -27,7 +27,7 @@ from django.views.generic import TemplateView, View
 from catalog.models import Listing, Product, User
 from catalog.services import audit
 from monitoring import dashboard, history
-from monitoring.charts import comparison, describe
+from monitoring.charts import comparison, describe, series
 from monitoring.charts.data import (
     DEFAULT_RANGE,
     RANGES,
@@ -327,7 +327,7 @@ class ComparisonChartView(ProductView, ChartView):
             **super().get_context_data(**kwargs),
             "start": chart.start,
             "end": chart.end,
-            "gaps": [],
+            "gaps": series.common([chart.lines[index].gaps for index in self.drawn]),
             "shelf": [],
             "isSingle": False,
             "timeZone": channel.time_zone,

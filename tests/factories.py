@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import factory
 
-from catalog.models import Channel, Listing, Product, Sku, Supplier, User
+from catalog.models import ApiKey, Channel, Listing, Product, Sku, Supplier, User
 from integrations.models import Credential
 from monitoring.models import Alert, ListingWatch, Threshold
 
@@ -20,6 +20,18 @@ class UserFactory(factory.django.DjangoModelFactory):
     username = factory.Sequence(lambda n: f"user{n}")
     is_staff = True
     password = factory.django.Password("correct horse battery")
+
+
+class ApiKeyFactory(factory.django.DjangoModelFactory):
+    """A key that nobody knows; `issue()` gives it one that somebody does."""
+
+    class Meta:
+        model = ApiKey
+
+    name = factory.Sequence(lambda n: f"ERP {n}")
+    user = factory.SubFactory(UserFactory)
+    scopes = ["read:catalog"]
+    digest = factory.Sequence(lambda n: f"{n:064x}")
 
 
 class ChannelFactory(factory.django.DjangoModelFactory):

@@ -33,6 +33,8 @@ class Simulator:
         self._session = requests.Session()
         self._session.trust_env = False
         self.taobao = TaobaoControl(self)
+        self.robots = RobotControl(self)
+        self.sms = SmsControl(self)
 
     def control(self, verb: str, path: str, **kwargs: Any) -> dict[str, Any]:
         """Call /_simulator/<path>. Raises SimulatorError with its own words when it refuses."""
@@ -82,6 +84,22 @@ class Simulator:
 
     def clear_ledger(self) -> None:
         self.control("DELETE", "ledger")
+
+    def messages(self, robot: str | None = None, *, since: int = 0) -> list[dict[str, Any]]:
+        """What arrived at robots and as text messages ("aliyun_sms"), oldest first, refused ones included.
+
+        Each has number, at, platform, robot, accepted, code, answer, type, title, text, signed, body and detail.
+        """
+        params = {"since": str(since)} if robot is None else {"since": str(since), "robot": robot}
+        messages: list[dict[str, Any]] = self.control("GET", "messages", params=params)["messages"]
+        return messages
+
+    def clear_messages(self) -> None:
+        self.control("DELETE", "messages")
+
+    def let_limits_pass(self, seconds: float) -> None:
+        """Let time go by for the limits of robots and text messages, and for nothing else."""
+        self.control("POST", "limits", json={"pass_seconds": seconds})
 
     def close(self) -> None:
         self._session.close()
@@ -181,6 +199,61 @@ class TaobaoControl:
     def set_oauth(self, **settings: Any) -> None:
         """deny, shop (who approves), app_type, redirect_uris, app_key (whose)."""
         self._simulator.control("POST", "oauth", json=settings)
+
+
+class RobotControl:
+    """What a test may do to the robots of DingTalk, Feishu and WeCom.
+
+    Their keys: dingtalk-signed, dingtalk-keyword, dingtalk-open, feishu-signed, feishu-keyword, feishu-open, wecom-open
+    and wecom-second.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """A robot's url (its webhook), token, secret, keywords, addresses and wording."""
+        robots: list[dict[str, Any]] = self._simulator.accounts()[key.partition("-")[0]]["robots"]
+        return next(robot for robot in robots if robot["robot"] == key)
+
+    def set(self, key: str, **settings: Any) -> None:
+        """secret, keywords, addresses (who may send), wording ("classic" or "described" refusals of DingTalk)."""
+        self._simulator.control("POST", "robots", json={"robot": key, **settings})
+
+    def fail_next(
+        self, platform: str, *, robot: str = "*", times: int = 1, kind: str | None = None, **rule: Any
+    ) -> None:
+        """Spoil the next messages (0: all until cleared). Without a kind: `error` for a code, `status` for a status."""
+        if kind is None:
+            kind = "error" if "code" in rule else "status"
+        body = {"platform": platform, "shop": robot, "kind": kind, "times": times, **rule}
+        self._simulator.control("POST", "faults", json=body)
+
+
+class SmsControl:
+    """What a test may do to Alibaba Cloud's text messages."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """url, access_key_id, access_key_secret, signatures, templates (code and content) and per_day."""
+        account: dict[str, Any] = self._simulator.accounts()["aliyun_sms"]
+        return account
+
+    def set(self, **settings: Any) -> None:
+        """signatures, templates, per_day (messages of one signature and template that a phone takes in 24 hours)."""
+        self._simulator.control("POST", "sms", json=settings)
+
+    def fail_next(self, *, times: int = 1, sub_code: str | None = None, kind: str | None = None, **rule: Any) -> None:
+        """Spoil the next messages. sub_code is the Code of the answer, such as isv.OUT_OF_SERVICE, msg its Message."""
+        if kind is None:
+            kind = "status" if sub_code is None else "error"
+        if sub_code is not None:
+            rule = {"code": -1, "sub_code": sub_code, **rule}
+        body = {"platform": "aliyun_sms", "kind": kind, "times": times, **rule}
+        self._simulator.control("POST", "faults", json=body)
 
 
 def start_simulator(*arguments: str) -> tuple[subprocess.Popen[str], str]:

@@ -15,9 +15,11 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
+from catalog.audit_text import kind_label
 from catalog.models import Channel, User
 from config.admin_site import add_menu_item
 from config.model_admin import FrameModelAdmin, person
@@ -26,6 +28,13 @@ from config.templatetags import evenshelf as parts
 admin.site.unregister(Group)
 
 _OUR_APPS = ("catalog", "monitoring", "integrations")
+_VERBS = {
+    "add": gettext_noop("add"),
+    "change": gettext_noop("change"),
+    "delete": gettext_noop("delete"),
+    "view": gettext_noop("view"),
+}
+_FURTHER_PERMISSIONS = (gettext_noop("Can see cost prices"), gettext_noop("Can see every channel"))
 
 
 class RoleChoiceField(forms.ModelMultipleChoiceField):
@@ -33,6 +42,15 @@ class RoleChoiceField(forms.ModelMultipleChoiceField):
 
     def label_from_instance(self, obj: Any) -> str:
         return gettext(obj.name)
+
+
+class PermissionChoiceField(forms.ModelMultipleChoiceField):
+    """Permissions in the language of the page; the framework stores their names in English."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        verb, _dash, model = obj.codename.partition("_")
+        what = gettext(_VERBS[verb] if verb in _VERBS and model == obj.content_type.model else obj.name)
+        return f"{capfirst(kind_label('.'.join(obj.content_type.natural_key())))}: {what}"
 
 
 class RoleFilter(RelatedFieldListFilter):
@@ -61,14 +79,21 @@ class StaffForm(UserChangeForm):
 
 
 class PermissionChoices(ModelAdmin):
-    """A base whose forms offer the permissions of our apps, not those of the framework below them."""
+    """A base whose forms offer the permissions of our apps, not those of the framework below them.
+
+    What there are few of, roles and channels, is ticked.
+    """
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.remote_field.model is Permission:
             ours = Permission.objects.filter(content_type__app_label__in=_OUR_APPS)
             kwargs["queryset"] = ours.select_related("content_type")
+            kwargs["form_class"] = PermissionChoiceField
         elif db_field.remote_field.model is Group:
             kwargs["form_class"] = RoleChoiceField
+            kwargs["widget"] = forms.CheckboxSelectMultiple
+        elif db_field.remote_field.model is Channel:
+            kwargs["widget"] = forms.CheckboxSelectMultiple
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
@@ -89,7 +114,7 @@ class StaffAdmin(FrameModelAdmin, PermissionChoices, UserAdmin):
         (None, {"fields": ["username", "password1", "password2"]}),
         (_("Access"), {"fields": ["is_staff", "groups", "channels"]}),
     ]
-    filter_horizontal = ["groups", "channels", "user_permissions"]
+    filter_horizontal = ["user_permissions"]
     form = StaffForm
     add_form = UserCreationForm
     add_form_template = None  # Django's promises a second form

@@ -7,46 +7,37 @@ does: it reserves quota slots, claims chunks, records each as soon as its batche
 import logging
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from operator import attrgetter
 from queue import Empty, SimpleQueue
-from typing import TypeVar
 
 from django.conf import settings
-from django.db import OperationalError
 
 from catalog.models import Channel
 from integrations.connections import (
     Unconnected,
     claim_probe,
     connector_for,
-    mark_failed,
-    mark_good,
     needs_probe,
 )
-from integrations.connectors.base import Reading, ReadOutcome
-from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
-from integrations.fetching.lanes import OWN_QUOTA, READ, Batch, Chunk, Lane, Pace, SlotWanted
+from integrations.connectors.base import Reading
+from integrations.connectors.errors import Wait
+from integrations.fetching.lanes import OWN_QUOTA, Batch, Chunk, Lane, Pace, SlotWanted
+from integrations.fetching.outcomes import Clock, Outcomes, stored
 from integrations.fetching.summaries import Problem
 from integrations.models import ChannelHealth, Credential
-from monitoring.services import Claim, Recorded, claim_due, close_run, due_watches, open_run, record, release
+from monitoring.services import Claim, claim_due, due_watches, open_run
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 500  # listings that are claimed and recorded together
 SHARE = 8  # threads that a channel may hold while others have batches waiting
-PERMISSION = "permission"  # cause of the refusal of one kind of call, not of the channel
 _AHEAD = 64  # batches of a channel that should be ready to send, so that threads have work while we write
 _LOOK_EVERY = 1.0  # seconds between two looks for channels that became due
 _PATIENCE = timedelta(seconds=5)  # a channel that may be called again within this time is waited for
 _LONGEST_CHUNK_SECONDS = 60.0  # what is leased is sent within this time, well inside its lease
-
-Clock = Callable[[], datetime]
-T = TypeVar("T")
 
 
 class Engine:
@@ -69,23 +60,28 @@ class Engine:
         `observed_at` and `interval` replace the present time and the listings' own interval in what is recorded.
         """
         self.clock = clock
-        self.counts: Counter[str] = Counter()
-        self.problems: dict[int, Problem] = {}
         self.lanes: dict[int, Lane] = {}
         self.looked_at: datetime | None = None  # when it last asked which channels are due
         self._ends = time.monotonic() + seconds
         self._ends_at = clock() + timedelta(seconds=seconds)
         self._find_due = find_due
-        self._observed_at = observed_at
-        self._interval = interval
         self._watched_only = watched_only
-        self._progress = progress
         self._threads = settings.FETCH_THREADS
         # The rest is kept free for a channel that becomes due while a slow one holds all it can get.
         self._most_for_one = self._threads if is_alone else max(self._threads - SHARE, SHARE)
         # A thread that is done with a call takes the next batch by itself, so that none is idle while we write. The
         # lock guards what it touches then: batches that wait, calls under way, threads that are busy.
         self._lock = threading.RLock()
+        self._outcomes = Outcomes(
+            clock=clock,
+            lock=self._lock,
+            observed_at=observed_at,
+            interval=interval,
+            watched_only=watched_only,
+            progress=progress,
+        )
+        self.counts = self._outcomes.counts
+        self.problems = self._outcomes.problems
         self._in_flight = 0  # calls whose results we have not taken yet
         self._busy = 0  # threads with a call
         self._is_sending = True
@@ -178,7 +174,7 @@ class Engine:
         """Have the engine work on the channel; False, with the problem noted, when it cannot be called."""
         before = self.lanes.get(lane.channel.pk)
         if before is not None:
-            self._leave(before)
+            self._outcomes.leave(before)
             lane.refused = before.refused
         try:
             if lane.channel.credential.calls_per_second is not None:
@@ -205,7 +201,7 @@ class Engine:
         limit = self._chunk_limit(lane)
         if lane.run is None or lane.run.is_scheduled:
             chunk = Chunk(lane, {})
-            claims = _stored(lane.channel, partial(self._claim_due, lane, limit, chunk)) or []
+            claims = stored(lane.channel, partial(self._claim_due, lane, limit, chunk)) or []
             lane.is_drained = len(claims) < limit or lane.is_probing
         else:
             chunk = Chunk(lane, {}, token=lane.token)
@@ -215,9 +211,9 @@ class Engine:
         if claims:
             lane.split(chunk)
             if not chunk.waiting:
-                self._record(chunk)
+                self._outcomes.record(chunk)
         else:
-            self._close(lane)
+            self._outcomes.close(lane)
         return True
 
     def _claim_due(self, lane: Lane, limit: int, chunk: Chunk) -> list[Claim]:
@@ -301,11 +297,11 @@ class Engine:
 
     def _slot(self, lane: Lane, pace: Pace) -> datetime | None:
         """When the lane's next batch may be sent; None when not before the end, and then the lane is given up."""
-        slot = _stored(lane.channel, partial(pace.next_slot, len(lane.pending)))
+        slot = stored(lane.channel, partial(pace.next_slot, len(lane.pending)))
         if slot is None:
-            if not lane.sent or not self._is_scheduled(lane):
+            if not lane.sent or not lane.is_scheduled:
                 self.problems[lane.channel.pk] = Problem(lane.channel.pk, Wait.kind, OWN_QUOTA)
-            self._give_up(lane)
+            self._outcomes.give_up(lane)
             lane.is_out_of_slots = True
         return slot
 
@@ -317,158 +313,15 @@ class Engine:
             result = self._results.get(timeout=wait_seconds) if wait_seconds > 0 else self._results.get_nowait()
             while True:
                 if isinstance(result, SlotWanted):
-                    _stored(result.pace.channel, partial(result.pace.answer, result))
+                    stored(result.pace.channel, partial(result.pace.answer, result))
                 else:
-                    self._take(*result)
+                    batch, future = result
+                    with self._lock:
+                        self._in_flight -= 1
+                    self._outcomes.take(batch, future)
                 result = self._results.get_nowait()
         except Empty:
             return
-
-    def _take(self, batch: Batch, future: "Future[list[Reading]]") -> None:
-        lane, chunk = batch.chunk.lane, batch.chunk
-        with self._lock:
-            self._in_flight -= 1
-        error = future.exception()
-        if error is None:
-            chunk.readings += future.result()
-            self._take_good_news(lane, batch)
-        else:
-            self._take_error(lane, batch, error)
-            lane.has_trouble = False
-        self._take_back(chunk)
-
-    def _take_back(self, chunk: Chunk) -> None:
-        """One of the chunk's batches is done with, one way or another."""
-        chunk.waiting -= 1
-        if not chunk.waiting:
-            self._record(chunk)
-
-    def _take_good_news(self, lane: Lane, batch: Batch) -> None:
-        lane.good_sent_at = max(filter(None, (lane.good_sent_at, batch.sent_at)))
-        if lane.is_probing:
-            lane.is_probing = lane.is_drained = False
-            self._mark_good(lane, is_probe=True)
-
-    def _take_error(self, lane: Lane, batch: Batch, error: BaseException) -> None:
-        if not isinstance(error, ConnectorError):
-            # A bug in a connector: as loud as it gets, but the other channels go on.
-            logger.error("channel %s: reading failed", lane.channel.pk, exc_info=error)
-            error = Fatal(lane.channel.platform, READ, cause="internal")
-        if isinstance(error, Wait) and error.cause == OWN_QUOTA:
-            batch.chunk.untried += batch.listing_ids
-            return
-        if isinstance(error, Review) and error.scope == "listing":
-            self._refuse(batch, error.cause)
-            self._take_good_news(lane, batch)
-            return
-        logger.warning("channel %s: %s", lane.channel.pk, error)
-        if isinstance(error, Review) and error.cause == PERMISSION and self._is_one_kind(lane, batch, error):
-            return
-        if isinstance(error, Wait | Reauthorise | Review):
-            # Nothing is wrong with these listings: they stay due, and the hold keeps them from being asked for.
-            batch.chunk.held.setdefault(error.cause, []).extend(batch.listing_ids)
-        else:
-            batch.chunk.readings += [Reading(pk, ReadOutcome.FAILED, cause=error.cause) for pk in batch.listing_ids]
-        if lane.good_sent_at is not None:
-            self._mark_good(lane)
-        health = _stored(lane.channel, partial(self._mark_failed, lane.channel, error, batch.sent_at))
-        retry_at = health.retry_at if health is not None else None
-        self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code, retry_at)
-        # Someone who asks for a reading now gets all of it, unless the channel as a whole has a problem.
-        if self._is_scheduled(lane) or not isinstance(error, Retry) or (health is not None and needs_probe(health)):
-            self._give_up(lane)
-
-    def _is_one_kind(self, lane: Lane, batch: Batch, error: Review) -> bool:
-        """Whether only one of several kinds of reads lacks a permission. Then the rest of that kind is refused without
-        being asked for, comes back at its listings' own pace, and the other kinds go on."""
-        lane.refused[batch.capability] = error.cause
-        if not lane.reads_besides_refused():
-            return False
-        self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code)
-        self._refuse(batch, error.cause)
-        self._take_good_news(lane, batch)
-        with self._lock:
-            dropped = [waiting for waiting in lane.pending if waiting.capability == batch.capability]
-            lane.pending = deque(waiting for waiting in lane.pending if waiting.capability != batch.capability)
-        for waiting in dropped:
-            self._refuse(waiting, error.cause)
-            self._take_back(waiting.chunk)
-        return True
-
-    @staticmethod
-    def _refuse(batch: Batch, cause: str) -> None:
-        batch.chunk.readings += [Reading(pk, ReadOutcome.REFUSED, cause=cause) for pk in batch.listing_ids]
-
-    @staticmethod
-    def _is_scheduled(lane: Lane) -> bool:
-        return lane.run is None or lane.run.is_scheduled
-
-    def _mark_failed(self, channel: Channel, error: ConnectorError, sent_at: datetime | None) -> ChannelHealth | None:
-        mark_failed(channel, error, self.clock(), sent_at=sent_at)
-        return ChannelHealth.objects.filter(channel=channel).first()
-
-    def _give_up(self, lane: Lane) -> None:
-        """Send nothing more to the channel for now: what was not tried goes back, without a penalty."""
-        lane.is_drained = True
-        lane.is_probing = False
-        if lane.requested:
-            ids = [claim.listing_id for claim in lane.requested]
-            _stored(lane.channel, partial(release, listing_ids=ids, token=lane.token))
-            lane.requested.clear()
-        with self._lock:
-            batches = list(lane.pending)
-            lane.pending.clear()
-        for batch in batches:
-            batch.chunk.untried += batch.listing_ids
-            self._take_back(batch.chunk)
-
-    # --- Recording --------------------------------------------------------------------------------------------------
-
-    def _record(self, chunk: Chunk) -> None:
-        lane = chunk.lane
-        lane.chunks.discard(chunk)
-        done = _stored(lane.channel, partial(self._write, chunk))
-        if done is not None:
-            failed = done.failed + sum(map(len, chunk.held.values()))
-            self.counts.update(
-                read=done.read, changed=done.changed, missing=done.missing, failed=failed, lost=done.lost
-            )
-            if self._progress is not None and chunk.readings:
-                self._progress(done.read + done.missing + done.failed)
-        if lane.is_idle:
-            self._close(lane)
-
-    def _write(self, chunk: Chunk) -> Recorded:
-        """Store what became of a chunk's listings; may be repeated."""
-        now = self._observed_at or chunk.started_at or self.clock()
-        if chunk.untried:
-            release(listing_ids=chunk.untried, token=chunk.token)
-        for cause, listing_ids in chunk.held.items():
-            release(listing_ids=listing_ids, token=chunk.token, cause=cause, now=now)
-        if not chunk.readings:
-            return Recorded()
-        # Everyone locks rows in the order of their keys, so that nobody waits in a circle.
-        chunk.readings.sort(key=attrgetter("listing_id"))
-        return record(
-            run=_known(chunk.lane.run),
-            token=chunk.token,
-            claims=chunk.claims,
-            readings=chunk.readings,
-            now=now,
-            interval=self._interval,
-        )
-
-    def _close(self, lane: Lane) -> None:
-        """End the channel's pass if nothing of it is left; the next claim opens another one."""
-        if lane.run is not None and lane.is_drained and not lane.chunks:
-            now = self._observed_at or self.clock()
-            _stored(lane.channel, partial(close_run, run=lane.run, now=now, watched_only=self._watched_only))
-            if lane.run.is_scheduled:
-                lane.run = None
-
-    def _mark_good(self, lane: Lane, *, is_probe: bool = False) -> None:
-        sent_at, lane.good_sent_at = lane.good_sent_at, None
-        _stored(lane.channel, partial(mark_good, [lane.channel.pk], self.clock(), sent_at=sent_at, is_probe=is_probe))
 
     def _wind_up(self) -> None:
         """Write what is back, give back what was not sent, and say which channels answered."""
@@ -477,16 +330,10 @@ class Engine:
         for lane in self.lanes.values():
             lane.has_more = not lane.is_drained or bool(lane.pending) or (lane.is_out_of_slots and lane.sent > 0)
             if lane.pending or lane.requested:
-                self._give_up(lane)
+                self._outcomes.give_up(lane)
             for chunk in list(lane.chunks):  # only those with a call that is still not back
-                self._record(chunk)
-            self._leave(lane)
-
-    def _leave(self, lane: Lane) -> None:
-        if lane.pace is not None:
-            _stored(lane.channel, lane.pace.return_unused)
-        if lane.good_sent_at is not None:
-            self._mark_good(lane)
+                self._outcomes.record(chunk)
+            self._outcomes.leave(lane)
 
 
 def problem_of(health: ChannelHealth) -> Problem:
@@ -494,33 +341,8 @@ def problem_of(health: ChannelHealth) -> Problem:
     return Problem(health.channel_id, health.kind, health.cause, health.code, health.retry_at)
 
 
-def _stored(channel: Channel, store: Callable[[], T]) -> T | None:
-    """What `store` returns; it is done once more when the database is locked or ends a deadlock at our cost.
-
-    None when it refuses again: what this was about is left to its leases, and the other channels go on.
-    """
-    try:
-        return store()
-    except OperationalError as error:
-        logger.warning("channel %s: the database refused, trying again: %s", channel.pk, _first_line(error))
-    try:
-        return store()
-    except OperationalError as error:
-        logger.error("channel %s: the database refused twice: %s", channel.pk, _first_line(error))
-        return None
-
-
-def _first_line(error: OperationalError) -> str:
-    return str(error).partition("\n")[0]
-
-
 def _read(lane: Lane, batch: Batch, now: datetime) -> list[Reading]:
     """In a thread: one batch, over HTTP."""
     if lane.pace is not None:
         lane.pace.grant()
     return lane.connector.read_listings(batch.refs, now=now)
-
-
-def _known(value: T | None) -> T:
-    assert value is not None  # noqa: S101  # a lane that has chunks has a pass
-    return value

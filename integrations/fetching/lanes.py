@@ -87,6 +87,11 @@ class Lane:
         """Nothing is under way, and there may be something to claim again."""
         return self.is_drained and not self.chunks and not self.is_out_of_slots
 
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether its listings are read because they are due, not because somebody asked."""
+        return self.run is None or self.run.is_scheduled
+
     def split(self, chunk: Chunk) -> None:
         """Queue the chunk's listings in batches; what the platform cannot be asked for is refused at once."""
         refs = [

@@ -11,8 +11,10 @@ import orjson
 
 from integrations.simulator.faults import Fault, FaultError
 from integrations.simulator.quotas import Quotas
+from integrations.simulator.robots.accounts import CLASSIC, DESCRIBED, MAX_ADDRESSES, MAX_KEYWORDS, Robot, is_address
 from integrations.simulator.routing import Request, Response, json_response
 from integrations.simulator.simulation import Simulation, iso
+from integrations.simulator.sms.accounts import Template
 from integrations.simulator.taobao.accounts import BACK_OFFICE, LEVELS, SERVICE_MARKET, App
 from integrations.simulator.world import WorldError, amount
 
@@ -46,6 +48,11 @@ class Control:
             ("POST", "permissions"): self._set_permissions,
             ("POST", "tokens"): self._change_tokens,
             ("POST", "oauth"): self._set_oauth,
+            ("POST", "robots"): self._set_robot,
+            ("POST", "sms"): self._set_sms,
+            ("POST", "limits"): self._let_limits_pass,
+            ("GET", "messages"): self._messages,
+            ("DELETE", "messages"): self._clear_messages,
             ("POST", "reset"): self._reset,
             ("GET", "ledger"): self._ledger,
             ("DELETE", "ledger"): self._clear_ledger,
@@ -81,7 +88,12 @@ class Control:
                 for shop in accounts.own_shops()
             ]
         apps = [_app(app) for app in accounts.apps.values()]
-        return {"taobao": {**apps[0], "apps": apps, "shops": shops}}
+        base_url = f"http://{request.headers.get('host', '')}"
+        return {
+            "taobao": {**apps[0], "apps": apps, "shops": shops},
+            **self.simulation.robots.to_json(base_url),
+            "aliyun_sms": self.simulation.sms.to_json(base_url),
+        }
 
     def _change_tokens(self, request: Request) -> dict[str, Any]:
         """{"expire": shop}, {"revoke": shop} or {"levels": {"shop": shop, "r1": seconds left, ...}}."""
@@ -168,7 +180,10 @@ class Control:
         return self._clock()
 
     def _reset(self, request: Request) -> dict[str, Any]:
-        """The seed world, accounts, quotas, no faults, an empty ledger; {"now": ISO time, "speed": x} where given."""
+        """All as at the start: world, accounts, robots, quotas, no faults, an empty ledger, no messages.
+
+        {"now": ISO time, "speed": x} where given.
+        """
         body = _body(request)
         _only(body, {"now", "speed"})
         now = _moment(body["now"]) if "now" in body else None
@@ -177,6 +192,7 @@ class Control:
         simulation.reset(now=now, speed=1.0 if speed is None else speed)
         simulation.faults.clear()
         simulation.ledger.clear()
+        simulation.messages.clear()
         self.quotas.set(**self.quota_defaults)
         return self._clock()
 
@@ -244,7 +260,10 @@ class Control:
         if "kind" not in body:
             raise ControlError("name the kind of fault")
         if body.get("shop") is not None and body["shop"] != "*":
-            self._shop(body["shop"])
+            if body.get("platform", "taobao") == "taobao":
+                self._shop(body["shop"])
+            else:
+                self._robot(body["shop"])
         self.simulation.faults.add(Fault(**body))
         return {"faults": self.simulation.faults.rules()}
 
@@ -275,6 +294,87 @@ class Control:
     def _clear_ledger(self, request: Request) -> dict[str, Any]:
         self.simulation.ledger.clear()
         return {"entries": []}
+
+    # Robots and text messages
+
+    def _set_robot(self, request: Request) -> dict[str, Any]:
+        """{"robot": key} with what changes: "secret", "keywords", "addresses" (IPv4, networks, 10.1.2.*), "wording"."""
+        body = _body(request)
+        _only(body, {"robot", "secret", "keywords", "addresses", "wording"})
+        robots = self.simulation.robots
+        with robots.lock:
+            robot = self._robot(body.get("robot"))
+            if "wording" in body and body["wording"] not in (CLASSIC, DESCRIBED):
+                raise ControlError(f"wording is {CLASSIC!r} or {DESCRIBED!r}")
+            robot.wording = body.get("wording", robot.wording)
+            robot.secret = _text(body, "secret") if "secret" in body else robot.secret
+            if "keywords" in body:
+                robot.keywords = _texts(body, "keywords", MAX_KEYWORDS)
+            if "addresses" in body:
+                addresses = _texts(body, "addresses", MAX_ADDRESSES)
+                if not all(is_address(address) for address in addresses):
+                    raise ControlError("addresses are IPv4 addresses, networks, or of the form 10.1.2.*")
+                robot.addresses = addresses
+            return robot.to_json(f"http://{request.headers.get('host', '')}")
+
+    def _set_sms(self, request: Request) -> dict[str, Any]:
+        """{"signatures": [...], "templates": [{"code", "content"}], "per_day": what a phone takes of a template}."""
+        body = _body(request)
+        _only(body, {"signatures", "templates", "per_day"})
+        sms, per_day = self.simulation.sms, _number(body, "per_day")
+        with sms.lock:
+            if "signatures" in body:
+                sms.signatures = _texts(body, "signatures")
+            if "templates" in body:
+                templates = body["templates"]
+                if not isinstance(templates, list) or not all(isinstance(entry, dict) for entry in templates):
+                    raise ControlError("templates is a list of objects")
+                found = [Template(_text(entry, "code"), _text(entry, "content")) for entry in templates]
+                sms.templates = {template.code: template for template in found}
+            if per_day is not None:
+                sms.per_day = int(per_day)
+            return sms.to_json(f"http://{request.headers.get('host', '')}")
+
+    def _let_limits_pass(self, request: Request) -> dict[str, Any]:
+        """{"pass_seconds": n}: the limits of robots and text messages see that much time go by; signatures do not."""
+        body = _body(request)
+        _only(body, {"pass_seconds"})
+        seconds = _number(body, "pass_seconds") or 0.0
+        self.simulation.limit_clock.let_pass(seconds)
+        return {"pass_seconds": seconds}
+
+    def _messages(self, request: Request) -> dict[str, Any]:
+        """What arrived, oldest first; since=number and robot=key narrow it."""
+        query = parse_qs(request.query)
+        since = query.get("since", ["0"])[0]
+        if not since.isdigit():
+            raise ControlError("since is the number of a message")
+        robot = query.get("robot", [None])[0]
+        return {"messages": self.simulation.messages.entries(since=int(since), robot=robot)}
+
+    def _clear_messages(self, request: Request) -> dict[str, Any]:
+        self.simulation.messages.clear()
+        return {"messages": []}
+
+    def _robot(self, key: object) -> Robot:
+        robots = self.simulation.robots.by_key
+        if key not in robots:
+            raise ControlError(f"no robot {key!r}; one of {', '.join(robots)}")
+        return robots[str(key)]
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str):
+        raise ControlError(f"{name} is a text")
+    return value
+
+
+def _texts(body: dict[str, Any], name: str, most: int = 100) -> list[str]:
+    value = body.get(name)
+    if not isinstance(value, list) or len(value) > most or not all(isinstance(entry, str) for entry in value):
+        raise ControlError(f"{name} is a list of at most {most} texts")
+    return value
 
 
 def _app(app: App) -> dict[str, Any]:

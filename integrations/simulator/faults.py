@@ -13,6 +13,8 @@ from integrations.simulator.routing import HTML, Response
 KINDS = frozenset(
     {"status", "error", "delay", "drop", "html", "null", "half", "big", "endless", "redirect", "retry_after"}
 )
+# These let the call run and spoil its answer; all others take its place, and it does nothing.
+ANSWERED = frozenset({"delay", "null", "half"})
 HALF_MODES = frozenset({"truncated", "missing_keys", "short_body"})
 BIG_BYTES = 10 * 1024 * 1024
 DRIP_SECONDS = 0.1

@@ -10,9 +10,13 @@ from typing import Any
 
 from integrations.simulator.control import Control
 from integrations.simulator.quotas import Quotas
+from integrations.simulator.robots.dingtalk import DingTalk
+from integrations.simulator.robots.feishu import Feishu
+from integrations.simulator.robots.wecom import WeCom
 from integrations.simulator.routing import Router
 from integrations.simulator.server import Server
 from integrations.simulator.simulation import Simulation, load_state
+from integrations.simulator.sms.gateway import SmsGateway
 from integrations.simulator.taobao.gateway import Gateway
 from integrations.simulator.taobao.oauth import OAuth
 
@@ -46,6 +50,8 @@ def build(options: Options) -> tuple[Simulation, Server]:
     router.add("/authorize", oauth.authorize)
     router.add("/token", oauth.token)
     router.add("/router/rest", Gateway(simulation, quotas).handle)
+    for endpoint in (DingTalk(simulation), Feishu(simulation), WeCom(simulation), SmsGateway(simulation)):
+        router.add(endpoint.path, endpoint.handle)
     router.add("/_simulator/", Control(simulation, quotas, limits).handle)
     return simulation, Server(options.host, options.port, router, options.latency_ms / 1000)
 

@@ -17,7 +17,7 @@ class Message:
     title: str = ""
     text: str = ""
     signed: bool = False  # a signature was asked for and was right
-    body: dict[str, Any] | None = None  # without timestamp and signature
+    body: dict[str, Any] | None = None  # without timestamp and signature; None where it is no JSON object, or huge
     detail: dict[str, Any] = field(default_factory=dict)  # of text messages: phones, template, variables
 
 
@@ -49,7 +49,9 @@ class Messages:
         """The messages whose number is above `since`; with a robot, only those sent to it."""
         with self._lock:
             return [
-                entry for entry in self._entries if entry["number"] > since and (robot is None or entry["robot"] == robot)
+                entry
+                for entry in self._entries
+                if entry["number"] > since and (robot is None or entry["robot"] == robot)
             ]
 
     def clear(self) -> None:

@@ -18,6 +18,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    client: str = ""  # the address it came from
 
 
 @dataclass(slots=True)
@@ -51,8 +52,8 @@ class Router:
         self._prefixes: list[tuple[str, Handler]] = []
 
     def add(self, path: str, handler: Handler) -> None:
-        """A path that ends in a slash stands for everything below it."""
-        if path.endswith("/"):
+        """A path that ends in a slash stands for everything below it, but / only for itself."""
+        if path.endswith("/") and path != "/":
             self._prefixes.append((path, handler))
             self._prefixes.sort(key=lambda entry: -len(entry[0]))
         else:

@@ -75,7 +75,7 @@ class Connection(StreamRequestHandler):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = self.rfile.read(int(length)) if length != "0" else b""
         path, _, query = target.partition("?")
-        return Request(verb, path, query, headers, body)
+        return Request(verb, path, query, headers, body, self.client_address[0])
 
     def _write(self, response: Response, keep_alive: bool, *, head: bool = False) -> bool:
         """Send an answer; False when the connection is to be closed after it."""

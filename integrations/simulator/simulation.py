@@ -11,8 +11,12 @@ import orjson
 
 from integrations.simulator.faults import Faults
 from integrations.simulator.ledger import Ledger
+from integrations.simulator.limits import LimitClock
 from integrations.simulator.market import MAX_CATCH_UP, MAX_STEP, Market, MarketClock
+from integrations.simulator.messages import Messages
+from integrations.simulator.robots.accounts import Robots
 from integrations.simulator.seed import new_world
+from integrations.simulator.sms.accounts import SmsAccount
 from integrations.simulator.taobao.accounts import Accounts
 from integrations.simulator.world import World, WorldError
 
@@ -34,7 +38,9 @@ class Simulation:
         self.seed, self.listings = seed, listings
         self.lock = threading.RLock()
         self.stopping = threading.Event()
-        self.faults, self.ledger = Faults(), Ledger()
+        self.faults, self.ledger, self.messages = Faults(), Ledger(), Messages()
+        self.limit_clock = LimitClock()
+        self.robots, self.sms = Robots(seed, self.limit_clock), SmsAccount(seed, self.limit_clock)
         self.latency_seconds = 0.0
         seeded = new_world(seed=seed, listings=listings, now=int(now))
         self._snapshot = orjson.dumps(seeded.to_json(), option=orjson.OPT_NON_STR_KEYS)
@@ -56,13 +62,15 @@ class Simulation:
         world.version = version + 1
 
     def reset(self, *, now: float | None = None, speed: float = 1.0) -> None:
-        """The seed world and accounts again, the world dated `now` (epoch seconds; None: the real time)."""
+        """The seed world, accounts and robots again, the world dated `now` (epoch seconds; None: the real time)."""
         with self.lock:
             self._use(World.from_json(orjson.loads(self._snapshot)))
             start = time.time() if now is None else now
             self.world.shift(int(start) - self.world.now)
             self.clock.set(start, speed)
             self.accounts.reset(time.time())
+            self.robots.reset()
+            self.sms.reset()
 
     def set_now(self, now: float) -> None:
         """Set the market clock. Forward runs the market; back re-dates the world, which keeps its prices and stock.

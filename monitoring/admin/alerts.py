@@ -1,15 +1,14 @@
 """The alert board, the page of one alert, and where else open alerts are shown: bell, dashboard, listings."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, Prefetch, Q, QuerySet, SmallIntegerField, Value, When
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -23,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.listing import VisibleRelatedFilter
 from catalog.audit_text import action_label, readable_changes
-from catalog.models import AuditEvent, Listing, User
+from catalog.models import AuditEvent, User
 from config import formatting
 from config.admin_site import (
     Badge,
@@ -31,37 +30,31 @@ from config.admin_site import (
     add_badge,
     add_button,
     add_column,
-    add_menu_item,
     add_order,
     add_panel,
     add_tab,
 )
 from config.model_admin import TAB_VAR, FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
-from monitoring import dashboard
-from monitoring.alert_text import alert_sentence, alert_title, alert_url, threshold_sentence, value_text
+from monitoring.alert_figures import figures
+from monitoring.alert_text import alert_sentence, alert_title, alert_url, severity_word, threshold_sentence
 from monitoring.forms import HandlingForm, SnoozeForm
-from monitoring.models import Alert, Severity, Threshold
+from monitoring.models import Alert, AlertKind, Threshold
 from monitoring.open_alerts import (
     SEVERITY_RANK,
-    SHOWN,
-    counted,
-    counted_once,
-    open_alerts,
     with_subject,
     worst_first,
 )
 from monitoring.services import acknowledge, add_note, assign, reopen, resolve, snooze
 
-_VIEW = "monitoring.view_alert"
-_CHANGE = "monitoring.change_alert"
+VIEW = "monitoring.view_alert"
+CHANGE = "monitoring.change_alert"
 Status = Alert.Status
 
 # A deed to more alerts than this is asked about first.
 _ASKS_ABOVE = 50
 _NAMED = 10  # of the alerts that a deed is asked about
 _EVENTS_SHOWN = 50
-_OF_LISTING = 5
 
 # What can be done to an alert of each status, in the order of the buttons.
 _DEEDS: dict[str, tuple[str, ...]] = {
@@ -79,17 +72,6 @@ _STATUS_ICONS = {
 
 
 # --- Filters ---------------------------------------------------------------------------------------------------------
-
-
-class KindFilter(SimpleListFilter):
-    title = _("kind")
-    parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
-        return list(Threshold.Kind.choices)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 class OwnerFilter(SimpleListFilter):
@@ -126,7 +108,7 @@ class OpenedFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() in ("1", "7", "30"):
-            return queryset.filter(opened_at__gte=timezone.now() - timezone.timedelta(days=int(self.value() or 0)))
+            return queryset.filter(opened_at__gte=timezone.now() - timedelta(days=int(self.value() or 0)))
         return queryset
 
 
@@ -157,7 +139,7 @@ class AlertAdmin(ReadOnly, FrameModelAdmin):
     page = "alert"
     list_display = ()
     list_select_related = ["channel", "listing__channel", "listing__sku", "threshold", "owner"]
-    list_filter = ["severity", ("channel", VisibleRelatedFilter), KindFilter, OwnerFilter, OpenedFilter, ThresholdFilter]
+    list_filter = ["severity", ("channel", VisibleRelatedFilter), "kind", OwnerFilter, OpenedFilter, ThresholdFilter]
     search_fields = ["listing__title", "listing__platform_item_id", "listing__platform_sku_id", "listing__sku__code"]
     search_help_text = _("Title, SKU or platform id")
     list_line = _("Limits that were crossed, the worst first")
@@ -166,10 +148,10 @@ class AlertAdmin(ReadOnly, FrameModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = extra_context or {}
-        if request.GET.get(TAB_VAR, "open") in ("open", "acknowledged", "snoozed", "mine"):
+        title = _QUIET_TITLES.get(request.GET.get(TAB_VAR, "open"))
+        if title and Alert.objects.visible_to(person(request)).exists():
             # Such a view is empty on a good day, and says so.
-            if Alert.objects.visible_to(person(request)).exists():
-                context = {"empty_title": _QUIET_TITLES[request.GET.get(TAB_VAR, "open")], "empty_text": "", **context}
+            context = {"empty_title": title, "empty_text": "", **context}
         if request.user.has_perm("monitoring.add_threshold"):
             context = {
                 "empty_url": reverse("admin:monitoring_threshold_add"),
@@ -191,10 +173,6 @@ class AlertAdmin(ReadOnly, FrameModelAdmin):
         if isinstance(page, TemplateResponse) and page.context_data:
             page.context_data["title"] = alert_title(page.context_data["original"])
         return page
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Alert | None:
-        found: Alert | None = super().get_object(request, object_id, from_field)
-        return found
 
     def get_urls(self) -> list[URLPattern]:
         views: dict[str, Any] = {name: self._deed_view(name) for name in ("acknowledge", "resolve", "reopen")}
@@ -220,7 +198,7 @@ class AlertAdmin(ReadOnly, FrameModelAdmin):
         alert = self._alert_to_change(request, object_id)
         form = SnoozeForm(request.POST or None, now=timezone.now())
         if request.method == "POST" and form.is_valid():
-            count = snooze(alerts=[alert], until=form.until, actor=person(request), now=timezone.now())
+            count = snooze(alerts=[alert], until=form.ends_at, actor=person(request), now=timezone.now())
             _tell(self, request, "snooze", count)
             return self._back(request, alert)
         return _question(self, request, "snooze", Alert.objects.filter(pk=alert.pk), form, alert)
@@ -230,13 +208,11 @@ class AlertAdmin(ReadOnly, FrameModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         alert = self._alert_to_change(request, object_id)
-        form = HandlingForm(request.POST, instance=alert)
+        form = HandlingForm(request.POST, alert=alert)
         if form.is_valid():
             now, actor = timezone.now(), person(request)
-            if "owner" in form.changed_data:
-                assign(alerts=Alert.objects.filter(pk=alert.pk), owner=form.cleaned_data["owner"], actor=actor, now=now)
-            if "note" in form.changed_data:
-                add_note(alert=Alert.objects.get(pk=alert.pk), note=form.cleaned_data["note"], actor=actor, now=now)
+            assign(alerts=[alert], owner=form.cleaned_data["owner"], actor=actor, now=now)
+            add_note(alert=alert, note=form.cleaned_data["note"], actor=actor, now=now)
             self.message_user(request, gettext("Saved “%(name)s”.") % {"name": alert_title(alert)}, messages.SUCCESS)
         else:
             for errors in form.errors.values():
@@ -245,19 +221,16 @@ class AlertAdmin(ReadOnly, FrameModelAdmin):
 
     def _alert_to_change(self, request: HttpRequest, object_id: str) -> Alert:
         """Raises Http404 for what the person does not see, and PermissionDenied for a role that only looks."""
-        if not request.user.has_perm(_CHANGE):
+        if not request.user.has_perm(CHANGE):
             raise PermissionDenied
-        alert = self.get_object(request, object_id)
+        alert: Alert | None = self.get_object(request, object_id)
         if alert is None:
             raise Http404
         return alert
 
     def _back(self, request: HttpRequest, alert: Alert) -> HttpResponseRedirect:
         """To the page whose button was pressed."""
-        to = request.POST.get("next", "")
-        if not url_has_allowed_host_and_scheme(to, {request.get_host()}, require_https=request.is_secure()):
-            to = self.address("change", alert)
-        return HttpResponseRedirect(to)
+        return HttpResponseRedirect(_next(request) or self.address("change", alert))
 
 
 _QUIET_TITLES = {
@@ -268,13 +241,19 @@ _QUIET_TITLES = {
 }
 
 
+def _next(request: HttpRequest) -> str:
+    """The page of this site from which the person came to a deed; "" without one."""
+    to = request.POST.get("next") or request.GET.get("next", "")
+    return to if url_has_allowed_host_and_scheme(to, {request.get_host()}, require_https=request.is_secure()) else ""
+
+
 def person_name(user: User) -> str:
     return user.get_full_name() or user.get_username()
 
 
 # --- What people do --------------------------------------------------------------------------------------------------
 
-Alerts = QuerySet[Alert] | list[Alert]
+Alerts = QuerySet[Alert] | list[Alert]  # never sliced
 
 
 def _acknowledge(alerts: Alerts, request: HttpRequest, now: datetime) -> int:
@@ -346,7 +325,7 @@ def _question(
         "more": max(count - _NAMED, 0),
         "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME) if alert is None else [],
         "select_across": request.POST.get("select_across", "0"),
-        "next": request.POST.get("next") or request.GET.get("next", ""),
+        "next": _next(request),
         "alert": alert,
         "alert_title": alert_title(alert) if alert else "",
         "back": alert_url(alert) if alert else request.get_full_path(),
@@ -370,17 +349,15 @@ def _bulk_snooze(model_admin: ModelAdmin, request: HttpRequest, alerts: QuerySet
     form = SnoozeForm(request.POST if "confirmed" in request.POST else None, now=now)
     if not form.is_valid():
         return _question(model_admin, request, "snooze", alerts, form)
-    _tell(
-        model_admin, request, "snooze", snooze(alerts=alerts, until=form.until, actor=person(request), now=now)
-    )
+    _tell(model_admin, request, "snooze", snooze(alerts=alerts, until=form.ends_at, actor=person(request), now=now))
     return None
 
 
-add_action(Alert, "acknowledge", _("Acknowledge"), _bulk("acknowledge"), permission=_CHANGE, order=10)
-add_action(Alert, "snooze", _("Snooze…"), _bulk_snooze, permission=_CHANGE, order=20)
-add_action(Alert, "resolve", _("Resolve"), _bulk("resolve"), permission=_CHANGE, order=30)
-add_action(Alert, "assign_to_me", _("Assign to me"), _bulk("assign_to_me"), permission=_CHANGE, order=40)
-add_action(Alert, "reopen", _("Reopen"), _bulk("reopen"), permission=_CHANGE, order=50)
+add_action(Alert, "acknowledge", _("Acknowledge"), _bulk("acknowledge"), permission=CHANGE, order=10)
+add_action(Alert, "snooze", _("Snooze…"), _bulk_snooze, permission=CHANGE, order=20)
+add_action(Alert, "resolve", _("Resolve"), _bulk("resolve"), permission=CHANGE, order=30)
+add_action(Alert, "assign_to_me", _("Assign to me"), _bulk("assign_to_me"), permission=CHANGE, order=40)
+add_action(Alert, "reopen", _("Reopen"), _bulk("reopen"), permission=CHANGE, order=50)
 
 
 # --- Saved views and columns -----------------------------------------------------------------------------------------
@@ -407,12 +384,11 @@ def title_cell(alert: Alert) -> SafeString:
     """What happened; below it how bad it is."""
     title = alert_title(alert)
     return format_html(
-        '<strong title="{}">{}</strong><small>{}</small>', title, title, parts.badge(alert.severity, severity_label(alert))
+        '<strong title="{}">{}</strong><small>{}</small>',
+        title,
+        title,
+        parts.badge(alert.severity, severity_word(alert.severity)),
     )
-
-
-def severity_label(alert: Alert) -> str:
-    return capfirst(str(alert.get_severity_display()))
 
 
 def listing_cell(alert: Alert) -> SafeString:
@@ -432,11 +408,14 @@ def listing_cell(alert: Alert) -> SafeString:
     )
 
 
-def change_cell(alert: Alert) -> SafeString:
-    """Before and now, with the limit below."""
-    limit = value_text(alert, alert.limit)
-    change = format_html("{} → {}", value_text(alert, alert.old_value), value_text(alert, alert.new_value))
-    return format_html("{}<small>{}</small>", change, gettext("limit %(limit)s") % {"limit": limit}) if limit else change
+def change_cell(alert: Alert) -> SafeString | str:
+    """Before and then, with the limit below; in words where there is nothing to count."""
+    shown = figures(alert)
+    if not shown.change or alert.kind == AlertKind.AUTHORISATION:
+        return format_html('<span class="told">{}</span>', alert_sentence(alert))
+    if not shown.limit:
+        return shown.change
+    return format_html("{}<small>{}</small>", shown.change, gettext("limit %(limit)s") % {"limit": shown.limit})
 
 
 def since_cell(alert: Alert) -> SafeString | str:
@@ -471,7 +450,7 @@ def status_line(alert: Alert) -> str:
     return ""
 
 
-title_cell.admin_order_field = "kind"  # type: ignore[attr-defined]
+title_cell.admin_order_field = SEVERITY_RANK  # type: ignore[attr-defined]
 since_cell.admin_order_field = "opened_at"  # type: ignore[attr-defined]
 status_cell.admin_order_field = "status"  # type: ignore[attr-defined]
 
@@ -490,8 +469,10 @@ def _deed_url(name: str, *statuses: str) -> Callable[[HttpRequest, Alert], str |
     """The address of a deed, for alerts of these statuses and people who may do it."""
 
     def url(request: HttpRequest, alert: Alert) -> str | None:
-        if alert.status not in statuses or not request.user.has_perm(_CHANGE):
+        if alert.status not in statuses or not request.user.has_perm(CHANGE):
             return None
+        if name == "reopen" and alert.cleared_at is not None:
+            return None  # what is over does not open again
         return reverse(f"admin:monitoring_alert_{name}", args=[alert.pk])
 
     return url
@@ -501,15 +482,13 @@ _UNRESOLVED = (Status.OPEN, Status.ACKNOWLEDGED, Status.SNOOZED)
 add_button("alert", _("Reopen"), _deed_url("reopen", Status.ACKNOWLEDGED, Status.SNOOZED, Status.RESOLVED), order=10)
 add_button("alert", _("Resolve"), _deed_url("resolve", *_UNRESOLVED), order=20)
 add_button("alert", _("Snooze…"), _deed_url("snooze", *_UNRESOLVED), method="get", order=30)
-add_button(
-    "alert", _("Acknowledge"), _deed_url("acknowledge", Status.OPEN, Status.SNOOZED), primary=True, order=40
-)
+add_button("alert", _("Acknowledge"), _deed_url("acknowledge", Status.OPEN, Status.SNOOZED), primary=True, order=40)
 
 
 def _severity_badge(request: HttpRequest, alert: Alert) -> Badge:
     if alert.status == Status.RESOLVED:
         return Badge("ok", capfirst(str(Status.RESOLVED.label)))
-    return Badge(alert.severity, severity_label(alert))  # type: ignore[arg-type]
+    return Badge(alert.severity, severity_word(alert.severity))  # type: ignore[arg-type]
 
 
 def _alert_facts(request: HttpRequest, alert: Alert) -> dict[str, Any]:
@@ -517,9 +496,7 @@ def _alert_facts(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     return {
         "alert": alert,
         "now": now,
-        "old": value_text(alert, alert.old_value),
-        "new": value_text(alert, alert.new_value),
-        "limit": value_text(alert, alert.limit),
+        "figures": figures(alert),
         "status": capfirst(str(alert.get_status_display())),
         "status_line": status_line(alert),
         "status_icon": _STATUS_ICONS[Status(alert.status)],
@@ -539,8 +516,8 @@ def _alert_threshold(request: HttpRequest, alert: Alert) -> dict[str, Any]:
 
 
 def _handling(request: HttpRequest, alert: Alert) -> dict[str, Any]:
-    may_change = request.user.has_perm(_CHANGE)
-    return {"alert": alert, "form": HandlingForm(instance=alert) if may_change else None}
+    may_change = request.user.has_perm(CHANGE)
+    return {"alert": alert, "form": HandlingForm(alert=alert) if may_change else None}
 
 
 def _alert_history(request: HttpRequest, alert: Alert) -> dict[str, Any]:
@@ -557,171 +534,3 @@ add_panel("alert", "monitoring/panels/alert_facts.html", _alert_facts, area="fac
 add_panel("alert", "monitoring/panels/alert_threshold.html", _alert_threshold, area="main", order=10)
 add_panel("alert", "monitoring/panels/alert_history.html", _alert_history, area="main", order=20)
 add_panel("alert", "monitoring/panels/alert_handling.html", _handling, area="side", order=10)
-
-
-# --- The bell and the menu -------------------------------------------------------------------------------------------
-
-
-def _bell(request: HttpRequest, obj: None) -> dict[str, Any] | None:
-    if not request.user.has_perm(_VIEW):
-        return None
-    user = person(request)
-    figures = counted_once(request, user)
-    latest = with_subject(open_alerts(user)).order_by("-opened_at", "-pk")[:SHOWN] if figures.total else []
-    return {"figures": figures, "rows": [_row(alert) for alert in latest], "now": timezone.now()}
-
-
-def _row(alert: Alert) -> dict[str, Any]:
-    return {
-        "alert": alert,
-        "title": alert_title(alert),
-        "sentence": alert_sentence(alert),
-        "url": alert_url(alert),
-        "subject": str(alert.listing or alert.channel),
-    }
-
-
-def _open_count(request: HttpRequest) -> int:
-    return counted_once(request, person(request)).total
-
-
-add_panel("header", "monitoring/panels/bell.html", _bell, area="head", order=10)
-add_menu_item("watch", _("Alerts"), "admin:monitoring_alert_changelist", permission=_VIEW, order=30, count=_open_count)
-
-
-# --- The dashboard ---------------------------------------------------------------------------------------------------
-
-
-def _open_alerts_of(request: HttpRequest) -> tuple[Any, QuerySet[Alert], str]:
-    """How many open alerts the dashboard is about, which, and the address of the board with them."""
-    scope = dashboard.dashboard_of(request, timezone.now()).scope
-    shown = open_alerts(scope.user, scope.channel)
-    figures = counted(shown) if scope.channel else counted_once(request, scope.user)
-    url = reverse("admin:monitoring_alert_changelist")
-    return figures, shown, f"{url}?channel__id__exact={scope.channel.pk}" if scope.channel else url
-
-
-def _alerts_figure(request: HttpRequest, obj: None) -> dict[str, Any] | None:
-    if not request.user.has_perm(_VIEW):
-        return None
-    figures, _shown, url = _open_alerts_of(request)
-    worst = figures.worst
-    line = ""
-    if worst:
-        line = f"{formatting.count(figures.by_severity[worst])} {Severity(worst).label}"
-    return {"figures": figures, "worst": worst, "line": line, "url": url}
-
-
-def _alerts_card(request: HttpRequest, obj: None) -> dict[str, Any] | None:
-    if not request.user.has_perm(_VIEW):
-        return None
-    figures, shown, url = _open_alerts_of(request)
-    rows = [_row(alert) for alert in with_subject(worst_first(shown))[:SHOWN]] if figures.total else []
-    has_thresholds = bool(rows) or Threshold.objects.visible_to(person(request)).exists()
-    return {
-        "figures": figures,
-        "rows": rows,
-        "url": url,
-        "now": timezone.now(),
-        "has_thresholds": has_thresholds,
-        "may_add": request.user.has_perm("monitoring.add_threshold"),
-    }
-
-
-add_panel("dashboard", "monitoring/panels/alerts_figure.html", _alerts_figure, area="facts", order=5)
-add_panel("dashboard", "monitoring/panels/alerts_card.html", _alerts_card, area="side", order=15)
-
-
-# --- Listings --------------------------------------------------------------------------------------------------------
-
-
-def _listing_alerts(request: HttpRequest, listing: Listing) -> dict[str, Any] | None:
-    """The listing's unresolved alerts and its last resolved ones, and the thresholds that watch it."""
-    if not request.user.has_perm(_VIEW):
-        return None
-    of_listing = with_subject(Alert.objects.filter(listing=listing))
-    unresolved = list(worst_first(of_listing.exclude(status=Status.RESOLVED))[:_OF_LISTING])
-    resolved = list(of_listing.filter(status=Status.RESOLVED).order_by("-opened_at", "-pk")[:2])
-    thresholds: list[Threshold] = []
-    if request.user.has_perm("monitoring.view_threshold"):
-        thresholds = list(_thresholds_of(listing, person(request))[:_OF_LISTING])
-    return {
-        "rows": [{**_row(alert), "status_line": status_line(alert)} for alert in unresolved],
-        "resolved": [
-            {**_row(alert), "lasted": alert.resolved_at - alert.opened_at if alert.resolved_at else None}
-            for alert in resolved
-        ],
-        "thresholds": [(threshold, threshold_sentence(threshold)) for threshold in thresholds],
-        "may_change": request.user.has_perm(_CHANGE),
-        "add_url": f"{reverse('admin:monitoring_threshold_add')}?listing={listing.pk}"
-        if request.user.has_perm("monitoring.add_threshold")
-        else None,
-        "all_url": f"{reverse('admin:monitoring_alert_changelist')}?tab=all&q={listing.platform_item_id}",
-        "now": timezone.now(),
-    }
-
-
-def _thresholds_of(listing: Listing, user: User) -> QuerySet[Threshold]:
-    """Those that speak of the listing, itself first, then its product, brand and channel."""
-    about = Q(listing=listing)
-    wider = Q(channel=listing.channel)
-    if listing.sku:
-        wider |= Q(product=listing.sku.product)
-        if listing.sku.product.brand:
-            wider |= Q(brand=listing.sku.product.brand)
-    about |= wider & (Q(ownership="") | Q(ownership=listing.ownership))
-    nearest = Case(
-        When(listing__isnull=False, then=Value(0)),
-        When(product__isnull=False, then=Value(1)),
-        When(channel__isnull=True, then=Value(2)),
-        default=Value(3),
-        output_field=SmallIntegerField(),
-    )
-    found = Threshold.objects.visible_to(user).filter(about, is_active=True)
-    return found.select_related("listing", "product", "channel").order_by(nearest, "-pk")
-
-
-def _unresolved_of_listings(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-    alerts = worst_first(Alert.objects.exclude(status__in=[Status.RESOLVED, Status.SNOOZED]))
-    return listings.prefetch_related(
-        Prefetch("alerts", alerts.select_related("channel", "threshold"), to_attr="shown_alerts")
-    )
-
-
-def alert_cell(listing: Any) -> SafeString | str:
-    """The worst alert that nobody has put aside, and how many more there are."""
-    alerts: list[Alert] = listing.shown_alerts
-    if not alerts:
-        return ""
-    worst = alerts[0]
-    worst.listing = listing
-    shown = format_html('<a href="{}">{}</a>', alert_url(worst), parts.badge(worst.severity, alert_title(worst)))
-    if len(alerts) == 1:
-        return shown
-    more = ngettext("and %d more", "and %d more", len(alerts) - 1) % (len(alerts) - 1)
-    return format_html("{}<small>{}</small>", shown, more)
-
-
-def _alert_rank() -> Case:
-    """0 for listings with an alert of the worst severity, and so on; the highest for those without."""
-    shown = Alert.objects.exclude(status__in=[Status.RESOLVED, Status.SNOOZED]).filter(listing__isnull=False)
-    # Sets that do not depend on the listing, so that the database makes each of them once.
-    return Case(
-        *(
-            When(pk__in=shown.order_by().filter(severity=severity).values("listing_id"), then=Value(rank))
-            for rank, severity in enumerate(Severity.values)
-        ),
-        default=Value(len(Severity.values)),
-        output_field=SmallIntegerField(),
-    )
-
-
-def _with_alerts(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-    shown = Alert.objects.exclude(status__in=[Status.RESOLVED, Status.SNOOZED]).filter(listing__isnull=False)
-    return listings.filter(removed_at__isnull=True, pk__in=shown.order_by().values("listing_id"))
-
-
-add_panel("listing", "monitoring/panels/listing_alerts.html", _listing_alerts, area="side", order=10)
-add_tab(Listing, "alerts", _("With alerts"), _with_alerts, order=8)
-add_column(Listing, "alert", _("alert"), alert_cell, order=70, prepare=_unresolved_of_listings)
-add_order(Listing, _alert_rank())

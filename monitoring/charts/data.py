@@ -240,9 +240,8 @@ def listing_chart(*, listing: Listing, start: datetime, now: datetime) -> Listin
     facts = known_facts(rows)
     steps, watch = steps_of(rows, facts), watch_of(listing)
     has_one_reading = len(steps) == 1 and not (watch and watch.read_at and milliseconds(watch.read_at) > steps[0].at)
-    return chart_of(
-        steps, facts, start=start, now=now, unknown_since=_unknown_since(listing, steps, now), is_single=has_one_reading
-    )
+    not_known_since = unknown_since(listing, _last_of(steps), now)
+    return chart_of(steps, facts, start=start, now=now, unknown_since=not_known_since, is_single=has_one_reading)
 
 
 def chart_of(
@@ -281,12 +280,16 @@ def chart_of(
     )
 
 
-def _unknown_since(listing: Listing, steps: Sequence[Step], now: datetime) -> datetime | None:
-    """Since when the listing is not known; None when its last reading speaks for now."""
+def unknown_since(listing: Listing, last_at: datetime | None, now: datetime) -> datetime | None:
+    """Since when the listing is not known; None when its last reading speaks for now. It changed last at `last_at`."""
     watch = watch_of(listing)
     if watch is None or watch.read_at is None or watch.read_at > now + CLOCK_SKEW:
-        return datetime.fromtimestamp(steps[-1].at / 1000, UTC) if steps else None
+        return last_at
     return gap_start(read_at=watch.read_at, interval=watch.interval, gap_after=watch.gap_after, now=now)
+
+
+def _last_of(steps: Sequence[Step]) -> datetime | None:
+    return datetime.fromtimestamp(steps[-1].at / 1000, UTC) if steps else None
 
 
 def _closed(steps: Sequence[Step], start: datetime, now: datetime, unknown_since: datetime | None) -> list[Step]:
@@ -317,7 +320,7 @@ def comparison_chart(*, listings: Sequence[Listing], start: datetime, now: datet
     end, columns, lines, is_thinned = milliseconds(now), [], [], False
     for listing in listings:
         steps = steps_of(by_listing[listing.pk])
-        exact = _closed(steps, start, now, _unknown_since(listing, steps, now))
+        exact = _closed(steps, start, now, unknown_since(listing, _last_of(steps), now))
         column = FACTS.index("live_price") if series.known(exact, FACTS.index("live_price")) else 0
         price = series.collapse([Step(step.at, (step.values[column],), step.is_gap) for step in exact])
         # Every change point of one line is a point of all of them, so the lines share what may be drawn.

@@ -107,19 +107,28 @@ def listing_summary(chart: ListingChart, channel: Channel) -> str:
             parts.append(_course(fact_label(fact), fact, known, channel))
     if chart.sold_out:
         parts.append(gettext("sold out for %(duration)s") % {"duration": duration(chart.sold_out)})
-    unread = sum(end - start for start, end in chart.gaps)
-    if unread:
-        parts.append(gettext("not read for %(duration)s") % {"duration": duration(timedelta(milliseconds=unread))})
-    return gettext(", ").join(parts) + gettext(".")
+    return gettext(", ").join([*parts, *_unread(chart.gaps)]) + gettext(".")
 
 
 def comparison_summary(chart: ComparisonChart, channel: Channel) -> str:
     lines = [
-        _course(line_label(line), line.fact, series.known(chart.steps, index), channel)
+        gettext(", ").join(
+            [_course(line_label(line), line.fact, series.known(chart.steps, index), channel), *_unread(line.gaps)]
+        )
         for index, line in enumerate(chart.lines)
         if series.known(chart.steps, index)
     ]
     return gettext("; ").join(lines) + gettext(".") if lines else empty_sentence()
+
+
+def _unread(gaps: Sequence[tuple[int, int]]) -> list[str]:
+    """“not read for 4 d”; nothing without a gap."""
+    unread = sum(end - start for start, end in gaps)
+    return (
+        [gettext("not read for %(duration)s") % {"duration": duration(timedelta(milliseconds=unread))}]
+        if unread
+        else []
+    )
 
 
 def _course(label: str, fact: str, known: Sequence[tuple[int, int]], channel: Channel) -> str:

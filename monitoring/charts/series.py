@@ -200,6 +200,15 @@ def gaps(found: Sequence[Band]) -> list[tuple[int, int]]:
     return [(band.start, band.end) for band in found if band.state == NOT_READ]
 
 
+def common(gaps_by_line: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[int, int]]:
+    """The times that lie in a gap of every line."""
+    found = list(gaps_by_line[0]) if gaps_by_line else []
+    for others in gaps_by_line[1:]:
+        pairs = [(max(one[0], other[0]), min(one[1], other[1])) for one in found for other in others]
+        found = [(start, end) for start, end in pairs if start < end]
+    return found
+
+
 def fewer(found: Sequence[Band], limit: int = MAX_POINTS // 2) -> list[Band]:
     """At most `limit` stretches: where there are more, the time is cut into `limit` parts, and the state that a person
     most needs to see takes the whole part.

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel, Listing, User
+from monitoring.thresholds.rules import Kind
 
 
 class Severity(models.TextChoices):
@@ -21,15 +22,15 @@ class Severity(models.TextChoices):
 class AlertKind(models.TextChoices):
     """What a threshold looks for, and so what an alert is about."""
 
-    PRICE_RANGE = "price_range", _("price outside a range")
-    PRICE_CHANGE = "price_change", _("price changed by a percentage")
-    VOLATILITY = "volatility", _("price swings")
-    STOCK_AT_MOST = "stock_at_most", _("stock at or below")
-    SOLD_OUT = "sold_out", _("sold out")
-    RESTOCKED = "restocked", _("back in stock")
-    OFF_SHELF = "off_shelf", _("off shelf")
-    BLIND = "blind", _("not read")
-    AUTHORISATION = "authorisation", _("authorisation ends")
+    PRICE_RANGE = Kind.PRICE_RANGE.value, _("price outside a range")
+    PRICE_CHANGE = Kind.PRICE_CHANGE.value, _("price changed by a percentage")
+    VOLATILITY = Kind.VOLATILITY.value, _("price swings")
+    STOCK_AT_MOST = Kind.STOCK_AT_MOST.value, _("stock at or below")
+    SOLD_OUT = Kind.SOLD_OUT.value, _("sold out")
+    RESTOCKED = Kind.RESTOCKED.value, _("back in stock")
+    OFF_SHELF = Kind.OFF_SHELF.value, _("off shelf")
+    BLIND = Kind.BLIND.value, _("not read")
+    AUTHORISATION = Kind.AUTHORISATION.value, _("authorisation ends")
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -45,7 +46,7 @@ class Alert(models.Model):
 
     `status` is what people did with it, `cleared_at` when its condition ended; a threshold is in force for a listing
     exactly while an alert of the two has no `cleared_at`, so that one resolved by hand does not come back at the next
-    reading. Values are text: an amount with its decimals, units, an ISO time, or the slug of a state; `kind` says which.
+    reading. Values are text: an amount with its decimals, units, an ISO time, or a slug of a state; `kind` says which.
     Of a change in percent the old value is what the price was compared with, of swings the lowest and highest price.
     """
 

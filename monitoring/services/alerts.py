@@ -51,7 +51,7 @@ def snooze(*, alerts: Alerts, until: datetime, actor: User, now: datetime) -> in
 
 
 def resolve(*, alerts: Alerts, actor: User, now: datetime) -> int:
-    """Done with: an alert whose condition lasts does not come back before it was over once. Returns how many changed."""
+    """Done with: one whose condition lasts does not come back before it was over once. Returns how many changed."""
 
     def tell(ids: Sequence[int]) -> None:
         queue(alert_ids=ids, event=Notification.Event.ENDED, now=now)
@@ -115,7 +115,7 @@ def _treat(
     tell: Callable[[Sequence[int]], None] | None = None,
 ) -> int:
     """Set the values on those of the alerts that the deed applies to, with an event for each; returns how many."""
-    shown = [name for name in ("status", "owner", "snoozed_until") if name in values]
+    shown: list[str] = [name for name in ("status", "owner", "snoozed_until") if name in values]
     ids = sorted(
         set(alerts.order_by().values_list("pk", flat=True))
         if isinstance(alerts, QuerySet)

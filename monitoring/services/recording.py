@@ -15,6 +15,7 @@ from catalog.database import copy_rows, update_alike, update_rows
 from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch, Observation
+from monitoring.services.thresholds import Read, check_readings
 from monitoring.services.watching import Claim, Run, microseconds
 from monitoring.timing import CLOCK_SKEW, due_after_absence, due_after_failure, due_after_success, gap_start
 
@@ -77,12 +78,15 @@ def record(
 ) -> Recorded:
     """Store what was read at `now` about listings leased with `token`, in one transaction, and end their leases.
 
+    Thresholds are judged in it, too.
+
     An observation is written for a listing whose facts changed, or that was never read, or not for longer than its
     gap; an unchanged one costs no row. A listing whose lease went to another worker is left to it. A reading that is
     not later than the last observation is not stored, unless that one lies far ahead: then a wrong clock wrote it, and
     it stays where it is, out of sight until its time. `interval` replaces the listings' own for this pass.
     """
     good: list[tuple[int, str, datetime]] = []  # listing, remark, due; read now, and the last of all
+    reads: list[Read] = []  # the same with what they said, for thresholds
     others: list[tuple[Any, ...]] = []  # whole rows of watches
     observations: dict[int, list[tuple[Any, ...]]] = {}
     changed: list[tuple[Any, ...]] = []  # listing and its facts
@@ -110,6 +114,7 @@ def record(
             others.append((claim.listing_id, _READ, cause, 0, claim.read_at, due_at))
             continue
         good.append((claim.listing_id, cause, due_at))
+        reads.append(Read(claim, values, seconds, due_at))
         gap_at = _gap_at(claim, seconds, now, now_us)
         is_new = _is_unplaced(claim, now_us) or gap_at is not None or values != claim[6:11]
         if is_new:

@@ -4,9 +4,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group, Permission
-from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext, override
 
@@ -472,7 +470,7 @@ def test_one_form_makes_a_user_who_can_work(admin_client, client, own_channel):
     form = new_user_form(groups=[Group.objects.get(name="Viewer").pk], channels=[own_channel.pk])
     answer = admin_client.post(reverse("admin:catalog_user_add"), form, follow=True)
     assert [str(message) for message in answer.context["messages"]] == ["Added “linyue”."]
-    assert authenticate(HttpRequest(), username="linyue", password="correct horse battery")
+    client.post(reverse("admin:login"), {"username": "linyue", "password": "correct horse battery"})
     assert client.get(reverse("admin:catalog_listing_changelist")).status_code == 200
     assert list(User.objects.get(username="linyue").channels.all()) == [own_channel]
 

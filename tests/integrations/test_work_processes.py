@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -49,7 +50,7 @@ class Work:
         return [int(pid) for pid in re.findall(r"cluster bulk started, process (\d+)", self.said())]
 
     def beat_at(self):
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             row = connection.execute("SELECT beat_at FROM integrations_heartbeat WHERE name = 'bulk'").fetchone()
         return row and row[0]
 
@@ -101,7 +102,7 @@ def test_a_cluster_that_froze_while_it_held_the_databases_lock_is_replaced(work)
     """The watchdog's own canary cannot be queued then, and must not keep it from acting."""
     work.wait_until_beating()
     cluster = work.clusters()[0]
-    with sqlite3.connect(work.database, isolation_level=None) as lock:
+    with closing(sqlite3.connect(work.database, isolation_level=None)) as lock:
         lock.execute("BEGIN IMMEDIATE")
         for pid in members(cluster):
             os.kill(pid, signal.SIGSTOP)
@@ -126,10 +127,10 @@ def test_a_cluster_that_froze_because_an_idle_worker_was_killed_is_replaced(work
 def test_a_database_outage_does_not_end_the_watchdog_nor_its_cluster(work):
     work.wait_until_beating()
     cluster = work.clusters()[0]
-    with sqlite3.connect(work.database) as connection:
+    with closing(sqlite3.connect(work.database)) as connection:
         connection.execute("ALTER TABLE integrations_heartbeat RENAME TO heartbeat_away")
     wait_for(lambda: "the database does not answer" in work.said(), seconds=10, said=work.said)
-    with sqlite3.connect(work.database) as connection:
+    with closing(sqlite3.connect(work.database)) as connection:
         connection.execute("ALTER TABLE heartbeat_away RENAME TO integrations_heartbeat")
     work.wait_until_beating()
     assert work.process.poll() is None

@@ -98,6 +98,21 @@ def test_gaps_are_stretches(steps, expected):
     assert series.gaps(series.stretches(steps, end=100)) == expected
 
 
+@pytest.mark.parametrize(
+    ("gaps_by_line", "expected"),
+    [
+        pytest.param([], [], id="no line"),
+        pytest.param([[(10, 20)]], [(10, 20)], id="one line"),
+        pytest.param([[(10, 20)], []], [], id="the other was read"),
+        pytest.param([[(10, 20)], [(20, 30)]], [], id="one after the other"),
+        pytest.param([[(10, 40), (60, 90)], [(30, 70)]], [(30, 40), (60, 70)], id="where they meet"),
+        pytest.param([[(0, 100)], [(10, 50), (60, 90)], [(40, 70)]], [(40, 50), (60, 70)], id="three lines"),
+    ],
+)
+def test_what_no_line_was_read_in_is_a_gap_of_the_chart(gaps_by_line, expected):
+    assert series.common(gaps_by_line) == expected
+
+
 def test_the_shelf_band_names_each_stretch():
     steps = [step(0, 1), step(10, 2), step(20, 0, shelf=OUT), gap(50), step(70, 4)]
     assert series.stretches(steps, end=100) == [

@@ -71,6 +71,8 @@ def test_a_gap_of_one_listing_is_not_one_of_the_other(owner, product):
     assert None not in answer["datasets"][0]["data"]
     assert answer["datasets"][1]["data"][-1] is None
     assert len(answer["datasets"][1]["gaps"]) == 1
+    assert answer["gaps"] == []
+    assert answer["summary"].count("not read for") == 1
     answer = chart_of(owner, product, table=1).json()
     assert answer["table"]["rows"][0][1:] == ["100.00", "not read"]
 

@@ -9,6 +9,7 @@
   const DAY = 86400000;
   const AXIS_WIDTH = 64;
   const BAND_HEIGHT = 8;
+  const STRIP_HEIGHT = 5;
   const MAX_TICKS = 6;
   const MAX_PLACES = 6;
   const FACTS = {
@@ -183,6 +184,29 @@
     },
   };
 
+  // In a comparison a gap of one line is none of the others: each has its own strip, in its colour.
+  const unreadLines = {
+    id: "unreadLines",
+    afterDraw(chart) {
+      const { ctx, chartArea, scales } = chart;
+      withGaps(chart.data.datasets).forEach((line, row) => {
+        const top = chartArea.bottom + 5 + row * (STRIP_HEIGHT + 2);
+        for (const [from, to] of line.gaps) {
+          const left = Math.max(scales.x.getPixelForValue(from), chartArea.left);
+          const right = Math.min(scales.x.getPixelForValue(to), chartArea.right);
+          if (right <= left) continue;
+          ctx.fillStyle = translucent(line.borderColor, 0.2);
+          ctx.fillRect(left, top, right - left, STRIP_HEIGHT);
+          hatch(ctx, left, top, right, top + STRIP_HEIGHT, line.borderColor);
+        }
+      });
+    },
+  };
+
+  function withGaps(datasets) {
+    return datasets.filter((dataset) => dataset.gaps && dataset.gaps.length);
+  }
+
   const single = {
     id: "single",
     afterDatasetsDraw(chart) {
@@ -344,7 +368,7 @@
           made.evenshelf = {
             data, strings, theme, isFirst, isLast, valueText: (dataset, index) => this.valueText(dataset, index),
           };
-        } }, unread, shelf, single],
+        } }, unread, unreadLines, shelf, single],
       });
       this.panes.push(chart);
       if (name === "price" && chart.scales.y.min > 0) {
@@ -387,6 +411,7 @@
     options(name, isLast) {
       const { data, theme } = this;
       const hasShelf = isLast && data.shelf.length > 0;
+      const below = hasShelf ? BAND_HEIGHT + 2 : withGaps(data.datasets).length * (STRIP_HEIGHT + 2);
       const isBelowZero = data.datasets.some((each) => each.pane === name && each.data.some((value) => value < 0));
       return {
         animation: false,
@@ -413,7 +438,7 @@
               color: theme.text,
               autoSkip: false,
               maxRotation: 0,
-              padding: hasShelf ? BAND_HEIGHT + 6 : 4,
+              padding: below + 4,
               callback: (value) => this.labels.get(value) || "",
             },
           },
@@ -467,7 +492,7 @@
       const shown = data.datasets.map((dataset) => ({ label: dataset.label, ...this.style(dataset), own: dataset.own }));
       const states = [...new Set(data.shelf.map((band) => band[2]))].sort(
         (one, other) => SHELF_ORDER.indexOf(one) - SHELF_ORDER.indexOf(other));
-      if (data.gaps.length && !states.includes("not_read")) states.push("not_read");
+      if ((data.gaps.length || withGaps(data.datasets).length) && !states.includes("not_read")) states.push("not_read");
       if (shown.length + states.length < 2 && shown.every((line) => line.own === undefined)) return;
       for (const line of shown) {
         const sample = svg("svg", { class: "sample", viewBox: "0 0 24 10", width: 24, height: 10, "aria-hidden": "true" });

@@ -42,6 +42,7 @@ class Message:
     url: str = ""  # where to look, absolute; "" not known
     alerts: tuple[Mapping[str, object], ...] = ()  # machine-readable, for webhooks
     sms: Mapping[str, str] = field(default_factory=dict)  # variables of a text message's template
+    made_at: datetime | None = None  # aware UTC, the same on every try; None: the time of the try
 
 
 @dataclass(frozen=True, slots=True)

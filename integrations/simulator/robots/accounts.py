@@ -62,6 +62,15 @@ class Robot:
         }
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is an IPv4 address, a network such as 10.1.2.0/24, or of the form 10.1.2.*"""
+    try:
+        ip_network(text.replace("*", "0"), strict=False)
+    except ValueError:
+        return False
+    return "*" not in text or (text.endswith(".*") and text.count("*") == 1)
+
+
 def _matches(client: str, address: str) -> bool:
     if address.endswith(".*"):
         return client.startswith(address[:-1])

@@ -27,7 +27,10 @@ TIMESTAMP = "invalid timestamp"
 KEYWORDS = "keywords not in content"
 ADDRESS = "not in whitelist"
 DESCRIPTIONS = {
-    SIGN: ("机器人发送签名不匹配", "请确认签名和生成签名的时间戳必须都放在调用的网址中，请确认机器人的密钥加密和填写正确"),
+    SIGN: (
+        "机器人发送签名不匹配",
+        "请确认签名和生成签名的时间戳必须都放在调用的网址中，请确认机器人的密钥加密和填写正确",
+    ),
     TIMESTAMP: ("机器人发送签名过期", "签名生成时间和发送时间请保持在 timestampms 以内"),
     KEYWORDS: ("关键词不匹配", "请联系群管理员查看此机器人的关键词，并在发送的信息中包含此关键词"),
     ADDRESS: ("机器人发送的IP地址不在白名单", "请联系群管理员将此IP加入机器人的白名单"),
@@ -82,6 +85,7 @@ TYPES: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
 
 class DingTalk(Endpoint):
     platform = DINGTALK
+    path = "/robot/send"
 
     def find(self, request: Request) -> Robot | None:
         return self.simulation.robots.find(DINGTALK, parse_qs(request.query).get("access_token", [""])[0])
@@ -123,10 +127,9 @@ class DingTalk(Endpoint):
             if not isinstance(at.get("isAtAll", False), bool):
                 raise Missing("isAtAll")
         except Missing as error:
-            raise Refusal(
-                400402,
-                f"错误描述:参数 {kind} --》 {error} 缺失，或者参数格式不正确; 解决方案:请填充上对应参数;参考链接:{LINK};",
-            ) from error
+            description = f"参数 {kind} --》 {error} 缺失，或者参数格式不正确"
+            text = f"错误描述:{description}; 解决方案:请填充上对应参数;参考链接:{LINK};"
+            raise Refusal(400402, text) from error
 
     @staticmethod
     def _check_signature(request: Request, robot: Robot, message: Message) -> None:

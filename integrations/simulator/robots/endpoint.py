@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from integrations.simulator.faults import Fault, perform
+from integrations.simulator.faults import ANSWERED, Fault, perform
 from integrations.simulator.messages import Message
 from integrations.simulator.robots.accounts import Robot
 from integrations.simulator.routing import Request, Response, json_response
@@ -14,8 +14,6 @@ from integrations.simulator.simulation import Simulation, iso
 
 METHOD = "send"
 MAX_RECORDED_BODY = 65_536
-# Faults that leave the call as it is and spoil the answer; all others take its place, and nothing is delivered.
-ANSWERED = frozenset({"delay", "null", "half"})
 
 
 class Refusal(Exception):
@@ -33,6 +31,7 @@ class Endpoint(ABC):
     """The webhook of one messenger."""
 
     platform: ClassVar[str]
+    path: ClassVar[str]  # without a token; the ledger names calls by it
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
@@ -81,18 +80,18 @@ class Endpoint(ABC):
     def _record(self, request: Request, robot: Robot | None, message: Message, code: int, text: str) -> None:
         now = time.time()
         key = robot.key if robot is not None else ""
-        if message.body is not None:
+        if len(request.body) > MAX_RECORDED_BODY:
+            message.body = None
+        elif message.body is not None:
             message.body = {name: value for name, value in message.body.items() if name not in ("sign", "timestamp")}
         self.simulation.messages.record(
             message, at=iso(now), platform=self.platform, robot=key, code=code, answer=text, accepted=code == 0
         )
-        # The path of a Feishu robot holds its token.
-        path = request.path if robot is None else robot.path.partition("?")[0].replace(robot.token, "…")
         self.simulation.ledger.record(
             at=now,
             platform=self.platform,
             verb=request.verb,
-            path=path,
+            path=self.path,
             method=METHOD,
             shop=key,
             item_ids=(),
@@ -101,9 +100,7 @@ class Endpoint(ABC):
 
 
 def read_json(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in a body, to be recorded; None for anything else, and for one that is too long to keep."""
-    if len(body) > MAX_RECORDED_BODY:
-        return None
+    """The JSON object in a body; None for anything else."""
     try:
         value = orjson.loads(body)
     except ValueError:

@@ -17,7 +17,6 @@ from integrations.simulator.robots.shapes import Missing, objects, optional_stri
 from integrations.simulator.robots.signing import feishu_sign
 from integrations.simulator.routing import Request
 
-PATH = "/open-apis/bot/v2/hook/"
 TIMESTAMP_WINDOW_SECONDS = 3600
 MAX_BODY = 20 * 1024
 LANGUAGES = ("zh_cn", "en_us", "ja_jp", "zh_hk", "zh_tw")
@@ -81,9 +80,10 @@ def _bad_request() -> Refusal:
 
 class Feishu(Endpoint):
     platform = FEISHU
+    path = "/open-apis/bot/v2/hook/"
 
     def find(self, request: Request) -> Robot | None:
-        return self.simulation.robots.find(FEISHU, unquote(request.path.removeprefix(PATH)))
+        return self.simulation.robots.find(FEISHU, unquote(request.path.removeprefix(self.path).removesuffix("/")))
 
     def answer(self, code: int, text: str) -> dict[str, Any]:
         if code:

@@ -63,6 +63,7 @@ TYPES: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
 
 class WeCom(Endpoint):
     platform = WECOM
+    path = "/cgi-bin/webhook/send"
 
     def find(self, request: Request) -> Robot | None:
         return self.simulation.robots.find(WECOM, parse_qs(request.query).get("key", [""])[0])

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from integrations.simulator.faults import Fault, perform
+from integrations.simulator.faults import ANSWERED, Fault, perform
 from integrations.simulator.quotas import Quotas
 from integrations.simulator.routing import Request, Response
 from integrations.simulator.simulation import Simulation
@@ -166,7 +166,7 @@ class Gateway:
         fault = self.simulation.faults.take("taobao", call.method, self._claimed_shop(call))
         if fault is None:
             return self._answer(call, request, refusal)
-        if fault.kind not in ("delay", "null", "half"):
+        if fault.kind not in ANSWERED:
             # These take the place of the answer: the call is written down here, with what became of it.
             self._record(call, request, fault.code or fault.status or -1, fault.sub_code or fault.kind)
         return perform(

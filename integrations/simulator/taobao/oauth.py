@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from integrations.simulator.faults import Fault, perform
+from integrations.simulator.faults import ANSWERED, Fault, perform
 from integrations.simulator.routing import HTML, Request, Response, json_response
 from integrations.simulator.simulation import Simulation
 from integrations.simulator.taobao.accounts import LEVELS, Grant
@@ -57,7 +57,7 @@ class OAuth:
         fault = self.simulation.faults.take("taobao", method, "")
         if fault is None:
             return normal()
-        if fault.kind not in ("delay", "null", "half"):
+        if fault.kind not in ANSWERED:
             self._record(request, method, fault.code or fault.status or -1, fault.sub_code or fault.kind)
         return perform(fault, normal=normal, error=_error_of, keep=IDENTIFYING, stopping=self.simulation.stopping)
 

@@ -33,6 +33,7 @@ class RawServer:
         self.handlers = list(handlers)
         self.heads: list[str] = []
         self.forms: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
         self.connections = 0
         self.stopped = threading.Event()
         self._lock = threading.Lock()
@@ -86,6 +87,7 @@ class RawServer:
             length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0)
             if separator and len(body) >= length:
                 self.heads.append(head.decode("latin-1"))
+                self.bodies.append(body)
                 return dict(parse_qsl(body.decode(), keep_blank_values=True))
             try:
                 piece = connection.recv(65536)

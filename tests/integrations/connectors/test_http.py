@@ -180,7 +180,9 @@ def test_a_redirect_to_nowhere_is_still_a_redirect(location):
         pytest.param(b'{"a": NaN}', "10 bytes", id="NaN"),
         pytest.param(b'"\xff\xfe"', "4 bytes", id="not UTF-8"),
         pytest.param(b"[" * 50_000 + b"]" * 50_000, "100000 bytes", id="nested without end"),
-        pytest.param(b"[1.5," + b"[" * 1010 + b"]" * 1011, "2026 bytes", id="nested deeply beside a fraction"),
+        pytest.param(
+            b"[1.5," + b"[" * 40_000 + b"]" * 40_001, "80006 bytes", id="nested without end beside a fraction"
+        ),
         pytest.param(b"\x1f\x8b\x08\x00", "4 bytes", id="compressed though not asked"),
     ],
 )

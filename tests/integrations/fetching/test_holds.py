@@ -189,7 +189,7 @@ def test_a_chunk_that_the_database_refuses_is_stored_again_or_left_to_its_leases
 ):
     unlucky, other = connect(), connect("taobao-shanye")
     wanted = lambda kwargs: kwargs["run"].channel_id == unlucky.pk  # noqa: E731
-    monkeypatch.setattr(engine, "record", failing(times, wanted, record))
+    monkeypatch.setattr("integrations.fetching.outcomes.record", failing(times, wanted, record))
     with caplog.at_level(logging.WARNING):
         summary = fetch_slice(seconds=10)
     assert summary.read == other.listings.count() + (0 if lost else unlucky.listings.count())
@@ -203,7 +203,7 @@ def test_a_chunk_that_the_database_refuses_is_stored_again_or_left_to_its_leases
 def test_a_pass_that_cannot_be_ended_is_ended_later_and_stops_no_other_channel(connect, monkeypatch):
     unlucky, other = connect(), connect("taobao-shanye")
     wanted = lambda kwargs: kwargs["run"].channel_id == unlucky.pk  # noqa: E731
-    monkeypatch.setattr(engine, "close_run", failing(9, wanted, close_run))
+    monkeypatch.setattr("integrations.fetching.outcomes.close_run", failing(9, wanted, close_run))
     assert fetch_slice(seconds=10).read == Listing.objects.count()
     assert not PollRun.objects.filter(channel=other, finished_at__isnull=True).exists()
     close_idle_runs(now=timezone.now() + timedelta(minutes=2))

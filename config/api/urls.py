@@ -1,0 +1,27 @@
+"""Addresses of the API."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+from rest_framework.routers import SimpleRouter
+
+from catalog.api import ChannelResource, ProductResource, SkuResource
+from config.api.problems import unknown_address
+from monitoring.api import AlertResource, ListingResource, ThresholdResource
+
+router = SimpleRouter()
+router.register("products", ProductResource)
+router.register("skus", SkuResource)
+router.register("channels", ChannelResource)
+router.register("listings", ListingResource)
+router.register("thresholds", ThresholdResource)
+router.register("alerts", AlertResource)
+
+docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html")
+
+urlpatterns = [
+    path("v1/", include(router.urls)),
+    path("v1/schema/", SpectacularJSONAPIView.as_view(), name="api-schema"),
+    path("v1/docs/", admin.site.admin_view(docs), name="api-docs"),
+    re_path("", unknown_address),
+]

@@ -1,0 +1,226 @@
+"""What becomes of the calls of a fetch: results are taken, errors are weighed, chunks are recorded, passes end."""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from functools import partial
+from operator import attrgetter
+from typing import TypeVar
+
+from django.db import OperationalError
+
+from catalog.models import Channel
+from integrations.connections import mark_failed, mark_good, needs_probe
+from integrations.connectors.base import Reading, ReadOutcome
+from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
+from integrations.fetching.lanes import OWN_QUOTA, READ, Batch, Chunk, Lane
+from integrations.fetching.summaries import Problem
+from integrations.models import ChannelHealth
+from monitoring.services import Recorded, close_run, record, release
+
+logger = logging.getLogger(__name__)
+
+PERMISSION = "permission"  # cause of the refusal of one kind of call, not of the channel
+
+Clock = Callable[[], datetime]
+T = TypeVar("T")
+
+
+class Outcomes:
+    """The writer of a fetch; only the thread that runs it calls this."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        lock: "threading.RLock",
+        observed_at: datetime | None,
+        interval: timedelta | None,
+        watched_only: bool,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        """`lock` guards the batches of a lane that wait, which other threads take from."""
+        self.counts: Counter[str] = Counter()
+        self.problems: dict[int, Problem] = {}
+        self._clock = clock
+        self._lock = lock
+        self._observed_at = observed_at
+        self._interval = interval
+        self._watched_only = watched_only
+        self._progress = progress
+
+    # --- Results ----------------------------------------------------------------------------------------------------
+
+    def take(self, batch: Batch, future: "Future[list[Reading]]") -> None:
+        lane, chunk = batch.chunk.lane, batch.chunk
+        error = future.exception()
+        if error is None:
+            chunk.readings += future.result()
+            self._take_good_news(lane, batch)
+        else:
+            self._take_error(lane, batch, error)
+            lane.has_trouble = False
+        self._take_back(chunk)
+
+    def _take_back(self, chunk: Chunk) -> None:
+        """One of the chunk's batches is done with, one way or another."""
+        chunk.waiting -= 1
+        if not chunk.waiting:
+            self.record(chunk)
+
+    def _take_good_news(self, lane: Lane, batch: Batch) -> None:
+        lane.good_sent_at = max(filter(None, (lane.good_sent_at, batch.sent_at)))
+        if lane.is_probing:
+            lane.is_probing = lane.is_drained = False
+            self._mark_good(lane, is_probe=True)
+
+    def _take_error(self, lane: Lane, batch: Batch, error: BaseException) -> None:
+        if not isinstance(error, ConnectorError):
+            # A bug in a connector: as loud as it gets, but the other channels go on.
+            logger.error("channel %s: reading failed", lane.channel.pk, exc_info=error)
+            error = Fatal(lane.channel.platform, READ, cause="internal")
+        if isinstance(error, Wait) and error.cause == OWN_QUOTA:
+            batch.chunk.untried += batch.listing_ids
+            return
+        if isinstance(error, Review) and error.scope == "listing":
+            self._refuse(batch, error.cause)
+            self._take_good_news(lane, batch)
+            return
+        logger.warning("channel %s: %s", lane.channel.pk, error)
+        if isinstance(error, Review) and error.cause == PERMISSION and self._is_one_kind(lane, batch, error):
+            return
+        if isinstance(error, Wait | Reauthorise | Review):
+            # Nothing is wrong with these listings: they stay due, and the hold keeps them from being asked for.
+            batch.chunk.held.setdefault(error.cause, []).extend(batch.listing_ids)
+        else:
+            batch.chunk.readings += [Reading(pk, ReadOutcome.FAILED, cause=error.cause) for pk in batch.listing_ids]
+        if lane.good_sent_at is not None:
+            self._mark_good(lane)
+        health = stored(lane.channel, partial(self._mark_failed, lane.channel, error, batch.sent_at))
+        retry_at = health.retry_at if health is not None else None
+        self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code, retry_at)
+        # Someone who asks for a reading now gets all of it, unless the channel as a whole has a problem.
+        if lane.is_scheduled or not isinstance(error, Retry) or (health is not None and needs_probe(health)):
+            self.give_up(lane)
+
+    def _is_one_kind(self, lane: Lane, batch: Batch, error: Review) -> bool:
+        """Whether only one of several kinds of reads lacks a permission. Then the rest of that kind is refused without
+        being asked for, comes back at its listings' own pace, and the other kinds go on."""
+        lane.refused[batch.capability] = error.cause
+        if not lane.reads_besides_refused():
+            return False
+        self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code)
+        self._refuse(batch, error.cause)
+        self._take_good_news(lane, batch)
+        with self._lock:
+            dropped = [waiting for waiting in lane.pending if waiting.capability == batch.capability]
+            lane.pending = deque(waiting for waiting in lane.pending if waiting.capability != batch.capability)
+        for waiting in dropped:
+            self._refuse(waiting, error.cause)
+            self._take_back(waiting.chunk)
+        return True
+
+    @staticmethod
+    def _refuse(batch: Batch, cause: str) -> None:
+        batch.chunk.readings += [Reading(pk, ReadOutcome.REFUSED, cause=cause) for pk in batch.listing_ids]
+
+    def _mark_failed(self, channel: Channel, error: ConnectorError, sent_at: datetime | None) -> ChannelHealth | None:
+        mark_failed(channel, error, self._clock(), sent_at=sent_at)
+        return ChannelHealth.objects.filter(channel=channel).first()
+
+    def give_up(self, lane: Lane) -> None:
+        """Send nothing more to the channel for now: what was not tried goes back, without a penalty."""
+        lane.is_drained = True
+        lane.is_probing = False
+        if lane.requested:
+            ids = [claim.listing_id for claim in lane.requested]
+            stored(lane.channel, partial(release, listing_ids=ids, token=lane.token))
+            lane.requested.clear()
+        with self._lock:
+            batches = list(lane.pending)
+            lane.pending.clear()
+        for batch in batches:
+            batch.chunk.untried += batch.listing_ids
+            self._take_back(batch.chunk)
+
+    # --- Recording --------------------------------------------------------------------------------------------------
+
+    def record(self, chunk: Chunk) -> None:
+        lane = chunk.lane
+        lane.chunks.discard(chunk)
+        done = stored(lane.channel, partial(self._write, chunk))
+        if done is not None:
+            failed = done.failed + sum(map(len, chunk.held.values()))
+            self.counts.update(
+                read=done.read, changed=done.changed, missing=done.missing, failed=failed, lost=done.lost
+            )
+            if self._progress is not None and chunk.readings:
+                self._progress(done.read + done.missing + done.failed)
+        if lane.is_idle:
+            self.close(lane)
+
+    def _write(self, chunk: Chunk) -> Recorded:
+        """Store what became of a chunk's listings; may be repeated."""
+        now = self._observed_at or chunk.started_at or self._clock()
+        if chunk.untried:
+            release(listing_ids=chunk.untried, token=chunk.token)
+        for cause, listing_ids in chunk.held.items():
+            release(listing_ids=listing_ids, token=chunk.token, cause=cause, now=now)
+        if not chunk.readings:
+            return Recorded()
+        # Everyone locks rows in the order of their keys, so that nobody waits in a circle.
+        chunk.readings.sort(key=attrgetter("listing_id"))
+        return record(
+            run=_known(chunk.lane.run),
+            token=chunk.token,
+            claims=chunk.claims,
+            readings=chunk.readings,
+            now=now,
+            interval=self._interval,
+        )
+
+    def close(self, lane: Lane) -> None:
+        """End the channel's pass if nothing of it is left; the next claim opens another one."""
+        if lane.run is not None and lane.is_drained and not lane.chunks:
+            now = self._observed_at or self._clock()
+            stored(lane.channel, partial(close_run, run=lane.run, now=now, watched_only=self._watched_only))
+            if lane.run.is_scheduled:
+                lane.run = None
+
+    def _mark_good(self, lane: Lane, *, is_probe: bool = False) -> None:
+        sent_at, lane.good_sent_at = lane.good_sent_at, None
+        stored(lane.channel, partial(mark_good, [lane.channel.pk], self._clock(), sent_at=sent_at, is_probe=is_probe))
+
+    def leave(self, lane: Lane) -> None:
+        if lane.pace is not None:
+            stored(lane.channel, lane.pace.return_unused)
+        if lane.good_sent_at is not None:
+            self._mark_good(lane)
+
+
+def stored(channel: Channel, store: Callable[[], T]) -> T | None:
+    """What `store` returns; it is done once more when the database is locked or ends a deadlock at our cost.
+
+    None when it refuses again: what this was about is left to its leases, and the other channels go on.
+    """
+    try:
+        return store()
+    except OperationalError as error:
+        logger.warning("channel %s: the database refused, trying again: %s", channel.pk, _first_line(error))
+    try:
+        return store()
+    except OperationalError as error:
+        logger.error("channel %s: the database refused twice: %s", channel.pk, _first_line(error))
+        return None
+
+
+def _first_line(error: OperationalError) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _known(value: T | None) -> T:
+    assert value is not None  # noqa: S101  # a lane that has chunks has a pass
+    return value

@@ -1,0 +1,160 @@
+"""Why a message did not arrive, in sentences: what happened, then what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+from config.admin_site import Severity
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of problem. A limit ends by itself: nothing may be sent before, not even a test."""
+
+    severity: Severity
+    what: _StrPromise
+    advice: _StrPromise
+    is_limit: bool = False
+
+
+_WE_TRY_AGAIN = _("We try again by ourselves. Nothing to do.")
+_MERGED = _("What waits is sent as one message as soon as we may. Nothing to do.")
+_THEN_TEST = _("Then send a test message: what waits follows it.")
+_LOOK_THERE = _("Look there whether it arrived; if not, send it again.")
+
+PROBLEMS: dict[str, Kind] = {
+    # No usable answer.
+    "timeout": Kind("warning", _("The other side did not answer in time."), _WE_TRY_AGAIN),
+    "connection": Kind(
+        "warning",
+        _("The other side could not be reached."),
+        _("We try again by ourselves. If it lasts, check the address and this computer's network."),
+    ),
+    "tls": Kind(
+        "warning",
+        _("No secure connection to the other side could be made."),
+        _("Check the address, the proxy and the clock of this computer."),
+    ),
+    "server-error": Kind("warning", _("The other side reported an error of its own."), _WE_TRY_AGAIN),
+    "not-json": Kind(
+        "warning",
+        _("The other side answered with something that is not data."),
+        _("We try again by ourselves. If it lasts, check the address and the proxy."),
+    ),
+    "half-answer": Kind("warning", _("The other side sent half an answer."), _WE_TRY_AGAIN),
+    "too-large": Kind(
+        "warning",
+        _("The other side sent an answer larger than we accept."),
+        _("We try again by ourselves. If it lasts, check the address and the proxy."),
+    ),
+    "no-answer": Kind("warning", _("No answer after we sent. We do not know whether it arrived."), _LOOK_THERE),
+    "cut-off": Kind("warning", _("We were stopped while sending. We do not know whether it arrived."), _LOOK_THERE),
+    # Too much sent.
+    "quota": Kind("info", _("The other side limited our messages."), _MERGED, is_limit=True),
+    "own-limit": Kind("info", _("A message was sent just now."), _MERGED, is_limit=True),
+    "own-daily-limit": Kind(
+        "warning",
+        _("The messages of 24 hours are used up."),
+        _("What waits is sent as one message when the first of them is a day old. Send critical alerts only."),
+        is_limit=True,
+    ),
+    "daily-quota": Kind(
+        "warning",
+        _("The other side takes no more messages today."),
+        _("What waits is sent as one message when it does. Send critical alerts only."),
+        is_limit=True,
+    ),
+    # Not taken.
+    "bad-signature": Kind(
+        "critical",
+        _("The other side did not accept our signature."),
+        _("Enter the signing secret again from the robot's settings."),
+    ),
+    "clock": Kind(
+        "critical",
+        _("The other side did not accept our time."),
+        _("Set the clock of this computer; let it follow a time server."),
+    ),
+    "keyword": Kind(
+        "critical",
+        _("The robot only takes messages with one of its keywords."),
+        _("Add “Evenshelf” to the keywords in the robot's settings, or use a signature instead."),
+    ),
+    "ip-whitelist": Kind(
+        "critical",
+        _("The other side does not admit this computer's address."),
+        _("Add the address to the list in the robot's settings."),
+    ),
+    "unknown-robot": Kind(
+        "critical",
+        _("The other side does not know this robot."),
+        _("It was removed, or the address is wrong. Enter the webhook address again."),
+    ),
+    "bad-request": Kind(
+        "critical",
+        _("The other side did not understand the message."),
+        _("Tell whoever looks after this installation, with the answer below."),
+    ),
+    "forbidden": Kind(
+        "critical", _("The other side turned the message away."), _("Check the address, the secret and the proxy.")
+    ),
+    "wrong-address": Kind("critical", _("Nothing for us answers at the address."), _("Enter the address again.")),
+    "private-address": Kind(
+        "critical",
+        _("The address leads into a private network."),
+        _("Name the host in ALLOWED_PRIVATE_HOSTS if that is meant."),
+    ),
+    "redirect": Kind(
+        "critical",
+        _("The other side sent us to another address; we did not follow."),
+        _("Check the address and the proxy."),
+    ),
+    "gone": Kind(
+        "critical",
+        _("The receiver has closed this address for good."),
+        _("Ask whoever runs it for a new address, or deactivate the target."),
+    ),
+    "bad-setting": Kind("critical", _("A setting of the target cannot work."), _("Edit the target.")),
+    "key-missing": Kind(
+        "critical",
+        _("The target's secrets can no longer be decrypted: the key they were stored with is missing."),
+        _("Put that key back into CREDENTIAL_KEYS, or enter the address and the secret again."),
+    ),
+    "unrecognised": Kind(
+        "critical",
+        _("The other side refused the message for a reason we do not know."),
+        _("Look its answer up in the platform's documentation."),
+    ),
+    "internal": Kind("critical", _("Sending met a fault of ours."), _("Look it up in the log.")),
+}
+_OTHER = Kind("unknown", _("The message was not sent."), _WE_TRY_AGAIN)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    severity: Severity
+    what: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.advice}"
+
+
+def explain(cause: str) -> Explanation:
+    """Tell a cause; one that is not in the table is told as "not sent".
+
+    What a person must mend ends with what to do then: the target is tried by itself only once an hour.
+    """
+    kind = PROBLEMS.get(cause, _OTHER)
+    advice = f"{kind.advice} {_THEN_TEST}" if kind.severity == "critical" else str(kind.advice)
+    return Explanation(kind.severity, str(kind.what), advice)
+
+
+def is_limit(cause: str) -> bool:
+    return cause in PROBLEMS and PROBLEMS[cause].is_limit

@@ -1,0 +1,313 @@
+"""Whether a reading crosses a limit: one rule and one listing, reading by reading. Pure.
+
+Amounts are whole ten-thousandths of their unit, percentages and hysteresis whole hundredths, times microseconds since
+1970, so that all of it is exact. The same `step` judges readings as they are stored and replays them for a preview.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from catalog.facts import ShelfState
+
+
+class Kind(StrEnum):
+    PRICE_RANGE = "price_range"
+    PRICE_CHANGE = "price_change"
+    VOLATILITY = "volatility"
+    STOCK_AT_MOST = "stock_at_most"
+    SOLD_OUT = "sold_out"
+    RESTOCKED = "restocked"
+    OFF_SHELF = "off_shelf"
+    BLIND = "blind"
+    AUTHORISATION = "authorisation"
+
+
+class Reference(StrEnum):
+    PREVIOUS = "previous"
+    BASELINE = "baseline"
+    MEDIAN = "median"
+
+
+# The fields of a threshold that a kind uses, besides its subject; "ownership" only where listings are its subject.
+FIELDS: dict[str, frozenset[str]] = {
+    Kind.PRICE_RANGE: frozenset({"ownership", "price", "currency", "min_price", "max_price", "hysteresis"}),
+    Kind.PRICE_CHANGE: frozenset(
+        {"ownership", "price", "percent", "reference", "direction", "days", "baseline_at", "hysteresis"}
+    ),
+    Kind.VOLATILITY: frozenset({"ownership", "price", "percent", "days", "hysteresis"}),
+    Kind.STOCK_AT_MOST: frozenset({"ownership", "stock", "hysteresis"}),
+    Kind.SOLD_OUT: frozenset({"ownership"}),
+    Kind.RESTOCKED: frozenset({"ownership"}),
+    Kind.OFF_SHELF: frozenset({"ownership"}),
+    Kind.BLIND: frozenset({"ownership", "intervals"}),
+    Kind.AUTHORISATION: frozenset({"days"}),
+}
+# A reading judges these; the others are judged by the clock.
+READING_KINDS = frozenset(FIELDS) - {Kind.BLIND, Kind.AUTHORISATION}
+# A value this close to its limit is read more often: percent of a price limit; percent of a stock limit, or units.
+NEAR_PRICE_PERCENT = 5
+NEAR_STOCK_PERCENT = 20
+NEAR_STOCK_UNITS = 2
+
+_WHOLE = 10_000  # 100 % in hundredths of a percent
+_DAY_US = 86_400_000_000
+
+# Change points of a price, oldest first: from when on it was what; None while it was not known.
+History = Sequence[tuple[int, int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A threshold as numbers. Which fields count depends on the kind."""
+
+    kind: str
+    fact: str = "list_price"  # "stock" where the kind is not about a price
+    low: int | None = None  # the limits themselves are within the range
+    high: int | None = None
+    percent: int = 0  # a change of exactly this much is one
+    reference: str = ""
+    direction: str = "both"
+    days: int = 0
+    since_us: int = 0  # readings before it are not judged
+    stock: int = 0  # units; exactly this many are too few
+    hysteresis: int = 0  # hundredths of a percent of a price limit, of a percentage point, or of a unit of stock
+    cooldown_us: int = 0
+
+    @property
+    def has_window(self) -> bool:
+        """Whether it looks at the prices of the last days."""
+        return self.kind == Kind.VOLATILITY or (self.kind == Kind.PRICE_CHANGE and self.reference == Reference.MEDIAN)
+
+    @property
+    def has_baseline(self) -> bool:
+        return self.kind == Kind.PRICE_CHANGE and self.reference == Reference.BASELINE
+
+    @property
+    def is_level(self) -> bool:
+        """Whether each reading tells by itself on which side of the limit it is; the others are judged when what they
+        look at changes."""
+        return self.kind in _LEVELS
+
+    @property
+    def window_us(self) -> int:
+        return self.days * _DAY_US
+
+
+class State(NamedTuple):
+    """What is known of a rule and a listing before a reading."""
+
+    last: int | None = None  # the last known value, however long ago
+    is_in_force: bool = False
+    side: int = 0  # of the crossing in force: 1 above, -1 below, 0 where there is but one limit
+    compared_with: int | None = None  # of the crossing in force
+    crossed_us: int | None = None  # the last crossing, in force or over
+    baseline: int | None = None
+
+
+class Move(StrEnum):
+    OPENED = "opened"  # a new alert; what was in force before is over
+    AGAIN = "again"  # within the cooldown of the last crossing: the same alert once more
+    CLEARED = "cleared"
+
+
+class Crossing(NamedTuple):
+    move: Move
+    old: int | None  # before; what a change is compared with; the lowest price of swings
+    new: int  # the highest price of swings
+    limit: int | None
+
+
+class _Verdict(NamedTuple):
+    is_over: bool  # the limit
+    is_back: bool  # inside the limit by at least the hysteresis
+    old: int | None = None
+    new: int = 0
+    limit: int | None = None
+    side: int = 0
+
+
+def value_of(rule: Rule, price: int | None, stock: int | None, shelf_state: str) -> int | None:
+    """What the rule looks at in a reading; None when the reading cannot tell.
+
+    For "sold out" and "back in stock" it is the units that can be ordered, for "off shelf" 1 or 0.
+    """
+    match rule.kind:
+        case Kind.STOCK_AT_MOST:
+            return stock
+        case Kind.SOLD_OUT:
+            # Off the shelf nobody can order, sold out or not.
+            is_shown = shelf_state in (ShelfState.ON_SHELF, ShelfState.SOLD_OUT)
+            return _orderable(stock, shelf_state) if is_shown else None
+        case Kind.RESTOCKED:
+            return _orderable(stock, shelf_state)
+        case Kind.OFF_SHELF:
+            return None if shelf_state == ShelfState.UNKNOWN else int(shelf_state == ShelfState.OFF_SHELF)
+        case _:
+            return price
+
+
+def _orderable(stock: int | None, shelf_state: str) -> int | None:
+    if shelf_state == ShelfState.SOLD_OUT:
+        return None if stock else 0  # sold out with stock left contradicts itself
+    return stock
+
+
+def step(
+    rule: Rule, state: State, value: int | None, at_us: int, *, is_first: bool = False, history: History = ()
+) -> tuple[State, Crossing | None]:
+    """The state after a good reading with this value, and what it crossed.
+
+    A value that is not known changes nothing. `is_first`: the first reading that the rule judges, which fires where
+    its condition is true already. `history` is what the price was before the reading, for rules that look at days.
+    """
+    if value is None:
+        return state, None
+    after = state._replace(last=value) if value != state.last else state
+    if at_us < rule.since_us or (after is state and not is_first and not rule.is_level):
+        return after, None
+    found = _JUDGES[rule.kind](rule, state, value, at_us, history)
+    in_force = state.is_in_force
+    if in_force and rule.has_window and state.last is not None:
+        # Days went by since: what was an exception may have become the rule before this reading came.
+        before = _JUDGES[rule.kind](rule, state, state.last, at_us, history)
+        in_force = not before.is_back
+    is_event = rule.kind == Kind.PRICE_CHANGE and rule.reference == Reference.PREVIOUS
+    if found.is_over and (not in_force or is_event or found.side != state.side):
+        is_again = state.crossed_us is not None and at_us - state.crossed_us < rule.cooldown_us
+        move = Move.AGAIN if is_again else Move.OPENED
+        after = after._replace(is_in_force=True, side=found.side, compared_with=found.old, crossed_us=at_us)
+        return after, Crossing(move, found.old, found.new, found.limit)
+    if state.is_in_force and (found.is_back or not in_force):
+        after = after._replace(is_in_force=False, side=0, compared_with=None)
+        return after, Crossing(Move.CLEARED, found.old, found.new, found.limit)
+    return after, None
+
+
+def is_near(rule: Rule, value: int | None) -> bool:
+    """Whether the value may cross the rule's limit soon, or did just now."""
+    if value is None:
+        return False
+    if rule.kind == Kind.PRICE_RANGE:
+        limits = (limit for limit in (rule.low, rule.high) if limit is not None)
+        return any(abs(value - limit) * 100 <= limit * NEAR_PRICE_PERCENT for limit in limits)
+    if rule.kind == Kind.STOCK_AT_MOST:
+        away = abs(value - rule.stock)
+        return away <= NEAR_STOCK_UNITS or away * 100 <= rule.stock * NEAR_STOCK_PERCENT
+    return False
+
+
+# --- Kinds ----------------------------------------------------------------------------------------------------------
+
+
+def _price_range(rule: Rule, state: State, value: int, at_us: int, history: History) -> _Verdict:
+    low, high, margin = rule.low, rule.high, rule.hysteresis
+    is_back = (low is None or value * _WHOLE >= low * (_WHOLE + margin)) and (
+        high is None or value * _WHOLE <= high * (_WHOLE - margin)
+    )
+    if low is not None and value < low:
+        return _Verdict(True, False, state.last, value, low, -1)
+    if high is not None and value > high:
+        return _Verdict(True, False, state.last, value, high, 1)
+    return _Verdict(False, is_back, state.last, value)
+
+
+def _price_change(rule: Rule, state: State, value: int, at_us: int, history: History) -> _Verdict:
+    match rule.reference:
+        case Reference.BASELINE:
+            reference = state.baseline
+        case Reference.MEDIAN:
+            reference = median(history, at_us - rule.window_us, at_us)
+        case _:
+            reference = state.last
+    over, side = False, 0
+    if reference is not None and reference > 0:
+        moved = value - reference
+        side = 1 if moved > 0 else -1
+        is_wanted = rule.direction == "both" or (rule.direction == "up") == (side > 0)
+        over = is_wanted and abs(moved) * _WHOLE >= rule.percent * reference
+    # After a jump from one price to another, back is near the price before the jump.
+    against = state.compared_with if rule.reference == Reference.PREVIOUS else reference
+    return _Verdict(over, _is_back(rule, state.side, value, against), reference, value, rule.percent, side)
+
+
+def _is_back(rule: Rule, side: int, value: int, reference: int | None) -> bool:
+    if reference is None or reference <= 0:
+        return False
+    return _is_inside(rule, side * (value - reference), reference)
+
+
+def _is_inside(rule: Rule, moved: int, reference: int) -> bool:
+    share = moved * _WHOLE
+    return share < rule.percent * reference and share <= (rule.percent - rule.hysteresis) * reference
+
+
+def _volatility(rule: Rule, state: State, value: int, at_us: int, history: History) -> _Verdict:
+    prices = [price for price, _length in _known(history, at_us - rule.window_us, at_us)]
+    low, high = min([value, *prices]), max([value, *prices])
+    if low <= 0:
+        return _Verdict(False, False, low, high, rule.percent)
+    is_over = (high - low) * _WHOLE >= rule.percent * low
+    return _Verdict(is_over, _is_inside(rule, high - low, low), low, high, rule.percent)
+
+
+def _stock_at_most(rule: Rule, state: State, value: int, at_us: int, history: History) -> _Verdict:
+    above = value - rule.stock
+    return _Verdict(above <= 0, above > 0 and above * 100 >= rule.hysteresis, state.last, value, rule.stock)
+
+
+def _sold_out(rule: Rule, state: State, value: int, at_us: int, history: History) -> _Verdict:
+    return _Verdict(value <= 0, value > 0, state.last, value)
+
+
+def _restocked(rule: Rule, state: State, value: int, at_us: int, history: History) -> _Verdict:
+    was_sold_out = state.last is not None and state.last <= 0
+    return _Verdict(was_sold_out and value > 0, value <= 0, state.last, value)
+
+
+def _off_shelf(rule: Rule, state: State, value: int, at_us: int, history: History) -> _Verdict:
+    return _Verdict(value == 1, value == 0, state.last, value)
+
+
+_LEVELS = frozenset({Kind.PRICE_RANGE, Kind.STOCK_AT_MOST, Kind.SOLD_OUT, Kind.OFF_SHELF})
+_JUDGES: dict[str, Callable[[Rule, State, int, int, History], _Verdict]] = {
+    Kind.PRICE_RANGE: _price_range,
+    Kind.PRICE_CHANGE: _price_change,
+    Kind.VOLATILITY: _volatility,
+    Kind.STOCK_AT_MOST: _stock_at_most,
+    Kind.SOLD_OUT: _sold_out,
+    Kind.RESTOCKED: _restocked,
+    Kind.OFF_SHELF: _off_shelf,
+}
+
+
+# --- Days -----------------------------------------------------------------------------------------------------------
+
+
+def median(history: History, start_us: int, end_us: int) -> int | None:
+    """The price that was not exceeded for at least half of the known time between the two; None when none was known.
+
+    Weighted by time, so that a price that held for a minute counts for a minute. Of two middle ones the lower.
+    """
+    known = sorted(_known(history, start_us, end_us))
+    total, passed = sum(length for _price, length in known), 0
+    for price, length in known:
+        passed += length
+        if passed * 2 >= total:
+            return price
+    return None
+
+
+def _known(history: History, start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
+    """The prices that were known between the two, with how long each held; what held for no time is left out."""
+    first = max(bisect_right(history, start_us, key=lambda point: point[0]) - 1, 0)
+    for place in range(first, len(history)):
+        began_us, price = history[place]
+        if began_us >= end_us:
+            break
+        ends_us = min(history[place + 1][0], end_us) if place + 1 < len(history) else end_us
+        length = ends_us - max(began_us, start_us)
+        if price is not None and length > 0:
+            yield price, length
