@@ -30,6 +30,8 @@ _ACTIONS = (
     gettext_noop("signed in"),
     gettext_noop("signed out"),
     gettext_noop("sign-in failed"),
+    gettext_noop("demo begun"),
+    gettext_noop("demo loaded"),
 )
 
 

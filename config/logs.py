@@ -14,10 +14,13 @@ _SECRET = re.compile(
 # The state of an authorisation; elsewhere the word is a common one, so only as a parameter of an address.
 _STATE = re.compile(r"([?&]state=)[^\s\"'&]+")
 
+# Our own API keys are known by their look, wherever they stand.
+_API_KEY = re.compile(r"\bes_[\w-]{20,}")
+
 
 def mask_secrets(text: str) -> str:
     """The text with the value behind every secret's name replaced by "•••"."""
-    return _STATE.sub(r"\1•••", _SECRET.sub(r"\1\2•••", text))
+    return _API_KEY.sub("es_•••", _STATE.sub(r"\1•••", _SECRET.sub(r"\1\2•••", text)))
 
 
 class MaskSecrets(logging.Filter):

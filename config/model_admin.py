@@ -1,152 +1,35 @@
-"""What every list, form and object page of the admin has in common: scope, tabs, columns, actions, the audit log."""
+"""What every list, form and object page of the admin has in common: scope, columns, actions, the audit log."""
 
-from collections.abc import Callable, Sequence
-from time import perf_counter
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin, ShowFacets
-from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin import ModelAdmin, ShowFacets, display
 from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.admin.views.main import ORDER_VAR, ChangeList
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError
-from django.db.models import Count, Field, IntegerField, Model, QuerySet, Value
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.audit_text import action_label, readable_changes
-from catalog.fields import EncryptedTextField
 from catalog.models import AuditEvent, User
 from catalog.services import audit, audit_many
-from config.admin_site import Action, Column, Tab, page_badge, page_buttons, page_panels, registry
+from config.admin_site import Action, Column, page_badge, page_buttons, page_panels, registry
+from config.change_list import TAB_VAR, FrameChangeList
+from config.form_changes import form_changes
 
-TAB_VAR = "tab"
-MASK = "•••"
-_PASSWORDS = {"password", "password1", "password2", "usable_password"}
 _EVENTS_PER_PAGE = 50
-# Counts of saved views that took longer than this are shown again for so long; quick ones are always counted.
-_DEAR_SECONDS = 0.1
-_REMEMBER_SECONDS = 60
-
-
-class FrameChangeList(ChangeList):
-    """A list with saved views above it. The first view is the one that opens."""
-
-    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().__init__(request, *args, **kwargs)
-        self.opts = self.model_admin.opts
-        if not self.is_popup:
-            self.title = capfirst(str(self.opts.verbose_name_plural))
-
-    def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        found = super().get_filters_params(params)
-        found.pop(TAB_VAR, None)
-        return found
-
-    def get_filters(self, request: HttpRequest) -> Any:
-        """As Django does it, but only for what the filters beside the list offer.
-
-        Django lets an address narrow a list by any field of its model, which would find out hidden values by trying.
-        """
-        found = super().get_filters(request)
-        if not_offered := ", ".join(found[2]):
-            raise DisallowedModelAdminLookup(f"Filtering by {not_offered} not allowed")
-        return found
-
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        tabs = registry.tabs.get(self.model, [])
-        chosen = request.GET.get(TAB_VAR)
-        self.tab = next((tab for tab in tabs if tab.slug == chosen), tabs[0] if tabs else None)
-        rows = self.model_admin.get_queryset(request)
-        if self.tab:
-            rows = self.tab.narrow(rows, request)
-        for column in registry.columns.get(self.model, []):
-            if column.prepare:
-                rows = column.prepare(rows, request)
-        self.root_queryset = rows
-        return super().get_queryset(request, exclude_parameters)
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        found = super().get_ordering(request, queryset)
-        return found if ORDER_VAR in self.params else [*registry.orders.get(self.model, []), *found]
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        self.tabs = [] if self.is_popup else self._counted_tabs(request)
-
-    def _counted_tabs(self, request: HttpRequest) -> list[dict[str, Any]]:
-        """The tabs, each with how many rows it holds when nothing else narrows it."""
-        tabs = [tab for tab in registry.tabs.get(self.model, []) if tab is self.tab or not tab.is_quiet]
-        if not tabs:
-            return []
-        # Counting many rows is dear, and mostly done for views that nobody looks at just now. A view may be about the
-        # person, so the counts are theirs alone.
-        key = f"tab-counts:{self.opts.label_lower}:{person(request).pk}"
-        found: dict[str, int] = cache.get(key, {})
-        if any(tab.slug not in found for tab in tabs):
-            started = perf_counter()
-            found |= self._tab_counts(request, tabs)
-            if perf_counter() - started > _DEAR_SECONDS:
-                cache.set(key, found, _REMEMBER_SECONDS)
-        if self.tab and not self.is_narrowed:
-            found[self.tab.slug] = self.result_count
-        return [
-            {
-                "label": tab.label,
-                "url": f"?{TAB_VAR}={tab.slug}" if position else "?",
-                "count": found[tab.slug],
-                "is_current": tab is self.tab,
-            }
-            for position, tab in enumerate(tabs)
-        ]
-
-    def _tab_counts(self, request: HttpRequest, tabs: Sequence[Tab]) -> dict[str, int]:
-        """How many rows each tab holds, by its slug: one query for all of them."""
-        rows = self.model_admin.get_queryset(request)
-        counts = [
-            tab.narrow(rows, request)
-            .order_by()
-            .values(position=Value(position, IntegerField()))
-            .annotate(found=Count("pk"))
-            for position, tab in enumerate(tabs)
-        ]
-        found = {row["position"]: row["found"] for row in counts[0].union(*counts[1:], all=True)}
-        return {tab.slug: found.get(position, 0) for position, tab in enumerate(tabs)}
-
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether the person searched or filtered, so that no row means no match."""
-        return bool(self.query or self.has_active_filters)
-
-    @property
-    def shows_rows(self) -> bool:
-        """Whether there is a table, or a word on the filters; otherwise the empty page itself says what to do."""
-        return bool(self.result_count or self.is_narrowed)
-
-    @property
-    def first_row(self) -> int:
-        """The number of the page's first row, counted from 1."""
-        return (self.page_num - 1) * self.list_per_page + 1
-
-    @property
-    def last_row(self) -> int:
-        return min(self.page_num * self.list_per_page, self.result_count)
-
-    @property
-    def unnarrowed_url(self) -> str:
-        return f"?{TAB_VAR}={self.tab.slug}" if self.tab else "?"
 
 
 class ReadOnly(ModelAdmin):
@@ -174,6 +57,10 @@ class FrameModelAdmin(ModelAdmin):
     list_max_show_all = 0
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
+
+    def title_of(self, obj: Any) -> str:
+        """What an object is called in titles and messages."""
+        return str(obj)
 
     def search_line(self, obj: Any) -> str:
         """What stands below an object's name among search results."""
@@ -270,7 +157,7 @@ class FrameModelAdmin(ModelAdmin):
             raise Http404
         context = {
             **self.admin_site.each_context(request),
-            "title": str(obj),
+            "title": self.title_of(obj),
             "opts": self.opts,
             "original": obj,
             "badge": page_badge(self.page, request, obj),
@@ -316,9 +203,9 @@ class FrameModelAdmin(ModelAdmin):
         if add:
             context["title"] = gettext("Add %(name)s") % {"name": self.opts.verbose_name}
         elif self.has_change_permission(request, obj):
-            context |= {"title": gettext("Edit “%(name)s”") % {"name": obj}, "subtitle": None}
+            context |= {"title": gettext("Edit “%(name)s”") % {"name": self.title_of(obj)}, "subtitle": None}
         else:
-            context |= {"title": str(obj), "subtitle": None}
+            context |= {"title": self.title_of(obj), "subtitle": None}
         context |= {
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
@@ -329,13 +216,13 @@ class FrameModelAdmin(ModelAdmin):
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         if IS_POPUP_VAR in request.POST:
             return super().response_add(request, obj, post_url_continue)
-        self.message_user(request, gettext("Added “%(name)s”.") % {"name": obj}, messages.SUCCESS)
+        self.message_user(request, gettext("Added “%(name)s”.") % {"name": self.title_of(obj)}, messages.SUCCESS)
         return self.response_post_save_add(request, obj)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         if IS_POPUP_VAR in request.POST:
             return super().response_change(request, obj)
-        self.message_user(request, gettext("Saved “%(name)s”.") % {"name": obj}, messages.SUCCESS)
+        self.message_user(request, gettext("Saved “%(name)s”.") % {"name": self.title_of(obj)}, messages.SUCCESS)
         return self.response_post_save_change(request, obj)
 
     def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponseRedirect:
@@ -390,7 +277,7 @@ class FrameModelAdmin(ModelAdmin):
         page = Paginator(events.select_related("actor"), _EVENTS_PER_PAGE).get_page(request.GET.get("p"))
         context = {
             **self.admin_site.each_context(request),
-            "title": gettext("Changes to “%(name)s”") % {"name": obj},
+            "title": gettext("Changes to “%(name)s”") % {"name": self.title_of(obj)},
             "opts": self.opts,
             "original": obj,
             "page": page,
@@ -408,35 +295,6 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def form_changes(form: forms.Form) -> dict[str, list[Any]]:
-    """Each changed field of a valid form with its value before and after; of a secret, only that it changed."""
-    changes: dict[str, list[Any]] = {}
-    for name in form.changed_data:
-        if name in _PASSWORDS or _is_encrypted(form, name):
-            changes["password" if name in _PASSWORDS else name] = [MASK, MASK]
-        else:
-            field = form.fields[name]
-            before = form.get_initial_for_field(field, name)
-            changes[name] = [_named(field, before), _named(field, form.cleaned_data.get(name))]
-    return changes
-
-
-def _is_encrypted(form: forms.Form, name: str) -> bool:
-    model: type[Model] | None = getattr(getattr(form, "_meta", None), "model", None)
-    fields: list[Field] = list(model._meta.fields) if model else []
-    return any(isinstance(field, EncryptedTextField) for field in fields if field.name == name)
-
-
-def _named(field: forms.Field, value: Any) -> Any:
-    """The value as a reader knows it: an object by its name instead of its key."""
-    if isinstance(field, forms.ModelMultipleChoiceField):
-        return sorted(str(each) for each in value or ())
-    if isinstance(field, forms.ModelChoiceField) and value not in (None, "") and not isinstance(value, Model):
-        found = field.queryset.filter(pk=value).first() if field.queryset is not None else None
-        return str(found or value)
-    return value
-
-
 def _visible(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
     return rows.visible_to(person(request)) if hasattr(rows, "visible_to") else rows
 
@@ -444,12 +302,11 @@ def _visible(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
 def _shown_column(column: Column) -> Callable[[Any], str]:
     """A callable as Django's list wants it; its name becomes the class of the cells."""
 
+    @display(description=column.label, ordering=getattr(column.func, "admin_order_field", None))
     def show(obj: Any) -> str:
         return column.func(obj)
 
     show.__name__ = f"{column.name} {column.classes}".strip()
-    show.short_description = column.label  # type: ignore[attr-defined]
-    show.admin_order_field = getattr(column.func, "admin_order_field", None)  # type: ignore[attr-defined]
     return show
 
 

@@ -8,12 +8,19 @@ from django.utils.translation import gettext_noop
 _VIEW_CATALOG = ["view_product", "view_sku", "view_supplier", "view_channel", "view_listing"]
 _VIEW_WATCH = ["view_observation", "view_pollrun", "view_listingwatch", "view_alert", "view_threshold"]
 _EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
+_VIEW_TARGETS = ["view_target", "view_route", "view_delivery"]
+_EDIT_TARGETS = [
+    *_VIEW_TARGETS,
+    *(f"{verb}_{model}" for model in ("target", "route") for verb in ("add", "change", "delete")),
+    "change_delivery",  # to send one again
+]
 
 # Role -> codenames. Owners are superusers and need no group. A group of another name is left alone.
 ROLES: dict[str, list[str]] = {
     gettext_noop("Manager"): [
         *_VIEW_CATALOG,
         *_VIEW_WATCH,
+        *_EDIT_TARGETS,
         *_EDIT_THRESHOLDS,
         "delete_threshold",
         "change_alert",
@@ -30,6 +37,7 @@ ROLES: dict[str, list[str]] = {
         *(f"{verb}_{model}" for model in ("product", "sku", "listing", "listingwatch") for verb in ("add", "change")),
         "change_channel",
         "view_credential",
+        *_VIEW_TARGETS,
     ],
     gettext_noop("Buyer"): [*_VIEW_CATALOG, *_VIEW_WATCH, "view_cost", "add_supplier", "change_supplier", "change_sku"],
     gettext_noop("Viewer"): [*_VIEW_CATALOG, *_VIEW_WATCH],

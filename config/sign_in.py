@@ -50,8 +50,6 @@ def locked_out(request: HttpRequest, response: HttpResponse, credentials: dict[s
     now = timezone.now()
     last = max(attempts.values_list("attempt_time", flat=True), default=now)
     left = max(last + settings.AXES_COOLOFF_TIME - now, timedelta())
-    answer = render(
-        request, "locked_out.html", {"left": left, "at": now + left}, status=HTTPStatus.TOO_MANY_REQUESTS
-    )
+    answer = render(request, "locked_out.html", {"left": left, "at": now + left}, status=HTTPStatus.TOO_MANY_REQUESTS)
     answer["Retry-After"] = str(int(left.total_seconds()) + 1)
     return answer

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+import integrations.notifying.admin  # noqa: F401  # registers the pages of targets and deliveries
 from catalog.fields import LostSecret
 from catalog.models import Channel, Listing
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab

@@ -11,7 +11,9 @@ class IntegrationsConfig(AppConfig):
 
         from catalog.signals import channel_changed, listing_changed
         from integrations import tasks  # models are loaded only now
+        from monitoring.signals import notification_queued
 
         listing_changed.connect(tasks.fetch_new_listings, dispatch_uid="integrations.fetch_new_listings")
         channel_changed.connect(tasks.fetch_changed_channels, dispatch_uid="integrations.fetch_changed_channels")
+        notification_queued.connect(tasks.send_queued, dispatch_uid="integrations.send_queued")
         pre_execute.connect(tasks.beat_before_task, dispatch_uid="integrations.beat_before_task")

@@ -28,6 +28,7 @@ PLANS = (
     # A cluster runs the schedules of its own name, so each of these shows that one cluster's schedules move.
     *(Plan(f"heartbeat {name}", "integrations.tasks.beat", name, (name,)) for name in CLUSTERS),
     Plan("fetch lane", "integrations.tasks.fetch_lane", "bulk"),
+    Plan("notify lane", "integrations.tasks.notify_lane", "interactive"),
     Plan("refresh tokens", "integrations.tasks.refresh_expiring", "bulk", cron="7 * * * *"),
     Plan("prune", "integrations.tasks.prune", "bulk", cron="40 3 * * *", timeout_seconds=550),  # below `retry`
 )

@@ -5,10 +5,10 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from django import db
 from django.conf import settings
@@ -20,6 +20,7 @@ from catalog.database import parts
 from catalog.models import Channel, Listing
 from integrations import fetching, services
 from integrations.models import Heartbeat
+from integrations.notifying import lane as notifying
 from monitoring.services import prune as prune_history
 
 logger = logging.getLogger(__name__)
@@ -43,16 +44,34 @@ def fetch_lane() -> str:
     A host runs one lane at a time. A further one wakes it and ends at once, and queues nothing, so that however many
     were queued, those that go on are never more than one per host.
     """
-    with _only_one("fetch-lane") as turn:
+    return _lane("fetch", fetching.fetch_slice, cluster=BULK)
+
+
+def notify_lane() -> str:
+    """One slice of sending what people are to be told; kept going, and to one per host, as the fetch lane is."""
+    return _lane("notify", notifying.send_slice, cluster=INTERACTIVE)
+
+
+def _lane(name: str, one_slice: Callable[..., "_Slice"], *, cluster: str) -> str:
+    with _only_one(f"{name}-lane") as turn:
         if turn is None:
             return "already running"
-        told, goes_on = _slices(turn, ends=time.monotonic() + settings.WORK_SLICE_SECONDS)
+        told, goes_on = _slices(turn, one_slice, ends=time.monotonic() + settings.WORK_SLICE_SECONDS)
     if goes_on:
-        async_task("integrations.tasks.fetch_lane", cluster=BULK)
+        async_task(f"integrations.tasks.{name}_lane", cluster=cluster)
     return "; ".join(told)
 
 
-def _slices(turn: "_Turn", *, ends: float) -> tuple[list[str], bool]:
+class _Slice(Protocol):
+    """What a slice tells: whether its time was over before its work was, and when something is due next."""
+
+    @property
+    def more_due(self) -> bool: ...
+    @property
+    def due_at(self) -> datetime | None: ...
+
+
+def _slices(turn: "_Turn", one_slice: Callable[..., _Slice], *, ends: float) -> tuple[list[str], bool]:
     """Slices until `ends` (time.monotonic()), each when something is due.
 
     Returns what they did, and whether another lane should follow at once.
@@ -60,7 +79,7 @@ def _slices(turn: "_Turn", *, ends: float) -> tuple[list[str], bool]:
     told = []
     while True:
         turn.begin()
-        summary = fetching.fetch_slice(now_fn=timezone.now, seconds=ends - time.monotonic())
+        summary = one_slice(now_fn=timezone.now, seconds=ends - time.monotonic())
         told.append(str(summary))
         if summary.more_due:
             return told, True
@@ -112,6 +131,11 @@ def fetch_changed_channels(sender: Any, channel_ids: Sequence[int], **kwargs: An
     """
     if Channel.objects.filter(pk__in=channel_ids, is_watched=True).exists():
         async_task("integrations.tasks.fetch_lane", cluster=BULK)
+
+
+def send_queued(sender: Any, **kwargs: Any) -> None:
+    """Receiver of notification_queued: what is to be told now does not wait for the next minute."""
+    async_task("integrations.tasks.notify_lane", cluster=INTERACTIVE)
 
 
 def beat(cluster: str) -> str:

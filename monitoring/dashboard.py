@@ -281,14 +281,6 @@ class Dashboard:
         return top_moves(self.scope, "stock")
 
     @property
-    def watched(self) -> int:
-        return sum(row.watched for row in self.rows)
-
-    @property
-    def recent(self) -> int:
-        return sum(row.recent for row in self.rows)
-
-    @property
     def blind(self) -> int:
         return sum(row.blind for row in self.rows)
 

@@ -1,6 +1,8 @@
-"""What people fill in about alerts."""
+"""What people fill in about alerts and thresholds."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -10,9 +12,11 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Channel, User
+from catalog.models import Channel, Listing, Product, User
 from config.formatting import moment
-from monitoring.models import Alert
+from monitoring.charts.data import plain_amount
+from monitoring.models import Alert, Threshold
+from monitoring.thresholds.rules import FIELDS
 
 _TOMORROW_HOUR = 9
 _LONGEST_SNOOZE = timedelta(days=90)
@@ -94,3 +98,194 @@ def staff_who_see(channel: Channel, also: int | None = None) -> QuerySet[User]:
     )
     ids = User.objects.filter(sees, is_active=True, is_staff=True).order_by().values("pk")
     return User.objects.filter(Q(pk__in=ids) | Q(pk=also)).order_by("username")
+
+
+SUBJECTS = ("listing", "product", "brand", "channel")
+_DATE_AND_TIME = "%Y-%m-%dT%H:%M"
+RULE_FIELDS = sorted(frozenset().union(*FIELDS.values()))
+
+
+class ThresholdForm(forms.ModelForm):
+    """A threshold as people think of it: what it is about, then the rule with the fields that its kind uses.
+
+    What is filled in for another subject or another kind is dropped. `user` is the person whose listings and products
+    can be named.
+    """
+
+    user: User  # set by the admin
+
+    about = forms.ChoiceField(
+        label=_("About"),
+        widget=forms.RadioSelect,
+        initial="listing",
+        choices=[
+            ("listing", _("One listing")),
+            ("product", _("All listings of a product")),
+            ("brand", _("All listings of a brand")),
+            ("channel", _("All listings of a channel")),
+        ],
+    )
+    baseline_at = forms.DateTimeField(
+        label=_("Comparison began"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=_DATE_AND_TIME),
+        help_text=_("The price of that moment is what later prices are compared with."),
+    )
+
+    class Meta:
+        model = Threshold
+        fields = [*SUBJECTS, *RULE_FIELDS, "severity", "name", "is_active", "cooldown_minutes"]
+        help_texts = {
+            "ownership": _("Empty: own and competitors’ listings."),
+            "currency": _("Empty: the currency of the listings. Listings in another currency are left alone."),
+            "min_price": _("An alert opens below this price; the price itself is fine. Empty: no lowest price."),
+            "max_price": _("An alert opens above this price; the price itself is fine. Empty: no highest price."),
+            "percent": _("Percent. A move of exactly this much opens an alert."),
+            "stock": _("Units. An alert opens at this stock or below."),
+            "days": _("1 to 90."),
+            "intervals": _("An alert opens when this many readings in a row brought nothing; at least 2."),
+            "hysteresis": _(
+                "Percent of the price or percentage, or units of stock: how far back inside the limit a reading must "
+                "be before the alert is over. 0: as soon as it is back."
+            ),
+            "cooldown_minutes": _("Minutes. What crosses again within this time is the same alert, told once."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        given = [subject for subject in SUBJECTS if self.initial.get(subject)]
+        if given:
+            self.initial["about"] = given[0]
+        self._tidy_initial()
+        for name in ("currency", "price", "direction", "reference"):
+            if name in self.fields:
+                self.fields[name].required = False
+        if not self.instance.pk:
+            self.initial["currency"] = self.initial.get("currency") or ""
+
+    def _tidy_initial(self) -> None:
+        """Amounts and shares without the zeros that only their column has."""
+        currency = self.instance.currency
+        for name in ("min_price", "max_price"):
+            if isinstance(amount := self.initial.get(name), Decimal):
+                self.initial[name] = Decimal(plain_amount(amount, currency))
+        for name in ("percent", "hysteresis"):
+            if isinstance(share := self.initial.get(name), Decimal | int):
+                self.initial[name] = Decimal(f"{Decimal(share).normalize():f}")
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """Without what only chooses among the fields."""
+        changed = super().changed_data
+        return [name for name in changed if name != "about"]
+
+    def is_valid(self) -> bool:
+        """Not valid either when the person only asked what it would have done: the page comes back with the answer."""
+        return super().is_valid() and "_check" not in self.data
+
+    # What belongs together
+
+    def clean_brand(self) -> str:
+        brand: str = self.cleaned_data["brand"].strip()
+        if brand and not Product.objects.visible_to(self.user).filter(brand=brand).exists():
+            raise forms.ValidationError(_("No product has this brand. Brands are written as on the products."))
+        return brand
+
+    def clean_currency(self) -> str:
+        currency: str = self.cleaned_data["currency"].strip().upper()
+        return currency
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        self._clean_subject(cleaned)
+        kind = cleaned.get("kind")
+        if kind:
+            self._clean_rule(cleaned, kind)
+        return cleaned
+
+    def _clean_subject(self, cleaned: dict[str, Any]) -> None:
+        about = cleaned.get("about")
+        if about is None:
+            return
+        missing = {
+            "listing": gettext("Choose the listing."),
+            "product": gettext("Choose the product."),
+            "brand": gettext("Enter the brand."),
+            "channel": gettext("Choose the channel."),
+        }
+        for subject in SUBJECTS:
+            if subject != about:
+                cleaned[subject] = "" if subject == "brand" else None
+                self._errors.pop(subject, None)  # type: ignore[union-attr]
+        if not cleaned.get(about) and about not in self.errors:
+            self.add_error(about, missing[about])
+        if cleaned.get("kind") == Threshold.Kind.AUTHORISATION and about != "channel":
+            self.add_error("about", gettext("An authorisation belongs to a channel: choose one."))
+        if about == "listing":
+            cleaned["ownership"] = ""  # the listing says whose it is
+
+    def _clean_rule(self, cleaned: dict[str, Any], kind: str) -> None:
+        used = set(FIELDS[kind])
+        if kind == Threshold.Kind.PRICE_CHANGE:
+            reference = cleaned["reference"] = cleaned.get("reference") or Threshold.Reference.PREVIOUS
+            used -= {"days"} if reference != Threshold.Reference.MEDIAN else set()
+            used -= {"baseline_at"} if reference != Threshold.Reference.BASELINE else set()
+        for name in RULE_FIELDS:
+            if name not in used and name != "ownership":
+                cleaned[name] = Threshold._meta.get_field(name).get_default()  # type: ignore[union-attr]
+                self._errors.pop(name, None)  # type: ignore[union-attr]
+        for name in ("price", "direction"):
+            cleaned[name] = cleaned.get(name) or Threshold._meta.get_field(name).get_default()  # type: ignore[union-attr]
+        needed = {
+            "percent": gettext("Enter the percentage."),
+            "stock": gettext("Enter the stock, in units."),
+            "days": gettext("Enter the number of days."),
+            "intervals": gettext("Enter the number of readings."),
+            "baseline_at": gettext("Enter when the comparison began."),
+        }
+        for name in used & needed.keys():
+            if cleaned.get(name) is None and name not in self.errors:
+                self.add_error(name, needed[name])
+        if kind == Threshold.Kind.PRICE_RANGE:
+            self._clean_range(cleaned)
+
+    def _clean_range(self, cleaned: dict[str, Any]) -> None:
+        low, high = cleaned.get("min_price"), cleaned.get("max_price")
+        if not {"min_price", "max_price"} & self.errors.keys():
+            if low is None and high is None:
+                self.add_error("min_price", gettext("Enter the lowest price, the highest, or both."))
+            elif low is not None and high is not None and low > high:
+                self.add_error("max_price", gettext("The highest price must not be below the lowest."))
+        for name, price in (("min_price", low), ("max_price", high)):
+            if price is not None and price < 0:
+                self.add_error(name, gettext("A price is not below 0."))
+        if "currency" not in self.errors:
+            self._clean_amount_currency(cleaned)
+
+    def _clean_amount_currency(self, cleaned: dict[str, Any]) -> None:
+        """Amounts are in the currency of the listings: another one would never open an alert."""
+        used = self._currencies(cleaned)
+        if cleaned.get("currency"):
+            if used and cleaned["currency"] not in used:
+                text = gettext("Its listings are sold in %(currencies)s.") % {"currencies": ", ".join(used)}
+                self.add_error("currency", text)
+        elif len(used) > 1:
+            text = gettext("Its listings are sold in %(currencies)s: say in which the prices are.")
+            self.add_error("currency", text % {"currencies": ", ".join(used)})
+        else:
+            cleaned["currency"] = used[0] if used else Threshold._meta.get_field("currency").get_default()  # type: ignore[union-attr]
+
+    def _currencies(self, cleaned: dict[str, Any]) -> list[str]:
+        if channel := cleaned.get("channel"):
+            return [channel.currency]
+        if listing := cleaned.get("listing"):
+            return [listing.channel.currency]
+        about: dict[str, Any] = {}
+        if product := cleaned.get("product"):
+            about = {"sku__product": product}
+        elif brand := cleaned.get("brand"):
+            about = {"sku__product__brand": brand}
+        if not about:
+            return []
+        listings = Listing.objects.current().filter(**about).order_by("channel__currency")
+        return list(listings.values_list("channel__currency", flat=True).distinct())

@@ -7,7 +7,7 @@ import factory
 
 from catalog.models import ApiKey, Channel, Listing, Product, Sku, Supplier, User
 from integrations.models import Credential
-from monitoring.models import Alert, ListingWatch, Threshold
+from monitoring.models import Alert, Delivery, ListingWatch, Notification, Route, Target, Threshold
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
 
@@ -123,3 +123,50 @@ class AlertFactory(factory.django.DjangoModelFactory):
     opened_at = NOW
     last_at = factory.SelfAttribute("opened_at")
     updated_at = factory.SelfAttribute("opened_at")
+
+
+class TargetFactory(factory.django.DjangoModelFactory):
+    """A DingTalk robot that nothing leads to yet."""
+
+    class Meta:
+        model = Target
+
+    name = factory.Sequence(lambda n: f"运营群 {n}")
+    kind = Target.Kind.DINGTALK
+    address = factory.Sequence(lambda n: f"https://oapi.dingtalk.com/robot/send?access_token={n:064x}")
+    language = "en"
+
+
+class RouteFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Route
+
+    target = factory.SubFactory(TargetFactory)
+
+
+class NotificationFactory(factory.django.DjangoModelFactory):
+    """News of an alert that was opened at NOW and is due."""
+
+    class Meta:
+        model = Notification
+
+    alert = factory.SubFactory(AlertFactory)
+    target = factory.SubFactory(TargetFactory)
+    event = Notification.Event.OPENED
+    due_at = NOW
+
+
+class DeliveryFactory(factory.django.DjangoModelFactory):
+    """A message that was sent at NOW."""
+
+    class Meta:
+        model = Delivery
+
+    target = factory.SubFactory(TargetFactory)
+    subject = "Warning: Below ¥200 · 手冲咖啡壶"
+    text = "Live price ¥268.00 → ¥189.00, limit ¥200.00"
+    status = Delivery.Status.SENT
+    attempts = 1
+    created_at = NOW
+    next_due_at = NOW
+    sent_at = NOW

@@ -97,6 +97,10 @@ class Simulator:
     def clear_messages(self) -> None:
         self.control("DELETE", "messages")
 
+    def stop_limits(self) -> None:
+        """From now until a reset, limits of robots and text messages see no time go by but by `let_limits_pass`."""
+        self.control("POST", "limits", json={"stop": True})
+
     def let_limits_pass(self, seconds: float) -> None:
         """Let time go by for the limits of robots and text messages, and for nothing else."""
         self.control("POST", "limits", json={"pass_seconds": seconds})

@@ -19,6 +19,7 @@ from config.admin_site import add_menu_item
 from config.model_admin import FrameModelAdmin, ReadOnly, person
 
 _LOGGED_KINDS = (
+    "catalog.apikey",
     "catalog.channel",
     "catalog.listing",
     "catalog.product",

@@ -87,6 +87,7 @@ def stop_watching(model_admin: ModelAdmin, request: HttpRequest, channels: Query
     model_admin.message_user(request, text % count, messages.SUCCESS)
 
 
+@admin.display(ordering="name")
 def name_cell(channel: Channel) -> SafeString:
     return format_html(
         "<strong>{}</strong><small>{} {} · {}</small>",
@@ -97,6 +98,7 @@ def name_cell(channel: Channel) -> SafeString:
     )
 
 
+@admin.display(ordering="listing_count")
 def listings_cell(channel: Any) -> SafeString | str:
     url = reverse("admin:catalog_listing_changelist")
     return format_html(
@@ -116,9 +118,6 @@ def watched_cell(channel: Channel) -> SafeString:
         return format_html('<span class="state ok">{}{}</span>', parts.icon("ok"), _("Watched"))
     return format_html('<span class="state muted">{}{}</span>', parts.icon("muted"), _("Not watched"))
 
-
-name_cell.admin_order_field = "name"  # type: ignore[attr-defined]
-listings_cell.admin_order_field = "listing_count"  # type: ignore[attr-defined]
 
 add_column(Channel, "name", _("channel"), name_cell, order=10)
 add_column(Channel, "listings", _("listings"), listings_cell, order=20, prepare=_with_listing_count, classes="num")

@@ -21,7 +21,8 @@ from catalog.models.channel import ids_in_address
 from catalog.services import remove_listings, restore_listings, tell_listings_changed
 from config import formatting
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_menu_item, add_tab
-from config.model_admin import TAB_VAR, FrameModelAdmin, person
+from config.change_list import TAB_VAR
+from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
 
 _BRANDS_SHOWN = 60
@@ -222,6 +223,7 @@ def _shop(listing: Listing) -> str:
     return str(listing.channel) if listing.is_own else f"{listing.channel} · {gettext('competitor')}"
 
 
+@admin.display(ordering="title")
 def name_cell(listing: Listing) -> SafeString:
     """Title; below it the platform, the shop, whose it is and our code, or the platform's id where it is not mapped."""
     return format_html(
@@ -234,37 +236,32 @@ def name_cell(listing: Listing) -> SafeString:
     )
 
 
-name_cell.admin_order_field = "title"  # type: ignore[attr-defined]
-
-
 def _money_cell(listing: Listing, amount: Decimal | None) -> SafeString | str:
     return _unknown(listing) if amount is None else formatting.money(amount, listing.channel.currency)
 
 
+@admin.display(ordering="list_price")
 def list_price_cell(listing: Listing) -> SafeString | str:
     return _money_cell(listing, listing.list_price)
 
 
+@admin.display(ordering="live_price")
 def live_price_cell(listing: Listing) -> SafeString | str:
     return _money_cell(listing, listing.live_price)
 
 
+@admin.display(ordering="stock")
 def stock_cell(listing: Listing) -> SafeString | str:
     return _unknown(listing) if listing.stock is None else formatting.count(listing.stock)
 
 
+@admin.display(ordering="shelf_state")
 def shelf_cell(listing: Listing) -> SafeString:
     return parts.shelf(listing)
 
 
 def _unknown(listing: Listing) -> SafeString:
     return parts.unknown(_("not read yet") if listing.observed_at is None else _("not supplied"))
-
-
-stock_cell.admin_order_field = "stock"  # type: ignore[attr-defined]
-shelf_cell.admin_order_field = "shelf_state"  # type: ignore[attr-defined]
-list_price_cell.admin_order_field = "list_price"  # type: ignore[attr-defined]
-live_price_cell.admin_order_field = "live_price"  # type: ignore[attr-defined]
 
 
 def _label(field: str) -> Any:

@@ -82,14 +82,17 @@ class SupplierAdmin(FrameModelAdmin):
 # Columns
 
 
+@admin.display(ordering="name")
 def product_cell(product: Product) -> SafeString:
     return format_html("<strong>{}</strong>", product)
 
 
+@admin.display(ordering="brand")
 def brand_cell(product: Product) -> str:
     return product.brand or "—"
 
 
+@admin.display(ordering="sku_count")
 def sku_count_cell(product: Any) -> str:
     return formatting.count(product.sku_count)
 
@@ -99,6 +102,7 @@ def _with_sku_count(products: QuerySet[Any], request: HttpRequest) -> QuerySet[A
     return counted
 
 
+@admin.display(ordering="code")
 def sku_cell(sku: Sku) -> SafeString:
     return format_html("<strong>{}</strong><small>{} {}</small>", sku.code, sku.product, sku.name)
 
@@ -107,22 +111,17 @@ def supplier_cell(sku: Sku) -> str:
     return str(sku.supplier or "—")
 
 
+@admin.display(ordering="status")
 def status_cell(sku: Sku) -> str:
     return sku.get_status_display()
 
 
+@admin.display(description=_("cost price"), ordering="cost_price")
 def cost_cell(sku: Sku) -> SafeString | str:
     return parts.unknown() if sku.cost_price is None else formatting.money(sku.cost_price, sku.cost_currency)
 
 
 cost_cell.__name__ = "cost num"
-cost_cell.short_description = _("cost price")  # type: ignore[attr-defined]
-cost_cell.admin_order_field = "cost_price"  # type: ignore[attr-defined]
-product_cell.admin_order_field = "name"  # type: ignore[attr-defined]
-brand_cell.admin_order_field = "brand"  # type: ignore[attr-defined]
-sku_count_cell.admin_order_field = "sku_count"  # type: ignore[attr-defined]
-sku_cell.admin_order_field = "code"  # type: ignore[attr-defined]
-status_cell.admin_order_field = "status"  # type: ignore[attr-defined]
 
 add_column(Product, "name", _("product"), product_cell, order=10)
 add_column(Product, "brand", _("brand"), brand_cell, order=20)

@@ -225,6 +225,9 @@ class RoleAdmin(FrameModelAdmin, PermissionChoices, GroupAdmin):  # type: ignore
         self.opts.verbose_name = _("role")
         self.opts.verbose_name_plural = _("roles")
 
+    def title_of(self, obj: Any) -> str:
+        return gettext(obj.name)
+
     @admin.display(description=_("role"), ordering="name")
     def role(self, group: Group) -> str:
         return gettext(group.name)

@@ -20,9 +20,13 @@ TEXT = {"type": "string", "minLength": 1, "pattern": r"^[^\x00]+$"}
 
 
 class MomentField(forms.Field):
-    """A time with its offset; one without would be read in whatever zone the server has."""
+    """A time with its offset; one without would be read in whatever zone the server has. Nothing of ours is older than
+    1970, and calendars end in year 1.
+    """
 
-    default_error_messages = {"invalid": _("This is not a time with its offset, for example 2026-11-21T04:00:00Z.")}
+    default_error_messages = {
+        "invalid": _("This is not a time since 1970 with its offset, for example 2026-11-21T04:00:00Z.")
+    }
 
     def to_python(self, value: Any) -> datetime | None:
         if not value:
@@ -30,7 +34,7 @@ class MomentField(forms.Field):
         try:
             # In an address, a plus that is not escaped arrives as a space.
             moment = parse_datetime(value.strip().replace(" ", "+"))
-            if moment is not None and not is_naive(moment):
+            if moment is not None and not is_naive(moment) and moment.year >= 1970:
                 return moment.astimezone(UTC)
         except (ValueError, OverflowError):
             pass

@@ -55,9 +55,7 @@ def answer_exception(error: Exception, context: dict[str, Any]) -> HttpResponse 
         headers["WWW-Authenticate"] = authenticate
     if isinstance(error, Throttled) and error.wait is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.wait)))
-    view, request = context["view"], context["request"]._request
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(view.allowed_methods)
+    request = context["request"]._request
     if isinstance(error, ValidationError):
         detail = gettext("Some parameters are wrong. Nothing was read.")
         return problem(request, error.status_code, detail, errors=list(_errors(error.detail)), headers=headers)

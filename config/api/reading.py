@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from babel.numbers import get_currency_precision
-from django.db.models import F, QuerySet, Value
+from django.db.models import F, QuerySet, TextField, Value
 from django.db.models.functions import NullIf
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -58,7 +58,7 @@ def _column(name: str, field: Any) -> Any:
     if isinstance(field, AmountField):
         return AmountText(path)
     if isinstance(field, serializers.CharField | serializers.ChoiceField) and field.allow_null:
-        return NullIf(F(path), Value(""))
+        return NullIf(F(path), Value(""), output_field=TextField())
     return F(path)
 
 

@@ -112,6 +112,12 @@ def unknown(reason: str | Promise = "") -> SafeString:
 
 
 @register.simple_tag
+def none(word: str | Promise) -> SafeString:
+    """An empty place, which is known to be empty; the word is for those who hear the page."""
+    return format_html('<span class="visually-hidden">{}</span>', word)
+
+
+@register.simple_tag
 def shelf(listing_or_state: Any) -> SafeString:
     """On shelf is a quiet word with a tick; the other states show their shape."""
     state = ShelfState(getattr(listing_or_state, "shelf_state", listing_or_state))

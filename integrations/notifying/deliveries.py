@@ -32,7 +32,7 @@ from django.utils.translation import gettext_noop
 from catalog.models import Channel, User
 from catalog.services import audit_many
 from integrations.connectors.errors import ConnectorError, Retry, Wait
-from integrations.notifying.problems import is_limit
+from integrations.notifying.problems import is_limit, is_of_message
 from integrations.notifying.senders.base import Message, Receipt
 from integrations.notifying.targets import KINDS, BadTarget, sender_class
 from monitoring.messages import DIGEST_LINES, News, Text, alert_message, digest_message, machine_readable, trial_message
@@ -190,6 +190,9 @@ def _gather(target: Target, now: datetime) -> Delivery | None:
         due = due.filter(pk__in=list(due.order_by("due_at", "pk").values_list("pk", flat=True)[:most]))
     deliveries = []
     for channel_ids, readers in _readers(target, due):
+        if target.role_id is not None and not (readers or target.address):
+            due.filter(alert__channel__in=channel_ids).update(dropped_cause="no-reader")
+            continue
         delivery = Delivery(target=target, subject="", text="", created_at=now, next_due_at=now)
         delivery.save()
         due.filter(alert__channel__in=channel_ids).update(delivery=delivery)
@@ -205,8 +208,8 @@ def _drop_outdated(target: Target, now: datetime) -> None:
     """Give up news that nobody needs any more, each with its cause."""
     due = Notification.objects.filter(WAITING, target=target, due_at__lte=now)
     escalated = due.filter(event=Event.ESCALATED)
-    escalated.exclude(alert__status=Alert.Status.OPEN).update(dropped_cause="acknowledged")
     escalated.filter(alert__cleared_at__isnull=False).update(dropped_cause="over")
+    escalated.exclude(alert__status=Alert.Status.OPEN).update(dropped_cause="acknowledged")
     begun = due.filter(event__in=[Event.OPENED, Event.WOKEN])
     begun.filter(alert__status=Alert.Status.RESOLVED, alert__resolved_by__isnull=False).update(dropped_cause="resolved")
     told = Notification.objects.filter(alert=OuterRef("alert"), target=target, dropped_cause="")
@@ -366,7 +369,7 @@ def _failed(delivery: Delivery, error: ConnectorError | BadTarget, now: datetime
         held_until = min(max(error.retry_at, now + timedelta(seconds=1)), now + LONGEST_WAIT)
         return (Status.FAILED if delivery.is_test else Status.REPLACED), held_until
     if not isinstance(error, Retry):
-        return Status.FAILED, now + PROBE_EVERY
+        return Status.FAILED, now + (DIGEST_EVERY if is_of_message(error.cause) else PROBE_EVERY)
     if delivery.is_test:
         return (Status.UNKNOWN if error.may_have_arrived else Status.FAILED), now + FIRST_PAUSE
     if error.may_have_arrived and not KINDS[delivery.target.kind].knows_repetitions:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of problem. A limit ends by itself: nothing may be sent before, not even a test."""
+    """One kind of problem."""
 
     severity: Severity
     what: _StrPromise
     advice: _StrPromise
-    is_limit: bool = False
+    is_limit: bool = False  # it ends by itself, and nothing may be sent before, not even a test
+    is_of_message: bool = False  # it says nothing about the next message
 
 
 _WE_TRY_AGAIN = _("We try again by ourselves. Nothing to do.")
@@ -71,6 +72,57 @@ PROBLEMS: dict[str, Kind] = {
         is_limit=True,
     ),
     # Not taken.
+    "not-admitted": Kind(
+        "critical",
+        _("The robot's security settings did not admit the message."),
+        _("Compare its signature, keywords and admitted addresses with the target's settings."),
+    ),
+    "refused-content": Kind(
+        "critical",
+        _("The other side refused what the message says."),
+        _("Other messages go on. Look its answer up, and look at the alerts on the board."),
+        is_of_message=True,
+    ),
+    "refused-sender": Kind(
+        "critical",
+        _("The mail server does not let us send."),
+        _("Set DEFAULT_FROM_EMAIL to an address that may send through the server of EMAIL_URL."),
+    ),
+    "refused-recipient": Kind(
+        "critical", _("The mail server knows none of the addresses."), _("Enter the addresses again.")
+    ),
+    "bad-login": Kind(
+        "critical", _("The mail server did not accept our login."), _("Set EMAIL_URL with the right name and password.")
+    ),
+    "no-credit": Kind(
+        "critical",
+        _("The account for text messages has no credit, or the service is not open."),
+        _("Top it up in the platform's console."),
+    ),
+    "bad-sign-name": Kind(
+        "critical",
+        _("The platform did not accept the signature name."),
+        _("Enter the approved name, as it stands in the platform's console."),
+    ),
+    "bad-template": Kind(
+        "critical",
+        _("The platform did not accept the template or its variables."),
+        _("Compare the template's code and variables with the platform's console."),
+    ),
+    "bad-phone-number": Kind(
+        "critical", _("The platform did not accept a telephone number."), _("Enter the telephone numbers again.")
+    ),
+    "permission": Kind(
+        "critical",
+        _("The access key may not send text messages."),
+        _("Grant it that in the platform's console, or enter another."),
+    ),
+    "bad-app-key": Kind("critical", _("The platform does not know the access key."), _("Enter the access key again.")),
+    "unsupported": Kind(
+        "critical",
+        _("The mail server cannot do what its settings ask for."),
+        _("Check the kind of connection and the port in EMAIL_URL."),
+    ),
     "bad-signature": Kind(
         "critical",
         _("The other side did not accept our signature."),
@@ -104,11 +156,10 @@ PROBLEMS: dict[str, Kind] = {
     "forbidden": Kind(
         "critical", _("The other side turned the message away."), _("Check the address, the secret and the proxy.")
     ),
-    "wrong-address": Kind("critical", _("Nothing for us answers at the address."), _("Enter the address again.")),
-    "private-address": Kind(
+    "wrong-address": Kind(
         "critical",
-        _("The address leads into a private network."),
-        _("Name the host in ALLOWED_PRIVATE_HOSTS if that is meant."),
+        _("Nothing for us answers at the address, or it leads into a private network."),
+        _("Enter the address again. A private host must be named in ALLOWED_PRIVATE_HOSTS."),
     ),
     "redirect": Kind(
         "critical",
@@ -158,3 +209,7 @@ def explain(cause: str) -> Explanation:
 
 def is_limit(cause: str) -> bool:
     return cause in PROBLEMS and PROBLEMS[cause].is_limit
+
+
+def is_of_message(cause: str) -> bool:
+    return cause in PROBLEMS and PROBLEMS[cause].is_of_message

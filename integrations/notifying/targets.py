@@ -75,6 +75,27 @@ KINDS: dict[str, Kind] = {
 }
 
 
+@dataclass(frozen=True)
+class Option:
+    """A setting that only some kinds ask for: those whose sender has its name among `option_names`."""
+
+    label: _StrPromise
+    help_text: _StrPromise
+
+
+OPTIONS = {
+    "keyword": Option(_("Keyword"), _("One that the robot asks for in every message. Empty: it asks for none.")),
+    "access_key_id": Option(_("AccessKey id"), _("From the platform's console.")),
+    "sign_name": Option(_("Signature name"), _("The approved one, without brackets.")),
+    "template_code": Option(_("Template code"), _("Of the approved template, for example SMS_123456789.")),
+    "variables": Option(
+        _("Template variables"),
+        _("Those that the template has, of: severity, what, name, count. Empty: all of them."),
+    ),
+    "base_url": Option(_("Base URL"), _("Empty: the platform's own.")),
+}
+
+
 class BadTarget(Exception):
     """The target's own settings make no sender. `cause` is "key-missing" or "bad-setting"; `detail` says which."""
 

@@ -50,7 +50,7 @@ class Control:
             ("POST", "oauth"): self._set_oauth,
             ("POST", "robots"): self._set_robot,
             ("POST", "sms"): self._set_sms,
-            ("POST", "limits"): self._let_limits_pass,
+            ("POST", "limits"): self._set_limit_clock,
             ("GET", "messages"): self._messages,
             ("DELETE", "messages"): self._clear_messages,
             ("POST", "reset"): self._reset,
@@ -335,10 +335,12 @@ class Control:
                 sms.per_day = int(per_day)
             return sms.to_json(f"http://{request.headers.get('host', '')}")
 
-    def _let_limits_pass(self, request: Request) -> dict[str, Any]:
-        """{"pass_seconds": n}: the limits of robots and text messages see that much time go by; signatures do not."""
+    def _set_limit_clock(self, request: Request) -> dict[str, Any]:
+        """{"stop": true}, {"pass_seconds": n}: what limits of robots and text messages see; signatures see the real."""
         body = _body(request)
-        _only(body, {"pass_seconds"})
+        _only(body, {"pass_seconds", "stop"})
+        if body.get("stop"):
+            self.simulation.limit_clock.stop()
         seconds = _number(body, "pass_seconds") or 0.0
         self.simulation.limit_clock.let_pass(seconds)
         return {"pass_seconds": seconds}

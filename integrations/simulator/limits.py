@@ -9,10 +9,18 @@ class LimitClock:
     """Real seconds plus those that control let pass, so that a window of a day can be tested in an instant."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self._passed = 0.0
+        self._stopped_at: float | None = None
 
     def now(self) -> float:
-        return time.monotonic() + self._passed
+        return (time.monotonic() if self._stopped_at is None else self._stopped_at) + self._passed
+
+    def stop(self) -> None:
+        """Until reset only `let_pass` moves it."""
+        self._stopped_at = time.monotonic()
 
     def let_pass(self, seconds: float) -> None:
         self._passed += seconds

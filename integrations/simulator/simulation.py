@@ -69,6 +69,7 @@ class Simulation:
             self.world.shift(int(start) - self.world.now)
             self.clock.set(start, speed)
             self.accounts.reset(time.time())
+            self.limit_clock.reset()
             self.robots.reset()
             self.sms.reset()
 

@@ -159,11 +159,11 @@ def _unresolved_of_listings(listings: QuerySet[Any], request: HttpRequest) -> Qu
     )
 
 
-def alert_cell(listing: Any) -> SafeString | str:
+def alert_cell(listing: Any) -> SafeString:
     """The worst alert that nobody has put aside, and how many more there are."""
     alerts: list[Alert] = listing.shown_alerts
     if not alerts:
-        return ""
+        return parts.none(_("none"))
     worst = alerts[0]
     worst.listing = listing
     shown = format_html('<a href="{}">{}</a>', alert_url(worst), parts.badge(worst.severity, alert_title(worst)))

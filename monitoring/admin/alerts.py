@@ -34,7 +34,8 @@ from config.admin_site import (
     add_panel,
     add_tab,
 )
-from config.model_admin import TAB_VAR, FrameModelAdmin, ReadOnly, person
+from config.change_list import TAB_VAR
+from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 from monitoring.alert_figures import figures
 from monitoring.alert_text import alert_sentence, alert_title, alert_url, severity_word, threshold_sentence
@@ -426,8 +427,8 @@ def since_cell(alert: Alert) -> SafeString | str:
     return format_html("{}<small>{}</small>", shown, times)
 
 
-def owner_cell(alert: Alert) -> str:
-    return person_name(alert.owner) if alert.owner else ""
+def owner_cell(alert: Alert) -> SafeString | str:
+    return person_name(alert.owner) if alert.owner else parts.none(_("nobody"))
 
 
 def status_cell(alert: Alert) -> SafeString:

@@ -163,7 +163,6 @@ def _figures_panel(request: HttpRequest, obj: Model | None) -> dict[str, Any] | 
         "age": age,
         "is_oldest_blind": age is not None and oldest is not None and age > oldest.gap_after,
         "period": _period_label(board.scope.period),
-        "recent_url": _list_url(tab="read-last-hour", channel__id__exact=channel),
         "attention_url": reverse("admin:catalog_channel_change", args=[channel])
         if channel
         else reverse("admin:catalog_channel_changelist") + "?tab=attention",

@@ -170,7 +170,7 @@ def listing_table(chart: ListingChart, channel: Channel) -> dict[str, Any]:
 
 
 def comparison_table(chart: ComparisonChart, channel: Channel) -> dict[str, Any]:
-    head = [gettext("Time"), *(f"{line_label(line)}, {channel.currency}" for line in chart.lines)]
+    head = [gettext("Time"), *(_in_currency(line_label(line), channel) for line in chart.lines)]
     rows = [
         [_time(step, channel), *(_compared_cell(step, index, line, channel) for index, line in enumerate(chart.lines))]
         for step in reversed(chart.steps)
@@ -184,7 +184,11 @@ def _caption(rows: int, channel: Channel) -> str:
 
 
 def _head(fact: str, channel: Channel) -> str:
-    return fact_label(fact) if fact == "stock" else f"{fact_label(fact)}, {channel.currency}"
+    return fact_label(fact) if fact == "stock" else _in_currency(fact_label(fact), channel)
+
+
+def _in_currency(label: str, channel: Channel) -> str:
+    return gettext("%(fact)s, %(currency)s") % {"fact": label, "currency": channel.currency}
 
 
 def _time(step: Step, channel: Channel) -> str:

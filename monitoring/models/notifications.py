@@ -1,13 +1,15 @@
 """Whom we tell, of what, and what became of each message."""
 
+from typing import Self
+
 from django.contrib.auth.models import Group
 from django.core.validators import MaxValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from catalog.fields import EncryptedTextField
-from catalog.models import Channel
+from catalog.models import Channel, User
 from catalog.models.channel import validate_time_zone
 from monitoring.models.alerts import Alert, Severity
 
@@ -131,6 +133,16 @@ class Notification(models.Model):
         return f"{self.event} {self.alert} → {self.target}"
 
 
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def visible_to(self, user: User) -> Self:
+        """Tests, and messages that tell only of channels this person works with."""
+        if user.sees_all_channels:
+            return self
+        told = Notification.objects.filter(delivery=OuterRef("pk"))
+        hidden = told.exclude(alert__channel__in=Channel.objects.visible_to(user))
+        return self.filter(Q(is_test=True) | Q(Exists(told), ~Exists(hidden)))
+
+
 class Delivery(models.Model):
     """One message to one target, its tries, and what the other side answered."""
 
@@ -156,6 +168,8 @@ class Delivery(models.Model):
     cause = models.CharField(max_length=60, blank=True)  # slug of the last failure
     code = models.CharField(_("code"), max_length=40, blank=True)  # the other side's own
     answer = models.CharField(_("answer"), max_length=300, blank=True)  # its words, without secrets
+
+    objects = DeliveryQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-pk"]

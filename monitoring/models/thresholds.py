@@ -1,17 +1,39 @@
 """What people want to be told of: a limit, and the listings that it is about."""
 
-from typing import Self
+from decimal import Decimal
+from typing import Any, Self
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel, Listing, Product, User
 from catalog.models.channel import validate_currency
 from catalog.models.listing import MoneyField
 from monitoring.models.alerts import AlertKind, Severity
+from monitoring.thresholds.rules import FIELDS
+
+# What a field holds where the kind does not use it.
+_UNUSED: dict[str, Any] = {
+    "ownership": "",
+    "price": "",
+    "min_price": None,
+    "max_price": None,
+    "percent": None,
+    "reference": "",
+    "direction": "both",
+    "days": None,
+    "baseline_at": None,
+    "stock": None,
+    "intervals": None,
+    "hysteresis": Decimal(0),
+}
+_SUBJECTS = ("listing", "product", "brand", "channel")
+_WHOLE = Decimal(100)
 
 
 class ThresholdQuerySet(models.QuerySet["Threshold"]):
@@ -80,7 +102,7 @@ class Threshold(models.Model):
         decimal_places=2,
         null=True,
         blank=True,
-        validators=[MinValueValidator(0.01), MaxValueValidator(10_000)],
+        validators=[MinValueValidator(Decimal("0.01")), MaxValueValidator(10_000)],
     )
     reference = models.CharField(_("compared with"), max_length=10, choices=Reference, blank=True)
     direction = models.CharField(_("direction"), max_length=4, choices=Direction, default=Direction.BOTH)
@@ -96,7 +118,8 @@ class Threshold(models.Model):
         _("readings missed"), null=True, blank=True, validators=[MinValueValidator(2), MaxValueValidator(1_000)]
     )
 
-    # How far back inside the limit a value must be before the alert is over: percent of the limit, or units of stock.
+    # How far back inside the limit a value must be before the alert is over: percent of a price, points of a
+    # percentage, or units of stock.
     hysteresis = models.DecimalField(
         _("clears when back by"), max_digits=7, decimal_places=2, default=0, validators=[MinValueValidator(0)]
     )
@@ -136,3 +159,100 @@ class Threshold(models.Model):
 
     def __str__(self) -> str:
         return self.name or str(self.get_kind_display())
+
+    def clean(self) -> None:
+        """Empties what the kind does not use. Raises ValidationError, by field."""
+        super().clean()
+        if self.kind not in FIELDS:
+            return
+        for name, empty in _UNUSED.items():
+            if name not in self.used_fields:
+                setattr(self, name, empty)
+        wrong: dict[str, Any] = {**self._wrong_subject(), **self._wrong_limits()}
+        if wrong:
+            raise ValidationError(wrong)
+
+    @property
+    def used_fields(self) -> frozenset[str]:
+        """The fields that count, besides its subject."""
+        used = FIELDS[self.kind]
+        if self.kind == self.Kind.PRICE_CHANGE:
+            if self.reference != self.Reference.MEDIAN:
+                used -= {"days"}
+            if self.reference != self.Reference.BASELINE:
+                used -= {"baseline_at"}
+        return used
+
+    def _wrong_subject(self) -> dict[str, Any]:
+        given = [name for name in _SUBJECTS if getattr(self, "brand" if name == "brand" else f"{name}_id")]
+        if self.kind == self.Kind.AUTHORISATION and given != ["channel"]:
+            return {given[0] if given and given[0] != "channel" else "channel": _("An authorisation is a channel's.")}
+        if not given:
+            return {"channel": _("Choose one listing, product, brand or channel.")}
+        if len(given) > 1:
+            return dict.fromkeys(given, _("Choose only one of listing, product, brand and channel."))
+        channel = self.channel or (self.listing.channel if self.listing else None)
+        if "currency" in self.used_fields and channel is not None and channel.currency != self.currency:
+            return {"currency": _("Prices of %(channel)s are in %(currency)s.") % _names(channel)}
+        return {}
+
+    def _wrong_limits(self) -> dict[str, Any]:
+        wrong: dict[str, Any] = {}
+        if "price" in self.used_fields and not self.price:
+            wrong["price"] = _("Choose a price.")
+        match self.kind:
+            case self.Kind.PRICE_RANGE:
+                wrong |= self._wrong_range()
+            case self.Kind.PRICE_CHANGE:
+                wrong |= self._wrong_change()
+            case self.Kind.VOLATILITY | self.Kind.AUTHORISATION if self.days is None:
+                wrong["days"] = _("Enter a number of days.")
+            case self.Kind.STOCK_AT_MOST if self.stock is None:
+                wrong["stock"] = _("Enter a number of units; 0 is one, too.")
+            case self.Kind.BLIND if self.intervals is None:
+                wrong["intervals"] = _("Enter after how many missed readings.")
+        if "percent" in self.used_fields:
+            if self.percent is None:
+                wrong["percent"] = _("Enter a percentage.")
+            elif self.hysteresis >= self.percent:
+                wrong["hysteresis"] = _("Enter less than the percentage, or the alert could never end.")
+        return wrong
+
+    def _wrong_range(self) -> dict[str, Any]:
+        low, high = self.min_price, self.max_price
+        if low is None and high is None:
+            return {"min_price": _("Enter a lowest price, a highest price, or both.")}
+        not_positive = {
+            name: _("Enter a price above 0.")
+            for name, price in (("min_price", low), ("max_price", high))
+            if price is not None and price <= 0
+        }
+        if not_positive:
+            return not_positive
+        if low is not None and high is not None and low > high:
+            return {"min_price": _("The lowest price must not be above the highest.")}
+        # Back inside the range is this far above the lowest, and this far below the highest price.
+        least = None if low is None else low * (_WHOLE + self.hysteresis)
+        most = None if high is None else high * (_WHOLE - self.hysteresis)
+        if (most is not None and most <= 0) or (least is not None and most is not None and least > most):
+            return {"hysteresis": _("No price is so far inside the range: the alert could never end. Enter less.")}
+        return {}
+
+    def _wrong_change(self) -> dict[str, Any]:
+        wrong: dict[str, Any] = {}
+        if not self.reference:
+            wrong["reference"] = _("Choose what the price is compared with.")
+        elif self.reference == self.Reference.MEDIAN and self.days is None:
+            wrong["days"] = _("Enter a number of days.")
+        elif self.reference == self.Reference.BASELINE:
+            if self.baseline_at is None:
+                wrong["baseline_at"] = _("Enter when the comparison begins.")
+            elif self.baseline_at > timezone.now():
+                wrong["baseline_at"] = _("Enter a time that has come: the price then is what is compared with.")
+        if self.direction == self.Direction.DOWN and self.percent is not None and self.percent > _WHOLE:
+            wrong["percent"] = _("No price falls by more than 100%.")
+        return wrong
+
+
+def _names(channel: Channel) -> dict[str, str]:
+    return {"channel": channel.name, "currency": channel.currency}

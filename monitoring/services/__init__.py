@@ -3,6 +3,15 @@
 from monitoring.services.alerts import acknowledge, add_note, assign, reopen, resolve, snooze, wake_snoozed
 from monitoring.services.pruning import PruneSummary, prune
 from monitoring.services.recording import Recorded, record
+from monitoring.services.thresholds import (
+    Firing,
+    Preview,
+    check_authorisations,
+    check_blind,
+    end_abandoned,
+    listings_of,
+    preview,
+)
 from monitoring.services.watching import (
     LEASE,
     Claim,
@@ -23,22 +32,29 @@ from monitoring.services.watching import (
 __all__ = [
     "LEASE",
     "Claim",
+    "Firing",
+    "Preview",
     "PruneSummary",
     "Recorded",
     "Run",
     "acknowledge",
     "add_note",
     "assign",
+    "check_authorisations",
+    "check_blind",
     "claim_due",
     "claim_listings",
     "close_idle_runs",
     "close_run",
     "due_channels",
     "due_watches",
+    "end_abandoned",
     "ensure_watches",
+    "listings_of",
     "make_all_due",
     "next_due",
     "open_run",
+    "preview",
     "prune",
     "record",
     "release",

@@ -78,12 +78,11 @@ def record(
 ) -> Recorded:
     """Store what was read at `now` about listings leased with `token`, in one transaction, and end their leases.
 
-    Thresholds are judged in it, too.
-
     An observation is written for a listing whose facts changed, or that was never read, or not for longer than its
     gap; an unchanged one costs no row. A listing whose lease went to another worker is left to it. A reading that is
     not later than the last observation is not stored, unless that one lies far ahead: then a wrong clock wrote it, and
     it stays where it is, out of sight until its time. `interval` replaces the listings' own for this pass.
+    Thresholds are judged in the same transaction.
     """
     good: list[tuple[int, str, datetime]] = []  # listing, remark, due; read now, and the last of all
     reads: list[Read] = []  # the same with what they said, for thresholds
@@ -140,6 +139,8 @@ def record(
         written = {"updated_at": timezone.now()}
         update_rows(Listing, "id", _FACT_FIELDS, facts_rows, also={"observed_at": now, **written})
         update_rows(Listing, "id", _NAME_FIELDS, [row for row in renamed if row[0] in ours], also=written)
+        judged = [read for read in reads if read.claim.listing_id in ours]
+        check_readings(channel_id=run.channel_id, reads=judged, now=now, started_at=run.started_at)
 
     outcomes = [row[1] for row in others if row[0] in ours]
     missing = outcomes.count(ListingWatch.Outcome.MISSING.value)

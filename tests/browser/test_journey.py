@@ -152,7 +152,6 @@ def test_the_figures_of_the_dashboard_lead_to_lists_with_as_many_rows(browser_pa
     sign_in(page, UserFactory(is_superuser=True))
 
     figures = {
-        "Read, last hour": 4,
         "Listings not read": 2,
         "Channels needing you": 2,
         "Price changes, 24 h": 2,

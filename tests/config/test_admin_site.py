@@ -17,6 +17,7 @@ def registry(monkeypatch):
     fresh = Registry()
     monkeypatch.setattr(admin_site, "registry", fresh)
     monkeypatch.setattr("config.model_admin.registry", fresh)
+    monkeypatch.setattr("config.change_list.registry", fresh)
     return fresh
 
 

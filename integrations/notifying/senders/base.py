@@ -145,7 +145,7 @@ def http_client() -> HttpClient:
 
 
 def json_body(value: object) -> bytes:
-    """Compact UTF-8 JSON; what a Unicode string may hold and UTF-8 may not becomes a question mark."""
+    """Compact UTF-8 JSON, with question marks for what UTF-8 cannot hold."""
     try:
         return orjson.dumps(value, default=str)
     except TypeError:  # half of a surrogate pair, in a title that a platform broke off
@@ -154,7 +154,7 @@ def json_body(value: object) -> bytes:
 
 def _without_surrogates(value: object) -> object:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return encodable(value)
     if isinstance(value, Mapping):
         return {_without_surrogates(name): _without_surrogates(content) for name, content in value.items()}
     if isinstance(value, list | tuple):
@@ -183,6 +183,11 @@ def split_address(address: str) -> SplitResult:
         if parts.scheme != "https":
             raise InvalidSetting("address", _("The address must start with https://."))
     return parts
+
+
+def encodable(text: str) -> str:
+    """The text with question marks for what UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def byte_length(text: str) -> int:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import ConnectorError, Fatal, Retry, Review
 from integrations.connectors.http import HttpClient
-from integrations.notifying.senders.base import Message, Receipt, Sender
+from integrations.notifying.senders.base import Message, Receipt, Sender, encodable
 
 MAX_RECIPIENTS = 50
 
@@ -127,7 +127,9 @@ class MailSender(Sender):
             return Retry(self.kind, "send", cause="timeout")
         if isinstance(error, smtplib.SMTPNotSupportedError):
             return Fatal(self.kind, "send", cause="unsupported")
-        if isinstance(error, smtplib.SMTPResponseException):
+        # A line that is no answer has the code -1, and one that does not end raises the plain class.
+        is_answer = isinstance(error, smtplib.SMTPResponseException) and type(error) is not smtplib.SMTPResponseException
+        if is_answer and error.smtp_code > 0:
             return self._refusal("refused-sender", error.smtp_code, error.smtp_error)
         return Retry(self.kind, "send", cause="tls" if isinstance(error, ssl.SSLError) else "connection")
 
@@ -183,8 +185,8 @@ class _Deadline:
 def _text(message: Message, recipients: list[str], now: datetime) -> bytes:
     from_domain = _bare(settings.DEFAULT_FROM_EMAIL).rpartition("@")[2] or "localhost"
     mail = EmailMessage(
-        subject=" ".join(message.subject.split()),
-        body="\n".join([*message.lines, *(["", message.url] if message.url else [])]) + "\n",
+        subject=encodable(" ".join(message.subject.split())),
+        body=encodable("\n".join([*message.lines, *(["", message.url] if message.url else []), ""])),
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=recipients,
         headers={

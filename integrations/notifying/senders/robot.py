@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -22,6 +23,8 @@ from integrations.notifying.senders.base import (
     json_body,
     split_address,
 )
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 class Robot(Sender):
@@ -71,13 +74,10 @@ class Robot(Sender):
     def text(self, message: Message, max_bytes: int, *, link: str = "") -> str:
         """Subject, lines and link (the message's own address unless given) within max_bytes of UTF-8."""
         keyword = self.options.get("keyword", "")
-        subject = (
-            message.subject
-            if any(keyword in line for line in (message.subject, *message.lines[:1]))
-            else (f"{message.subject} ({keyword})")
-        )
-        lines = [self.harmless(line) for line in message.lines]
-        return fit_lines(self.harmless(subject), lines, link or message.url, max_bytes)
+        subject, *lines = (self.harmless(_CONTROL.sub(" ", line)) for line in (message.subject, *message.lines))
+        if keyword not in f"{subject}\n{''.join(lines[:1])}":
+            subject = f"{subject} ({keyword})"
+        return fit_lines(subject, lines, link or message.url, max_bytes)
 
     def harmless(self, text: str) -> str:
         """The text without what this platform takes for more than text."""

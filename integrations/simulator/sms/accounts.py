@@ -48,7 +48,7 @@ class SmsAccount:
             self.templates = {
                 template.code: template
                 for template in (
-                    Template("SMS_100000001", "${product}：${event}，请及时处理。"),
+                    Template("SMS_100000001", "${severity}：${name}，${what}，共${count}条，请及时处理。"),
                     Template("SMS_100000002", "您有新的店铺提醒，请登录后台查看。"),
                 )
             }

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote_plus
 
 import orjson
@@ -460,6 +461,15 @@ def test_dingtalk_sometimes_adds_the_block_of_its_gateway(simulator, post):
     assert punished.items() >= {"status": 1111, "wait": 5, "source": "x5", "punish": "deny", "errcode": 130101}.items()
 
 
+def test_limit_holds_when_many_send_at_once(simulator):
+    simulator.stop_limits()
+    url = simulator.robots["dingtalk-open"]["url"]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: requests.post(url, json=DINGTALK_TEXT, timeout=20), range(80)))
+    messages = simulator.messages("dingtalk-open")
+    assert [len(messages), sum(message["accepted"] for message in messages)] == [80, 20]
+
+
 def test_dingtalk_counts_refused_messages_too(simulator, post):
     url = simulator.robots["dingtalk-signed"]["url"]
     assert codes(post, url, DINGTALK_TEXT, 21) == [310000] * 20 + [130101]
@@ -488,6 +498,7 @@ def test_wecom_takes_messages_again_as_soon_as_the_minute_has_room(simulator, po
 
 
 def test_feishu_takes_five_a_second_and_a_hundred_a_minute(simulator, post):
+    simulator.stop_limits()
     url = simulator.robots["feishu-open"]["url"]
     assert codes(post, url, FEISHU_TEXT, 6) == [0] * 5 + [11232]
     for _ in range(19):

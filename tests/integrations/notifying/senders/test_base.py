@@ -40,7 +40,7 @@ def test_one_line_left_out_is_told_in_the_singular():
 
 def test_of_a_first_line_that_is_too_long_the_beginning_stays():
     text = fit_lines("Head", ("台" * 100, "two"), "tail", 100)
-    assert text.split("\n") == ["Head", "台" * 17 + "…", "1 more line was left out.", "tail"]
+    assert text.split("\n") == ["Head", "台" * 20 + "…", "1 more line was left out.", "tail"]
     assert byte_length(text) <= 100
 
 

@@ -96,9 +96,7 @@ def test_alibaba_cloud_signs_as_its_documentation_shows(date, nonce, expected):
         body=b"",
     )
     signed = "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version"
-    assert authorization == (
-        f"ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders={signed},Signature={expected}"
-    )
+    assert authorization == (f"ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders={signed},Signature={expected}")
 
 
 def test_alibaba_cloud_encodes_what_form_encoding_would_not():

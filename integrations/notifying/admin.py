@@ -1,0 +1,488 @@
+"""Targets, whom we tell: their list, form and page with a test message; and the deliveries, read only."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from catalog.fields import LostSecret
+from config import formatting
+from config.admin_site import (
+    Badge,
+    add_action,
+    add_badge,
+    add_button,
+    add_column,
+    add_menu_item,
+    add_panel,
+    add_tab,
+)
+from config.model_admin import FrameModelAdmin, ReadOnly, person
+from config.templatetags import evenshelf as parts
+from integrations.notifying.deliveries import TooSoon, release, send_again
+from integrations.notifying.forms import RouteFormSet, TargetForm, form_for, option_names, route_sentence
+from integrations.notifying.lane import send_test
+from integrations.notifying.problems import explain, is_limit
+from integrations.notifying.targets import KINDS, OPTIONS
+from integrations.state import masked
+from monitoring.models import Delivery, Notification, Route, Target
+from monitoring.services.notifying import TARGET_INACTIVE, WAITING, drop_waiting
+
+CHANGE_TARGET = "monitoring.change_target"
+CHANGE_DELIVERY = "monitoring.change_delivery"
+_DELIVERIES_SHOWN = 10
+_RECENT = timedelta(days=30)  # failures before that are history
+Status = Delivery.Status
+
+_STATUS_BADGES: dict[str, Badge] = {
+    Status.WAITING: Badge("muted", _("Waiting")),
+    Status.SENT: Badge("ok", _("Sent")),
+    Status.UNKNOWN: Badge("unknown", _("Not known")),
+    Status.FAILED: Badge("critical", _("Failed")),
+    Status.REPLACED: Badge("muted", _("In a later message")),
+}
+
+
+# --- Targets --------------------------------------------------------------------------------------------------------
+
+
+class RouteInline(admin.StackedInline):
+    model = Route
+    formset = RouteFormSet
+    fields = ["least_severity", "channels", "after_minutes", "tells_end"]
+    extra = 0
+    verbose_name_plural = _("What is sent")
+
+    def get_min_num(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        return 0 if obj else 1  # a new target without a route would be told nothing
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs["widget"] = forms.CheckboxSelectMultiple
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "channels" and field is not None:
+            field.widget = forms.CheckboxSelectMultiple(choices=field.choices)
+            field.help_text = db_field.help_text
+        if db_field.name == "after_minutes" and field is not None:
+            field.help_text = gettext("Minutes. 0: at once. Above 0: only if nobody acknowledged the alert by then.")
+        return field
+
+
+@admin.register(Target)
+class TargetAdmin(FrameModelAdmin):
+    page = "target"
+    list_display = ()
+    list_line = _("Whom we tell of alerts")
+    empty_title = _("Nobody is told yet")
+    empty_text = _(
+        "A target is a mailbox, a robot in a group chat, a telephone or another system that receives alerts."
+    )
+    inlines = [RouteInline]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """First the kind, then what it asks for."""
+        if self.has_add_permission(request) and request.GET.get("kind") not in KINDS:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": gettext("Add %(name)s") % {"name": self.opts.verbose_name},
+                "opts": self.opts,
+                "kinds": [(kind.value, capfirst(str(kind.label)), _KIND_LINES[kind]) for kind in Target.Kind],
+            }
+            return TemplateResponse(request, "admin/monitoring/target/kinds.html", context)
+        return super().add_view(request, form_url, extra_context)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["form"] = form_for(_kind(request, obj))
+        kwargs["help_texts"] = {
+            "critical_passes_quiet": _("They wait neither for the end of quiet hours nor to be gathered with others."),
+            "quiet_from": _("What comes in between is sent at the end, in one message. Times of the zone below."),
+        }
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        kind = _kind(request, obj)
+        asked = KINDS[kind]
+        own = ["name", "address", *(["role"] if asked.has_role else []), *(["secret"] if asked.secret else [])]
+        return [
+            (None, {"fields": [*own, *option_names(kind), "language", "is_active"]}),
+            (
+                _("When"),
+                {
+                    "fields": [
+                        "digest_minutes",
+                        "quiet_from",
+                        "quiet_until",
+                        "time_zone",
+                        "critical_passes_quiet",
+                    ]
+                },
+            ),
+        ]
+
+    def save_model(self, request: HttpRequest, obj: Target, form: forms.ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            drop_waiting(target=obj, cause=TARGET_INACTIVE)
+        elif {"address", "secret", "role", *OPTIONS} & set(form.changed_data):
+            release(target=obj, now=timezone.now())
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=f"monitoring_target_{name}")
+            for name, view in (("test", self.test_view), ("send_again", self.send_again_view))
+        ]
+        return [*own, *super().get_urls()]
+
+    def test_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Sends a test message now and tells what the other side said."""
+        target = self._target(request, object_id)
+        if target is None:
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            delivery = send_test(target=target)
+        except TooSoon as error:
+            seconds = max(1, round((error.retry_at - timezone.now()).total_seconds()))
+            wait = formatting.duration(timedelta(seconds=seconds))
+            told = f"{explain(error.cause).what} {gettext('Send the test in %(time)s.') % {'time': wait}}"
+            self.message_user(request, told, messages.WARNING)
+        else:
+            self._tell(request, target, delivery)
+        return HttpResponseRedirect(self.address("change", target))
+
+    def _tell(self, request: HttpRequest, target: Target, delivery: Delivery | None) -> None:
+        if delivery is None:
+            self.message_user(request, explain("cut-off").what, messages.WARNING)
+        elif delivery.status == Status.SENT:
+            release(target=target, now=timezone.now())
+            said = _answer(delivery)
+            text = gettext("Test message sent. Answer: %(answer)s") if said else gettext("Test message sent.")
+            self.message_user(request, text % {"answer": said}, messages.SUCCESS)
+        else:
+            said = _answer(delivery)
+            told = str(explain(delivery.cause))
+            level = messages.ERROR if delivery.status == Status.FAILED else messages.WARNING
+            self.message_user(request, f"{told} ({said})" if said else told, level)
+
+    def send_again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lets the news of the target's failed deliveries wait again."""
+        target = self._target(request, object_id)
+        if target is None:
+            return HttpResponseNotAllowed(["POST"])
+        _send_again(self, request, target.deliveries.visible_to(person(request)).filter(_UNSENT))
+        return HttpResponseRedirect(self.address("change", target))
+
+    def _target(self, request: HttpRequest, object_id: str) -> Target | None:
+        """The target of a deed; None when the request is no POST."""
+        if request.method != "POST":
+            return None
+        target: Target | None = self.get_object(request, object_id)
+        if target is None:
+            raise Http404
+        if not self.has_change_permission(request, target):
+            raise PermissionDenied
+        return target
+
+
+_KIND_LINES = {
+    Target.Kind.MAIL: _("To addresses, or to everybody of a role."),
+    Target.Kind.DINGTALK: _("A custom robot of a group."),
+    Target.Kind.FEISHU: _("A custom bot of a group."),
+    Target.Kind.WECOM: _("A group robot."),
+    Target.Kind.SMS: _("Through Alibaba Cloud, by an approved template; critical alerts only."),
+    Target.Kind.WEBHOOK: _("Each alert as signed JSON, for programs."),
+    Target.Kind.APPRISE: _("Telegram, Slack, Bark, PushPlus and others."),
+}
+
+
+def _kind(request: HttpRequest, target: Target | None) -> str:
+    if target is not None:
+        return target.kind
+    asked = request.GET.get("kind", "")
+    return asked if asked in KINDS else Target.Kind.MAIL
+
+
+def target_badge(target: Any, now: datetime) -> Badge:
+    """Whether messages to the target arrive, as far as we know. Asks the database nothing when `with_state` did."""
+    if not target.is_active:
+        return Badge("muted", _("Inactive"))
+    if isinstance(target.address, LostSecret) or isinstance(target.secret, LostSecret):
+        return Badge("critical", _("Key missing"))
+    if target.held_cause:
+        explanation = explain(target.held_cause)
+        if explanation.severity == "critical":
+            return Badge("critical", _("Does not work"))
+        if target.held_until is not None and target.held_until > now:
+            text = _("Limited") if is_limit(target.held_cause) else _("Trying again")
+            return Badge("info" if is_limit(target.held_cause) else "warning", text)
+    if not target.route_count:
+        return Badge("warning", _("No route"))
+    return Badge("ok", _("Works")) if target.last_sent_at else Badge("unknown", _("Not tried yet"))
+
+
+def with_state(targets: QuerySet[Target]) -> QuerySet[Any]:
+    """Adds what the list and the page show: `route_count`, `waiting_count`, `unsent_count` and `last_sent_at`."""
+
+    def counted(rows: QuerySet[Any]) -> Coalesce:
+        counts = rows.filter(target=OuterRef("pk")).order_by().values("target").annotate(count=Count("pk"))
+        return Coalesce(Subquery(counts.values("count")), 0)
+
+    sent = Delivery.objects.filter(target=OuterRef("pk"), status=Status.SENT).order_by().values("target")
+    return targets.annotate(
+        route_count=counted(Route.objects.all()),
+        waiting_count=counted(Notification.objects.filter(WAITING)),
+        unsent_count=counted(Delivery.objects.filter(_UNSENT)),
+        last_sent_at=Subquery(sent.annotate(last=Max("sent_at")).values("last")),
+    )
+
+
+_UNSENT = Q(status__in=[Status.FAILED, Status.UNKNOWN], is_test=False)
+
+
+def _state_of(target: Target) -> Any:
+    return with_state(Target.objects.filter(pk=target.pk)).get()
+
+
+def shown_address(target: Target) -> str:
+    """The address as far as it may be seen: a robot's by its host and the end of its token."""
+    if isinstance(target.address, LostSecret):
+        return gettext("cannot be decrypted")
+    if not KINDS[target.kind].is_address_secret:
+        return target.address
+    return masked(target.address) if target.address else ""
+
+
+def _answer(delivery: Delivery) -> str:
+    """The other side's code and words."""
+    return " ".join(filter(None, (delivery.code, delivery.answer)))
+
+
+def name_cell(target: Target) -> SafeString:
+    return format_html("<strong>{}</strong><small>{}</small>", target, capfirst(target.get_kind_display()))
+
+
+def state_cell(target: Any) -> SafeString:
+    shown = target_badge(target, timezone.now())
+    state = parts.badge(shown.severity, shown.text)
+    why = explain(target.held_cause).what if shown.severity in ("critical", "warning") and target.held_cause else ""
+    return format_html("{}<small>{}</small>", state, why) if why else state
+
+
+def routes_cell(target: Target) -> SafeString | str:
+    sentences = [(route_sentence(route),) for route in target.routes.all()]
+    return format_html_join("", "<span>{}</span>", sentences) if sentences else parts.unknown(_("told nothing"))
+
+
+def waiting_cell(target: Any) -> str:
+    return formatting.count(target.waiting_count)
+
+
+def last_sent_cell(target: Any) -> str:
+    return parts.time_ago(target.last_sent_at) if target.last_sent_at else parts.unknown(_("none yet"))
+
+
+name_cell.admin_order_field = "name"  # type: ignore[attr-defined]
+
+
+def _prepared(targets: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+    return with_state(targets).prefetch_related("routes__channels")
+
+
+add_column(Target, "name", _("target"), name_cell, order=10, prepare=_prepared)
+add_column(Target, "state", _("state"), state_cell, order=20)
+add_column(Target, "routes", _("what is sent"), routes_cell, order=30)
+add_column(Target, "waiting", _("waiting"), waiting_cell, order=40, classes="num")
+add_column(Target, "last_sent", _("last sent"), last_sent_cell, order=50)
+
+
+# --- The page of a target -------------------------------------------------------------------------------------------
+
+
+def _facts(request: HttpRequest, target: Target) -> dict[str, Any]:
+    now = timezone.now()
+    state = _state_of(target)
+    return {"now": now, "state": state, "badge": target_badge(state, now), "address": shown_address(target)}
+
+
+def _problem(request: HttpRequest, target: Target) -> dict[str, Any] | None:
+    now = timezone.now()
+    is_lost = isinstance(target.address, LostSecret) or isinstance(target.secret, LostSecret)
+    cause = "key-missing" if is_lost else target.held_cause
+    is_held = target.held_until is not None and target.held_until > now
+    if not cause or not (is_held or explain(cause).severity == "critical"):
+        return None
+    failed = target.deliveries.filter(cause=cause).order_by("-created_at").first()
+    may_change = request.user.has_perm(CHANGE_TARGET)
+    return {
+        "explanation": explain(cause),
+        "answer": _answer(failed) if failed else "",
+        "at": failed.created_at if failed else None,
+        "retry_at": target.held_until if is_held else None,
+        "edit_url": reverse("admin:monitoring_target_edit", args=[target.pk]) if may_change else None,
+    }
+
+
+def _settings(request: HttpRequest, target: Target) -> dict[str, Any]:
+    kind = KINDS[target.kind]
+    return {
+        "address_label": kind.address,
+        "address": shown_address(target),
+        "secret_label": kind.secret,
+        "secret": masked(target.secret) if target.secret else "",
+        "options": [
+            (OPTIONS[name].label, target.options[name])
+            for name in option_names(target.kind)
+            if target.options.get(name)
+        ],
+    }
+
+
+def _routes(request: HttpRequest, target: Target) -> dict[str, Any]:
+    return {"sentences": [route_sentence(route) for route in target.routes.prefetch_related("channels")]}
+
+
+def _deliveries(request: HttpRequest, target: Target) -> dict[str, Any]:
+    rows = target.deliveries.visible_to(person(request))[:_DELIVERIES_SHOWN]
+    return {
+        "now": timezone.now(),
+        "rows": [(row, _STATUS_BADGES[row.status], _answer(row) or _cause(row)) for row in rows],
+        "all_url": f"{reverse('admin:monitoring_delivery_changelist')}?target__id__exact={target.pk}",
+    }
+
+
+def _test_url(request: HttpRequest, target: Target) -> str | None:
+    return reverse("admin:monitoring_target_test", args=[target.pk]) if request.user.has_perm(CHANGE_TARGET) else None
+
+
+def _send_again_url(request: HttpRequest, target: Target) -> str | None:
+    is_wanted = target.deliveries.filter(_UNSENT, created_at__gt=timezone.now() - _RECENT).exists()
+    if not is_wanted or not request.user.has_perm(CHANGE_DELIVERY):
+        return None
+    return reverse("admin:monitoring_target_send_again", args=[target.pk])
+
+
+add_badge("target", lambda request, target: target_badge(_state_of(target), timezone.now()))
+add_button("target", _("Send what failed again"), _send_again_url, order=20)
+add_button("target", _("Send test message"), _test_url, primary=True, order=90)
+add_panel("target", "integrations/panels/target_facts.html", _facts, area="facts", order=10)
+add_panel("target", "integrations/panels/target_problem.html", _problem, area="full", order=10)
+add_panel("target", "integrations/panels/target_deliveries.html", _deliveries, area="main", order=10)
+add_panel("target", "integrations/panels/target_routes.html", _routes, area="side", order=10)
+add_panel("target", "integrations/panels/target_settings.html", _settings, area="side", order=20)
+
+
+# --- Deliveries -----------------------------------------------------------------------------------------------------
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly, FrameModelAdmin):
+    page = "delivery"
+    list_display = ()
+    list_select_related = ["target"]
+    list_filter = ["target", "status"]
+    search_fields = ["subject", "text"]
+    search_help_text = _("Words of the message")
+    list_line = _("What was sent, newest first, and what the other side answered")
+    empty_title = _("Nothing was sent yet")
+    empty_text = _("A message goes out when an alert opens that a target has a route for.")
+    sortable_by = ()
+
+
+def _cause(delivery: Delivery) -> str:
+    return explain(delivery.cause).what if delivery.cause else ""
+
+
+def time_cell(delivery: Delivery) -> str:
+    return formatting.iso_moment(delivery.created_at)
+
+
+def subject_cell(delivery: Delivery) -> SafeString:
+    return format_html(
+        '<strong title="{0}">{0}</strong><small>{1}</small>',
+        delivery.subject,
+        f"{delivery.target} · {gettext('test')}" if delivery.is_test else delivery.target,
+    )
+
+
+def status_cell(delivery: Delivery) -> SafeString:
+    shown = _STATUS_BADGES[delivery.status]
+    return parts.badge(shown.severity, shown.text)
+
+
+def tries_cell(delivery: Delivery) -> str:
+    return formatting.count(delivery.attempts)
+
+
+def answer_cell(delivery: Delivery) -> SafeString | str:
+    """The other side's words; below them what went wrong."""
+    said, why = _answer(delivery), _cause(delivery)
+    if not (said or why):
+        return parts.unknown(_("none yet"))
+    return format_html("{}<small>{}</small>", said or why, why if said else "")
+
+
+add_column(Delivery, "subject", _("message"), subject_cell, order=10)
+add_column(Delivery, "status", _("status"), status_cell, order=20)
+add_column(Delivery, "time", _("time"), time_cell, order=30)
+add_column(Delivery, "tries", _("tries"), tries_cell, order=40, classes="num")
+add_column(Delivery, "answer", _("answer"), answer_cell, order=50)
+add_tab(Delivery, "all", _("All"), lambda rows, request: rows, order=10)
+add_tab(Delivery, "failed", _("Failed"), lambda rows, request: rows.filter(status=Status.FAILED), order=20)
+add_tab(Delivery, "unknown", _("Not known"), lambda rows, request: rows.filter(status=Status.UNKNOWN), order=30)
+
+
+def _send_again(model_admin: ModelAdmin, request: HttpRequest, deliveries: QuerySet[Any]) -> None:
+    count = send_again(deliveries=deliveries, actor=person(request), now=timezone.now())
+    if not count:
+        text = gettext("None of them failed; nothing is sent again.")
+        model_admin.message_user(request, text, messages.INFO)
+        return
+    text = ngettext(
+        "The news of %d message goes out again, in the next one.",
+        "The news of %d messages goes out again, in the next one.",
+        count,
+    )
+    model_admin.message_user(request, text % count, messages.SUCCESS)
+
+
+add_action(Delivery, "send_again", _("Send again"), _send_again, permission=CHANGE_DELIVERY, order=10)
+
+
+def _message(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
+    return {"lines": delivery.text.split("\n"), "alerts_url": delivery.payload.get("url", "")}
+
+
+def _outcome(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
+    return {
+        "delivery": delivery,
+        "explanation": explain(delivery.cause) if delivery.cause else None,
+        "answer": _answer(delivery),
+        "badge": _STATUS_BADGES[delivery.status],
+    }
+
+
+add_badge("delivery", lambda request, delivery: _STATUS_BADGES[delivery.status])
+add_panel("delivery", "integrations/panels/delivery_message.html", _message, area="main", order=10)
+add_panel("delivery", "integrations/panels/delivery_outcome.html", _outcome, area="side", order=10)
+
+add_menu_item(
+    "settings", _("Notifications"), "admin:monitoring_target_changelist", permission="monitoring.view_target", order=50
+)
+add_menu_item(
+    "settings", _("Deliveries"), "admin:monitoring_delivery_changelist", permission="monitoring.view_delivery", order=55
+)

@@ -1,0 +1,163 @@
+"""From crossings to alerts: what opens, what comes again, what ends."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Q, QuerySet
+
+from catalog.database import Microseconds, among, driver_rows, update_rows
+from monitoring.models import Alert, Threshold
+from monitoring.services.alerts import end_alerts, open_alerts
+from monitoring.services.thresholds.figures import PRICES, figure_of, limit_text, value_text
+from monitoring.services.watching import microseconds
+from monitoring.thresholds.rules import Crossing, Kind, Move, Rule, State
+
+
+class LastAlert(NamedTuple):
+    """The newest alert of a threshold and a listing: in force, or within the cooldown."""
+
+    pk: int
+    threshold_id: int
+    subject_id: int  # of a listing, or of a channel
+    last_us: int
+    cleared_us: int | None
+    times: int
+    old_value: str
+    new_value: str
+    limit: str
+    status: str
+    acknowledged_us: int | None
+    snoozed_us: int | None
+    resolved_by: int | None
+
+    def state(self, rule: Rule) -> State:
+        old, new, limit = (figure_of(rule, text) for text in (self.old_value, self.new_value, self.limit))
+        against = limit if rule.kind == Kind.PRICE_RANGE else old
+        has_sides = rule.kind in (Kind.PRICE_RANGE, Kind.PRICE_CHANGE) and new is not None and against is not None
+        return State(
+            is_in_force=self.cleared_us is None,
+            side=(1 if new > against else -1) if has_sides else 0,  # type: ignore[operator]
+            compared_with=old,
+            crossed_us=self.last_us,
+        )
+
+
+def last_alerts(
+    alerts: QuerySet[Alert], subject: str, thresholds: Sequence[Threshold], now: datetime
+) -> dict[tuple[int, int], LastAlert]:
+    """The alerts in force, and the newest of those within a cooldown; by threshold and listing or channel."""
+    longest = timedelta(minutes=max(threshold.cooldown_minutes for threshold in thresholds))
+    found = alerts.filter(
+        Q(cleared_at__isnull=True) | Q(last_at__gt=now - longest),
+        threshold__in=among([threshold.pk for threshold in thresholds]),
+    )
+    rows = driver_rows(
+        found.order_by("last_at", "pk"),
+        (
+            "pk",
+            "threshold_id",
+            subject,
+            Microseconds("last_at"),
+            Microseconds("cleared_at"),
+            "count",
+            "old_value",
+            "new_value",
+            "limit",
+            "status",
+            Microseconds("acknowledged_at"),
+            Microseconds("snoozed_until"),
+            "resolved_by_id",
+        ),
+    )
+    newest: dict[tuple[int, int], LastAlert] = {}
+    for row in map(LastAlert._make, rows):
+        key = row.threshold_id, row.subject_id
+        if key not in newest or newest[key].cleared_us is not None:
+            newest[key] = row
+    return newest
+
+
+class Book:
+    """The crossings of one channel at one moment, stored together."""
+
+    def __init__(self, *, channel_id: int, now: datetime) -> None:
+        self._channel_id = channel_id
+        self._now = now
+        self._opened: list[Alert] = []
+        self._again: list[tuple[Any, ...]] = []
+        self._ended: list[int] = []
+
+    def enter(
+        self, threshold: Threshold, rule: Rule, listing_id: int | None, crossing: Crossing, alert: LastAlert | None
+    ) -> None:
+        """`alert` is the newest of the threshold and the listing, in force or within the cooldown."""
+        texts = [value_text(rule, value) for value in (crossing.old, crossing.new)]
+        limit = limit_text(rule, crossing.limit)
+        self.enter_texts(
+            threshold, rule.fact, listing_id, crossing.move, alert, old=texts[0], new=texts[1], limit=limit
+        )
+
+    def enter_texts(
+        self,
+        threshold: Threshold,
+        fact: str,
+        listing_id: int | None,
+        move: Move,
+        alert: LastAlert | None,
+        *,
+        old: str,
+        new: str,
+        limit: str,
+    ) -> None:
+        is_in_force = alert is not None and alert.cleared_us is None
+        if move == Move.AGAIN and alert is not None:
+            status = _status_again(alert, microseconds(self._now))
+            self._again.append((alert.pk, old, new, limit, alert.times + 1, status))
+            return
+        if is_in_force and alert is not None:
+            self._ended.append(alert.pk)
+        if move == Move.CLEARED:
+            return
+        self._opened.append(
+            Alert(
+                threshold=threshold,
+                kind=threshold.kind,
+                severity=threshold.severity,
+                channel_id=self._channel_id,
+                listing_id=listing_id,
+                fact=fact,
+                old_value=old,
+                new_value=new,
+                limit=limit,
+                reference=threshold.reference,
+                currency=getattr(threshold, "channel_currency", "") if fact in PRICES else "",
+                opened_at=self._now,
+                last_at=self._now,
+                updated_at=self._now,
+            )
+        )
+
+    def close(self) -> tuple[int, int]:
+        """Store it all; returns how many alerts opened and how many ended."""
+        now = self._now
+        ended = end_alerts(alert_ids=self._ended, now=now)
+        update_rows(
+            Alert,
+            "id",
+            ("old_value", "new_value", "limit", "count", "status"),
+            self._again,
+            also={"last_at": now, "cleared_at": None, "resolved_at": None, "resolved_by": None, "updated_at": now},
+        )
+        return open_alerts(alerts=self._opened, now=now), ended
+
+
+def _status_again(alert: LastAlert, now_us: int) -> str:
+    """What people did with it before it ended by itself still holds; what they were done with is open again."""
+    if alert.status != Alert.Status.RESOLVED:
+        return alert.status
+    if alert.resolved_by is None and alert.snoozed_us is not None and alert.snoozed_us > now_us:
+        return Alert.Status.SNOOZED.value
+    if alert.resolved_by is None and alert.acknowledged_us is not None:
+        return Alert.Status.ACKNOWLEDGED.value
+    return Alert.Status.OPEN.value

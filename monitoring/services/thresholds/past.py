@@ -1,0 +1,112 @@
+"""What listings said before: for rules that compare, and for replays."""
+
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
+
+from catalog.database import Microseconds, TenThousandths, among, driver_rows
+from catalog.models import Listing
+from monitoring.models import DailyRollup, Observation, Threshold
+from monitoring.services.thresholds.figures import PRICES
+from monitoring.thresholds.rules import Kind, Rule, value_of
+
+# A listing, a moment, whether a gap begins, the three prices, the stock and the shelf state; None is not known.
+Row = tuple[int, int, bool, int | None, int | None, int | None, int | None, str]
+
+
+def change_points(ids: Sequence[int], start: datetime, now: datetime) -> list[Row]:
+    """The change points of these listings from `start` to `now` by listing and time, beginning with those in force at
+    `start`; one statement."""
+    before = Observation.objects.filter(listing=OuterRef("pk"), observed_at__lte=start).order_by("-observed_at")
+    begun = Coalesce(Subquery(before.values("observed_at")[:1]), Value(start))
+    rows = Listing.objects.filter(
+        pk__in=among(ids), observations__observed_at__gte=begun, observations__observed_at__lte=now
+    ).order_by("pk", "observations__observed_at")
+    columns = (
+        "pk",
+        Microseconds("observations__observed_at"),
+        "observations__is_gap",
+        *(TenThousandths(f"observations__{price}") for price in PRICES),
+        "observations__stock",
+        "observations__shelf_state",
+    )
+    found: list[Row] = driver_rows(rows, columns)
+    return found
+
+
+def history_before(points: Sequence[Row], place: int, at_us: int) -> list[tuple[int, int | None]]:
+    """The points of one price before a moment."""
+    before = points[: bisect_left(points, at_us, key=itemgetter(1))]
+    return [(point[1], point[3 + place]) for point in before]  # type: ignore[misc]
+
+
+def last_known(listing_ids: Collection[int], now: datetime) -> dict[int, list[Any]]:
+    """Of each listing the last known prices, stock and orderable units before `now`, for when the last reading did
+    not tell; one statement."""
+    before = Observation.objects.filter(listing=OuterRef("pk"), observed_at__lt=now).order_by("-observed_at")
+    columns: list[Any] = [
+        Subquery(before.filter(**{f"{price}__isnull": False}).annotate(its=TenThousandths(price)).values("its")[:1])
+        for price in PRICES
+    ]
+    columns.append(Subquery(before.filter(stock__isnull=False).values("stock")[:1]))
+    told = Q(stock__isnull=False) | Q(shelf_state="sold_out")
+    for of_orderable in ("stock", "shelf_state"):
+        columns.append(Subquery(before.filter(told).values(of_orderable)[:1]))
+    columns.append(Subquery(before.exclude(shelf_state="unknown").values("shelf_state")[:1]))
+    listings = Listing.objects.filter(pk__in=among(sorted(listing_ids))).order_by()
+    return {pk: rest for pk, *rest in driver_rows(listings, ("pk", *columns))}
+
+
+def last_value(rule: Rule, known: Sequence[Any]) -> int | None:
+    value: int | None
+    match rule.kind:
+        case Kind.STOCK_AT_MOST:
+            value = known[3]
+        case Kind.SOLD_OUT | Kind.RESTOCKED:
+            value = value_of(rule, None, known[4], known[5] or "unknown")
+        case Kind.OFF_SHELF:
+            value = value_of(rule, None, None, known[6] or "unknown")
+        case _:
+            value = known[PRICES.index(rule.fact)]
+    return value
+
+
+def baselines_of(
+    wanted: Sequence[tuple[Threshold, int]], *, are_stored: bool = True
+) -> dict[tuple[int | None, int], int | None]:
+    """The price of each listing when the comparison of its threshold began; by threshold and listing.
+
+    One statement for those about one listing each, and one for all the others. `are_stored`: no threshold differs from
+    its row.
+    """
+    found: dict[tuple[int | None, int], int | None] = {}
+    single = sorted({threshold.pk for threshold, _listing_id in wanted if threshold.listing_id and are_stored})
+    if single:
+        thresholds = Threshold.objects.filter(pk__in=among(single)).order_by()
+        columns = [_baseline(OuterRef("listing"), OuterRef("baseline_at"), price) for price in PRICES]
+        for pk, listing_id, price, *values in driver_rows(thresholds, ("pk", "listing_id", "price", *columns)):
+            found[pk, listing_id] = values[PRICES.index(price)]
+    many = {threshold.pk: threshold for threshold, _listing_id in wanted if not (threshold.listing_id and are_stored)}
+    if many:
+        ids = sorted({listing_id for threshold, listing_id in wanted if threshold.pk in many})
+        listings = Listing.objects.filter(pk__in=among(ids)).order_by()
+        columns = [_baseline(OuterRef("pk"), each.baseline_at, each.price) for each in many.values()]
+        for listing_id, *values in driver_rows(listings, ("pk", *columns)):
+            found |= {(pk, listing_id): value for pk, value in zip(many, values, strict=True)}
+    return found
+
+
+def _baseline(listing: OuterRef, at: Any, price: str) -> Coalesce:
+    """The last known price at that moment; of a listing that was not known then, its first one since."""
+    known = Observation.objects.filter(listing=listing, **{f"{price}__isnull": False})
+    known = known.annotate(its=TenThousandths(price))
+    earlier = known.filter(observed_at__lte=at).order_by("-observed_at").values("its")
+    # Where history was rolled up to days, what is kept need not begin before that moment.
+    is_whole = ~Exists(DailyRollup.objects.filter(listing=OuterRef("listing")))
+    later = known.filter(is_whole, observed_at__gt=at).order_by("observed_at").values("its")
+    return Coalesce(Subquery(earlier[:1]), Subquery(later[:1]))

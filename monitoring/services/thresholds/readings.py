@@ -1,0 +1,202 @@
+"""Readings against thresholds, as they are stored: what crosses a limit becomes an alert, what is back ends one."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import Q, Subquery
+
+from catalog.database import among, update_rows
+from catalog.models import Channel, Listing
+from monitoring.models import Alert, ListingWatch, Threshold
+from monitoring.services.thresholds.book import Book, last_alerts
+from monitoring.services.thresholds.figures import place_of, rule_of, value_read
+from monitoring.services.thresholds.past import Row, baselines_of, change_points, history_before, last_known, last_value
+from monitoring.services.watching import Claim, microseconds
+from monitoring.thresholds.rules import READING_KINDS, Kind, Rule, State, is_near, step
+from monitoring.timing import due_after_success
+
+# A listing near a limit is read this many times as often, but not more often than listings can be.
+NEAR_DIVISOR = 4
+SHORTEST_INTERVAL = timedelta(seconds=30)
+
+
+class Read(NamedTuple):
+    """One good reading: what was known before, and what it said, as columns hold it (see recording)."""
+
+    claim: Claim
+    values: tuple[str | None, str | None, str | None, int | None, str]
+    seconds: int  # its interval
+    due_at: datetime
+
+
+def check_readings(*, channel_id: int, reads: Sequence[Read], now: datetime, started_at: datetime) -> None:
+    """Open and end alerts for good readings of one channel that were stored just now, and read near ones sooner.
+
+    Belongs into the transaction that stores them, after they are stored. The number of statements does not depend on
+    how many readings there are (how many alerts open does, by the limit of an insert); without a threshold it is one.
+    """
+    by_id = {read.claim.listing_id: read for read in reads}
+    thresholds = _thresholds_for(channel_id, list(by_id)) if by_id else []
+    if thresholds:
+        _Check(channel_id, thresholds, by_id, now).run(started_at)
+
+
+def _thresholds_for(channel_id: int, listing_ids: Sequence[int]) -> list[Threshold]:
+    """The active ones that readings of these listings are judged by, with `channel_currency`."""
+    chunk = Listing.objects.filter(pk__in=among(listing_ids), sku__isnull=False).order_by()
+    subject = (
+        Q(channel=channel_id)
+        | Q(listing__in=among(listing_ids))
+        | Q(product__in=chunk.values("sku__product"))
+        | (~Q(brand="") & Q(brand__in=chunk.values("sku__product__brand")))
+    )
+    currency = Channel.objects.filter(pk=channel_id).values("currency")
+    found = Threshold.objects.filter(subject, is_active=True, kind__in=READING_KINDS).order_by("pk")
+    return [
+        threshold
+        for threshold in found.annotate(channel_currency=Subquery(currency))
+        if threshold.kind != Kind.PRICE_RANGE or threshold.currency == threshold.channel_currency
+    ]
+
+
+class _Judge(NamedTuple):
+    threshold: Threshold
+    rule: Rule
+    changed_us: int  # of the threshold
+    place: int  # of its fact in a reading's values
+
+
+class _Pending(NamedTuple):
+    """One rule and one reading that need more than the reading to be judged."""
+
+    judge: _Judge
+    read: Read
+    value: int | None
+    state: State
+    is_first: bool
+
+
+class _Check:
+    """One chunk of readings against the thresholds of its channel."""
+
+    def __init__(
+        self, channel_id: int, thresholds: Sequence[Threshold], reads: Mapping[int, Read], now: datetime
+    ) -> None:
+        self._channel_id = channel_id
+        self._reads = reads
+        self._now = now
+        self._now_us = microseconds(now)
+        self._judges = [
+            _Judge(threshold, rule, microseconds(threshold.updated_at), place_of(rule))
+            for threshold in thresholds
+            for rule in [rule_of(threshold)]
+        ]
+        self._alerts = last_alerts(
+            Alert.objects.filter(listing__in=among(list(reads))), "listing_id", thresholds, self._now
+        )
+
+    def run(self, started_at: datetime) -> None:
+        book = Book(channel_id=self._channel_id, now=self._now)
+        near: dict[int, Read] = {}
+        pending: list[_Pending] = []
+        now_us = self._now_us
+        for judge, reads in self._subjects():
+            rule, changed_us, place = judge.rule, judge.changed_us, judge.place
+            threshold_id, is_level = judge.threshold.pk, rule.is_level
+            for read in reads:
+                claim, values = read.claim, read.values
+                value = value_read(rule, values, place)
+                if value is None:
+                    continue
+                if is_near(rule, value):
+                    near[claim.listing_id] = read
+                alert = self._alerts.get((threshold_id, claim.listing_id))
+                # Old facts that a wrong clock wrote ahead of time are old facts all the same.
+                last = value_read(rule, claim[6:11], place)
+                is_first = claim.read_us is None or claim.read_us < changed_us <= now_us
+                if not is_level and not is_first and value == last:
+                    continue
+                state = (alert.state(rule) if alert else State())._replace(last=last)
+                is_unsaid = last is None and claim.observed_us is not None
+                if is_unsaid or rule.has_window or rule.has_baseline:
+                    pending.append(_Pending(judge, read, value, state, is_first))
+                    continue
+                _after, crossing = step(rule, state, value, now_us, is_first=is_first)
+                if crossing is not None:
+                    book.enter(judge.threshold, rule, claim.listing_id, crossing, alert)
+        for each, history in self._with_past(pending):
+            listing_id = each.read.claim.listing_id
+            _after, crossing = step(
+                each.judge.rule, each.state, each.value, now_us, is_first=each.is_first, history=history
+            )
+            if crossing is not None:
+                alert = self._alerts.get((each.judge.threshold.pk, listing_id))
+                book.enter(each.judge.threshold, each.judge.rule, listing_id, crossing, alert)
+        book.close()
+        _read_sooner(list(near.values()), started_at, self._now)
+
+    def _subjects(self) -> Iterator[tuple[_Judge, list[Read]]]:
+        """Each threshold with the readings that it is about."""
+        goods: dict[int, tuple[int | None, str | None]] = {}
+        if any(judge.threshold.product_id or judge.threshold.brand for judge in self._judges):
+            of_chunk = Listing.objects.filter(pk__in=among(list(self._reads)))
+            rows = of_chunk.values_list("pk", "sku__product", "sku__product__brand")
+            goods = {pk: (product_id, brand) for pk, product_id, brand in rows}
+        everything = list(self._reads.values())
+        for judge in self._judges:
+            threshold = judge.threshold
+            if threshold.listing_id:
+                reads = [self._reads[threshold.listing_id]]
+            elif threshold.product_id:
+                reads = [read for pk, read in self._reads.items() if goods[pk][0] == threshold.product_id]
+            elif threshold.brand:
+                reads = [read for pk, read in self._reads.items() if goods[pk][1] == threshold.brand]
+            else:
+                reads = everything
+            if threshold.ownership:
+                reads = [read for read in reads if read.claim.ownership == threshold.ownership]
+            yield judge, reads
+
+    def _with_past(self, pending: Sequence[_Pending]) -> Iterator[tuple[_Pending, list[tuple[int, int | None]]]]:
+        """Each with what its rule needs of the past: the last known value, the baseline, the price over the days."""
+        unsaid = {each.read.claim.listing_id for each in pending if each.state.last is None and _has_past(each)}
+        last = last_known(unsaid, self._now) if unsaid else {}
+        windows = [each for each in pending if each.judge.rule.has_window]
+        points: dict[int, list[Row]] = defaultdict(list)
+        if windows:
+            longest = timedelta(days=max(each.judge.rule.days for each in windows))
+            ids = sorted({each.read.claim.listing_id for each in windows})
+            for row in change_points(ids, self._now - longest, self._now):
+                points[row[0]].append(row)
+        baselines = baselines_of(
+            [(each.judge.threshold, each.read.claim.listing_id) for each in pending if each.judge.rule.has_baseline]
+        )
+        for each in pending:
+            rule, listing_id, state = each.judge.rule, each.read.claim.listing_id, each.state
+            if state.last is None and listing_id in last:
+                state = state._replace(last=last_value(rule, last[listing_id]))
+            if rule.has_baseline:
+                state = state._replace(baseline=baselines.get((each.judge.threshold.pk, listing_id)))
+            # The row of this reading is stored by now, and not yet history.
+            history = history_before(points[listing_id], each.judge.place, self._now_us) if rule.has_window else []
+            yield each._replace(state=state), history
+
+
+def _has_past(each: _Pending) -> bool:
+    return each.read.claim.observed_us is not None
+
+
+def _read_sooner(near: Sequence[Read], started_at: datetime, now: datetime) -> None:
+    """Have listings near a limit due again in a part of their interval; one statement."""
+    due_by_seconds: dict[int, datetime] = {}
+    rows: list[tuple[int, datetime]] = []
+    for read in near:
+        due_at = due_by_seconds.get(read.seconds)
+        if due_at is None:
+            interval = max(timedelta(seconds=read.seconds) / NEAR_DIVISOR, SHORTEST_INTERVAL)
+            due_at = due_by_seconds[read.seconds] = due_after_success(started_at=started_at, interval=interval, now=now)
+        if due_at < read.due_at:
+            rows.append((read.claim.listing_id, due_at))
+    update_rows(ListingWatch, "listing", ("next_due_at",), rows)
