@@ -30,6 +30,12 @@ _ACTIONS = (
     gettext_noop("signed in"),
     gettext_noop("signed out"),
     gettext_noop("sign-in failed"),
+    gettext_noop("acknowledged"),
+    gettext_noop("snoozed"),
+    gettext_noop("resolved"),
+    gettext_noop("reopened"),
+    gettext_noop("assigned"),
+    gettext_noop("noted"),
     gettext_noop("demo begun"),
     gettext_noop("demo loaded"),
 )
@@ -42,6 +48,8 @@ def action_label(event: AuditEvent) -> str:
 
 def kind_label(object_type: str) -> str:
     """The name of a model such as "catalog.listing"; the label itself when the model is gone."""
+    if object_type == "auth.group":  # the framework's word for our roles
+        return gettext("role")
     try:
         return str(apps.get_model(object_type)._meta.verbose_name)
     except (LookupError, ValueError):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
+from whitenoise.compress import Compressor
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -43,7 +44,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
+    "config.apps.StaticConfig",
     "csp",
     "django_q",
     "drf_spectacular",
@@ -151,6 +152,9 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+
+# Source maps are megabytes that only a developer's browser ever asks for.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 
 # Cookies and redirects tighten as soon as the site is served over HTTPS.
 HTTPS = SITE_URL.startswith("https://")
@@ -284,14 +288,18 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"mask_secrets": {"()": "config.logs.MaskSecrets"}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["mask_secrets"]}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["mask_secrets"]},
+        "nowhere": {"class": "logging.NullHandler", "filters": ["mask_secrets"]},
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django-q": {"level": "WARNING"},  # at INFO it writes four lines per task
         "axes": {"level": "ERROR"},  # failed sign-ins are in the audit log
-        # Both write whole addresses at DEBUG, and those of robots hold their tokens.
+        # It writes whole addresses at DEBUG, and those of robots hold their tokens.
         "urllib3": {"level": "INFO"},
-        "apprise": {"level": "ERROR"},
+        # What it says of a failure is kept with the delivery, masked.
+        "apprise": {"handlers": ["nowhere"], "level": "WARNING", "propagate": False},
         # Its own handler would write the address of an authorisation's callback as it came.
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
     },

@@ -4,7 +4,7 @@ The simulator's market clock is put back and stepped to the present; at each ste
 been then. Whatever was interrupted goes on where it stopped.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from integrations import fetching
 from integrations.connections import connector_for
 from integrations.connectors.base import DiscoveredListing
 from integrations.models import Credential
-from monitoring.models import ListingWatch, PollRun
+from monitoring.models import ListingWatch, PollRun, Severity, Threshold
 
 TOKEN_LIFE = timedelta(days=365)
 # One shop's authorisation ends soon, and one shop could not be reached for a while.
@@ -35,6 +35,7 @@ BEGUN, LOADED = "demo begun", "demo loaded"
 SUPPLIERS = ("义乌恒通百货", "永康市铭泰五金厂", "景德镇青釉坊", "绍兴柯桥云锦纺织")
 COST_SHARES = (Decimal("0.46"), Decimal("0.52"), Decimal("0.58"), Decimal("0.63"))
 NO_COST_EVERY = 9  # SKUs
+LOWEST_PRICE = Decimal(25)  # what the shops do not want to fall below
 ITEMS_IN_SMALL = 6  # per shop
 
 
@@ -129,6 +130,7 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
     left = [moment for moment in moments if done is None or moment > done] or moments[-1:]
     control("POST", "clock", json={"speed": 0, "set": (done or left[0]).isoformat()})
     _add_goods(control, channels, size, owner, now)
+    _add_thresholds(list(channels.values()), owner)
     earlier = done or left[0] - size.steps[0][1]
     for number, moment in enumerate(left, start=len(moments) - len(left)):
         progress(number, len(moments))
@@ -278,6 +280,38 @@ def _add_goods(control: Control, channels: dict[str, Channel], size: Size, owner
                 )
             )
         add_listings(listings=listings, actor=owner, now=now)
+
+
+def _add_thresholds(channels: Iterable[Channel], owner: User) -> None:
+    """What the merchant wants to be told of, on each channel."""
+    kinds, severities = Threshold.Kind, Severity
+    rules: list[dict[str, Any]] = [
+        {"kind": kinds.SOLD_OUT, "severity": severities.CRITICAL},
+        {"kind": kinds.STOCK_AT_MOST, "severity": severities.WARNING, "stock": 5, "hysteresis": 2},
+        {
+            "kind": kinds.PRICE_CHANGE,
+            "severity": severities.INFO,
+            "percent": 10,
+            "reference": Threshold.Reference.PREVIOUS,
+            "price": Threshold.Price.LIST,
+            "ownership": "",
+        },
+        {
+            "kind": kinds.PRICE_RANGE,
+            "severity": severities.WARNING,
+            "price": Threshold.Price.LIST,
+            "min_price": LOWEST_PRICE,
+            "hysteresis": 1,
+        },
+        {"kind": kinds.AUTHORISATION, "severity": severities.WARNING, "days": 7, "ownership": ""},
+    ]
+    for channel in channels:
+        for rule in rules:
+            fields = {"currency": channel.currency, "created_by": owner, **rule}
+            if not Threshold.objects.filter(channel=channel, kind=rule["kind"]).exists():
+                threshold = Threshold(channel=channel, **fields)
+                threshold.full_clean()
+                threshold.save()
 
 
 def _numbered(items: list[tuple[str, list[DiscoveredListing]]]) -> Iterator[tuple[str, int, list[DiscoveredListing]]]:

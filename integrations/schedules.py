@@ -29,6 +29,7 @@ PLANS = (
     *(Plan(f"heartbeat {name}", "integrations.tasks.beat", name, (name,)) for name in CLUSTERS),
     Plan("fetch lane", "integrations.tasks.fetch_lane", "bulk"),
     Plan("notify lane", "integrations.tasks.notify_lane", "interactive"),
+    Plan("check thresholds", "integrations.tasks.check_thresholds", "bulk"),
     Plan("refresh tokens", "integrations.tasks.refresh_expiring", "bulk", cron="7 * * * *"),
     Plan("prune", "integrations.tasks.prune", "bulk", cron="40 3 * * *", timeout_seconds=550),  # below `retry`
 )

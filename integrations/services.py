@@ -226,3 +226,20 @@ def _is_due(credential: Credential, now: datetime) -> bool:
     if credential.authorised_at is None:
         return left <= timedelta(days=1)
     return left * RENEWAL_SHARE <= ends_at - credential.authorised_at
+
+
+def authorisation_ends(now: datetime) -> dict[int, datetime | None]:
+    """When the authorisation of each channel ends, by its id; one that the platform revoked ended by now.
+
+    None where that is not known, or where the channel is not set up or authorised yet, so that there is none to end.
+    """
+    ends: dict[int, datetime | None] = {}
+    for credential in Credential.objects.all():
+        match credential.state(now):
+            case Credential.State.REAUTHORISE:
+                ends[credential.channel_id] = min(credential.reads_until or now, now)
+            case Credential.State.NOT_SET_UP | Credential.State.KEY_MISSING | Credential.State.NOT_AUTHORISED:
+                ends[credential.channel_id] = None
+            case _:
+                ends[credential.channel_id] = credential.reads_until
+    return ends

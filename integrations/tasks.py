@@ -21,6 +21,7 @@ from catalog.models import Channel, Listing
 from integrations import fetching, services
 from integrations.models import Heartbeat
 from integrations.notifying import lane as notifying
+from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
 
 logger = logging.getLogger(__name__)
@@ -169,12 +170,25 @@ def refresh_expiring() -> str:
     return services.refresh_expiring(timezone.now())
 
 
+def check_thresholds() -> str:
+    """What no reading tells: listings that are not read, authorisations that end, snoozes that are over."""
+    now = timezone.now()
+    blind = check_blind(now=now)
+    ending = check_authorisations(ends=services.authorisation_ends(now), now=now)
+    woken = wake_snoozed(now=now)
+    abandoned = end_abandoned(now=now)
+    return f"{blind} blind, {ending} authorisations ending, {woken} snoozes over, {abandoned} alerts without threshold"
+
+
 def prune() -> str:
     """Roll up and remove history that is older than it is kept, and what the queue itself left behind."""
     now = timezone.now()
     summary = prune_history(now=now)
     finished, _details = Task.objects.filter(stopped__lt=now - FINISHED_TASKS_KEPT).delete()
-    return f"{summary.observations} observations, {summary.poll_runs} poll runs, {finished} finished tasks removed"
+    return (
+        f"{summary.observations} observations, {summary.poll_runs} poll runs, {summary.deliveries} deliveries, "
+        f"{finished} finished tasks removed"
+    )
 
 
 class _Turn:

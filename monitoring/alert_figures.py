@@ -24,8 +24,8 @@ class Figures:
 
     @property
     def change(self) -> str:
-        """The values side by side; "" for kinds that a sentence tells better."""
-        return f"{self.before} → {self.now}" if self.before and self.now else self.now
+        """The values side by side, one alone when the other is the same or not known; "" without any."""
+        return self.now if self.before in ("", self.now) else f"{self.before} → {self.now}"
 
 
 def figures(alert: Alert) -> Figures:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import Permission
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
@@ -188,7 +189,7 @@ class ThresholdForm(forms.ModelForm):
     def clean_brand(self) -> str:
         brand: str = self.cleaned_data["brand"].strip()
         if brand and not Product.objects.visible_to(self.user).filter(brand=brand).exists():
-            raise forms.ValidationError(_("No product has this brand. Brands are written as on the products."))
+            raise ValidationError(_("No product has this brand. Brands are written as on the products."))
         return brand
 
     def clean_currency(self) -> str:
@@ -196,79 +197,64 @@ class ThresholdForm(forms.ModelForm):
         return currency
 
     def clean(self) -> dict[str, Any]:
+        """Drops what the kind does not use; the model itself says what of the rest is wrong."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        self._clean_subject(cleaned)
         kind = cleaned.get("kind")
+        self._clean_subject(cleaned, kind)
         if kind:
-            self._clean_rule(cleaned, kind)
+            cleaned["reference"] = cleaned.get("reference") or Threshold.Reference.PREVIOUS
+            cleaned["direction"] = cleaned.get("direction") or Threshold.Direction.BOTH
+            used = Threshold(kind=kind, reference=cleaned["reference"]).used_fields
+            for name in RULE_FIELDS:
+                if name not in used:
+                    self._drop(name, cleaned)
+            if "currency" in used and "currency" not in self.errors:
+                self._clean_currency_of_amounts(cleaned)
         return cleaned
 
-    def _clean_subject(self, cleaned: dict[str, Any]) -> None:
+    def _drop(self, name: str, cleaned: dict[str, Any]) -> None:
+        """Take no notice of a field that is not shown."""
+        self.errors.pop(name, None)
+        cleaned[name] = Threshold._meta.get_field(name).get_default()  # type: ignore[union-attr]
+
+    def _clean_subject(self, cleaned: dict[str, Any], kind: str | None) -> None:
         about = cleaned.get("about")
         if about is None:
             return
-        missing = {
-            "listing": gettext("Choose the listing."),
-            "product": gettext("Choose the product."),
-            "brand": gettext("Enter the brand."),
-            "channel": gettext("Choose the channel."),
-        }
         for subject in SUBJECTS:
             if subject != about:
-                cleaned[subject] = "" if subject == "brand" else None
-                self._errors.pop(subject, None)  # type: ignore[union-attr]
-        if not cleaned.get(about) and about not in self.errors:
-            self.add_error(about, missing[about])
-        if cleaned.get("kind") == Threshold.Kind.AUTHORISATION and about != "channel":
+                self._drop(subject, cleaned)
+        if kind == Threshold.Kind.AUTHORISATION and about != "channel":
             self.add_error("about", gettext("An authorisation belongs to a channel: choose one."))
+        elif not cleaned.get(about) and about not in self.errors:
+            missing = {
+                "listing": gettext("Choose the listing."),
+                "product": gettext("Choose the product."),
+                "brand": gettext("Enter the brand."),
+                "channel": gettext("Choose the channel."),
+            }
+            self.add_error(about, missing[about])
         if about == "listing":
             cleaned["ownership"] = ""  # the listing says whose it is
 
-    def _clean_rule(self, cleaned: dict[str, Any], kind: str) -> None:
-        used = set(FIELDS[kind])
-        if kind == Threshold.Kind.PRICE_CHANGE:
-            reference = cleaned["reference"] = cleaned.get("reference") or Threshold.Reference.PREVIOUS
-            used -= {"days"} if reference != Threshold.Reference.MEDIAN else set()
-            used -= {"baseline_at"} if reference != Threshold.Reference.BASELINE else set()
-        for name in RULE_FIELDS:
-            if name not in used and name != "ownership":
-                cleaned[name] = Threshold._meta.get_field(name).get_default()  # type: ignore[union-attr]
-                self._errors.pop(name, None)  # type: ignore[union-attr]
-        for name in ("price", "direction"):
-            cleaned[name] = cleaned.get(name) or Threshold._meta.get_field(name).get_default()  # type: ignore[union-attr]
-        needed = {
-            "percent": gettext("Enter the percentage."),
-            "stock": gettext("Enter the stock, in units."),
-            "days": gettext("Enter the number of days."),
-            "intervals": gettext("Enter the number of readings."),
-            "baseline_at": gettext("Enter when the comparison began."),
-        }
-        for name in used & needed.keys():
-            if cleaned.get(name) is None and name not in self.errors:
-                self.add_error(name, needed[name])
-        if kind == Threshold.Kind.PRICE_RANGE:
-            self._clean_range(cleaned)
+    def _update_errors(self, errors: ValidationError) -> None:
+        """Of a field that is wrong already, the model only sees that nothing was stored in it."""
+        if hasattr(errors, "error_dict"):
+            known = set(self.errors)
+            known |= {*SUBJECTS, "__all__"} if known & {"about", *SUBJECTS} else set()
+            rest = {name: found for name, found in errors.error_dict.items() if name not in known}
+            if not rest:
+                return
+            errors = ValidationError(rest)
+        super()._update_errors(errors)  # type: ignore[misc]
 
-    def _clean_range(self, cleaned: dict[str, Any]) -> None:
-        low, high = cleaned.get("min_price"), cleaned.get("max_price")
-        if not {"min_price", "max_price"} & self.errors.keys():
-            if low is None and high is None:
-                self.add_error("min_price", gettext("Enter the lowest price, the highest, or both."))
-            elif low is not None and high is not None and low > high:
-                self.add_error("max_price", gettext("The highest price must not be below the lowest."))
-        for name, price in (("min_price", low), ("max_price", high)):
-            if price is not None and price < 0:
-                self.add_error(name, gettext("A price is not below 0."))
-        if "currency" not in self.errors:
-            self._clean_amount_currency(cleaned)
-
-    def _clean_amount_currency(self, cleaned: dict[str, Any]) -> None:
-        """Amounts are in the currency of the listings: another one would never open an alert."""
+    def _clean_currency_of_amounts(self, cleaned: dict[str, Any]) -> None:
+        """Amounts are in the currency of the listings: in another one they would never open an alert."""
         used = self._currencies(cleaned)
         if cleaned.get("currency"):
             if used and cleaned["currency"] not in used:
-                text = gettext("Its listings are sold in %(currencies)s.") % {"currencies": ", ".join(used)}
-                self.add_error("currency", text)
+                text = gettext("Its listings are sold in %(currencies)s.")
+                self.add_error("currency", text % {"currencies": ", ".join(used)})
         elif len(used) > 1:
             text = gettext("Its listings are sold in %(currencies)s: say in which the prices are.")
             self.add_error("currency", text % {"currencies": ", ".join(used)})

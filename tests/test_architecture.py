@@ -18,6 +18,7 @@ PURE = [
     "catalog/facts.py",
     "monitoring/timing.py",
     "monitoring/rollup.py",
+    "monitoring/thresholds/rules.py",
     "monitoring/charts/series.py",
     "monitoring/charts/sparkline.py",
     "integrations/work.py",

@@ -26,6 +26,11 @@ _LOGGED_KINDS = (
     "catalog.sku",
     "catalog.supplier",
     "catalog.user",
+    "auth.group",
+    "catalog.apikey",
+    "monitoring.threshold",
+    "monitoring.alert",
+    "monitoring.target",
 )
 
 

@@ -50,6 +50,9 @@ class MomentFilter(filters.Filter):
 class IdFilter(filters.Filter):
     field_class = forms.IntegerField
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, min_value=1, **kwargs)
+
 
 @extend_schema_field(TEXT)
 class TextFilter(filters.CharFilter):

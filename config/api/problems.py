@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from django.core.exceptions import PermissionDenied
@@ -33,7 +34,7 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": request.path,
+        "instance": quote(request.path),
     }
     if errors:
         body["errors"] = errors

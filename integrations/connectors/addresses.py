@@ -4,9 +4,13 @@ A base URL is entered by staff. Without this, whoever may change one could have 
 cloud's metadata service, and read from the message what answered.
 """
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from django.conf import settings
+
+# What ends in an IPv4 address leads to it where the network translates: NAT64, and two forms that are out of use.
+_WITH_IPV4 = [ip_network(network) for network in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")]
+_LOCAL_TRANSLATION = ip_network("64:ff9b:1::/48")
 
 
 def is_exempt(host: str, port: int | None = None) -> bool:
@@ -29,7 +33,14 @@ def is_refused(host: str) -> bool:
     A name is not looked up: what it leads to is known when the connection is made.
     """
     address = _literal(host)
-    return address is not None and not address.is_global
+    if isinstance(address, IPv6Address):
+        if any(address in network for network in _WITH_IPV4):
+            address = IPv4Address(int(address) & 0xFFFF_FFFF)
+        elif address.sixtofour is not None:
+            address = address.sixtofour
+        elif address.is_site_local or address in _LOCAL_TRANSLATION:
+            return True
+    return address is not None and (not address.is_global or address.is_multicast)
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:

@@ -1,14 +1,12 @@
-"""Targets, whom we tell: their list, form and page with a test message; and the deliveries, read only."""
+"""Targets, whom we tell: their list, form and page, with a button that sends a test message."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -16,45 +14,41 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from catalog.fields import LostSecret
 from config import formatting
 from config.admin_site import (
-    Badge,
-    add_action,
     add_badge,
     add_button,
     add_column,
     add_menu_item,
     add_panel,
-    add_tab,
 )
-from config.model_admin import FrameModelAdmin, ReadOnly, person
+from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
-from integrations.notifying.deliveries import TooSoon, release, send_again
-from integrations.notifying.forms import RouteFormSet, TargetForm, form_for, option_names, route_sentence
+from integrations.notifying.deliveries import TooSoon, release
+from integrations.notifying.delivery_admin import (
+    CHANGE_DELIVERY,
+    STATUS_BADGES,
+    answer_text,
+    cause_text,
+    send_news_again,
+)
+from integrations.notifying.forms import RouteFormSet, form_for, option_names, route_sentence
 from integrations.notifying.lane import send_test
-from integrations.notifying.problems import explain, is_limit
+from integrations.notifying.problems import explain
+from integrations.notifying.state import UNSENT, shown_address, state_of, target_badge, with_state
 from integrations.notifying.targets import KINDS, OPTIONS
 from integrations.state import masked
-from monitoring.models import Delivery, Notification, Route, Target
-from monitoring.services.notifying import TARGET_INACTIVE, WAITING, drop_waiting
+from monitoring.models import Delivery, Route, Target
+from monitoring.services.notifying import TARGET_INACTIVE, drop_waiting
 
 CHANGE_TARGET = "monitoring.change_target"
-CHANGE_DELIVERY = "monitoring.change_delivery"
 _DELIVERIES_SHOWN = 10
 _RECENT = timedelta(days=30)  # failures before that are history
 Status = Delivery.Status
-
-_STATUS_BADGES: dict[str, Badge] = {
-    Status.WAITING: Badge("muted", _("Waiting")),
-    Status.SENT: Badge("ok", _("Sent")),
-    Status.UNKNOWN: Badge("unknown", _("Not known")),
-    Status.FAILED: Badge("critical", _("Failed")),
-    Status.REPLACED: Badge("muted", _("In a later message")),
-}
 
 
 # --- Targets --------------------------------------------------------------------------------------------------------
@@ -70,12 +64,8 @@ class RouteInline(admin.StackedInline):
     def get_min_num(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
         return 0 if obj else 1  # a new target without a route would be told nothing
 
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        kwargs["widget"] = forms.CheckboxSelectMultiple
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
-
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "channels" and field is not None:
             field.widget = forms.CheckboxSelectMultiple(choices=field.choices)
             field.help_text = db_field.help_text
@@ -142,6 +132,18 @@ class TargetAdmin(FrameModelAdmin):
         elif {"address", "secret", "role", *OPTIONS} & set(form.changed_data):
             release(target=obj, now=timezone.now())
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        form.routes_before = _route_sentences(form.instance)
+        super().save_related(request, form, formsets, change)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """The routes are changes of their target."""
+        changes = super().construct_change_message(request, form, formsets, add)
+        routes = _route_sentences(form.instance)
+        return changes | (
+            {} if routes == form.routes_before else {gettext_noop("routes"): [form.routes_before, routes]}
+        )
+
     def get_urls(self) -> list[URLPattern]:
         own = [
             path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=f"monitoring_target_{name}")
@@ -170,11 +172,11 @@ class TargetAdmin(FrameModelAdmin):
             self.message_user(request, explain("cut-off").what, messages.WARNING)
         elif delivery.status == Status.SENT:
             release(target=target, now=timezone.now())
-            said = _answer(delivery)
+            said = answer_text(delivery)
             text = gettext("Test message sent. Answer: %(answer)s") if said else gettext("Test message sent.")
             self.message_user(request, text % {"answer": said}, messages.SUCCESS)
         else:
-            said = _answer(delivery)
+            said = answer_text(delivery)
             told = str(explain(delivery.cause))
             level = messages.ERROR if delivery.status == Status.FAILED else messages.WARNING
             self.message_user(request, f"{told} ({said})" if said else told, level)
@@ -184,7 +186,7 @@ class TargetAdmin(FrameModelAdmin):
         target = self._target(request, object_id)
         if target is None:
             return HttpResponseNotAllowed(["POST"])
-        _send_again(self, request, target.deliveries.visible_to(person(request)).filter(_UNSENT))
+        send_news_again(self, request, target.deliveries.visible_to(person(request)).filter(UNSENT))
         return HttpResponseRedirect(self.address("change", target))
 
     def _target(self, request: HttpRequest, object_id: str) -> Target | None:
@@ -215,61 +217,6 @@ def _kind(request: HttpRequest, target: Target | None) -> str:
         return target.kind
     asked = request.GET.get("kind", "")
     return asked if asked in KINDS else Target.Kind.MAIL
-
-
-def target_badge(target: Any, now: datetime) -> Badge:
-    """Whether messages to the target arrive, as far as we know. Asks the database nothing when `with_state` did."""
-    if not target.is_active:
-        return Badge("muted", _("Inactive"))
-    if isinstance(target.address, LostSecret) or isinstance(target.secret, LostSecret):
-        return Badge("critical", _("Key missing"))
-    if target.held_cause:
-        explanation = explain(target.held_cause)
-        if explanation.severity == "critical":
-            return Badge("critical", _("Does not work"))
-        if target.held_until is not None and target.held_until > now:
-            text = _("Limited") if is_limit(target.held_cause) else _("Trying again")
-            return Badge("info" if is_limit(target.held_cause) else "warning", text)
-    if not target.route_count:
-        return Badge("warning", _("No route"))
-    return Badge("ok", _("Works")) if target.last_sent_at else Badge("unknown", _("Not tried yet"))
-
-
-def with_state(targets: QuerySet[Target]) -> QuerySet[Any]:
-    """Adds what the list and the page show: `route_count`, `waiting_count`, `unsent_count` and `last_sent_at`."""
-
-    def counted(rows: QuerySet[Any]) -> Coalesce:
-        counts = rows.filter(target=OuterRef("pk")).order_by().values("target").annotate(count=Count("pk"))
-        return Coalesce(Subquery(counts.values("count")), 0)
-
-    sent = Delivery.objects.filter(target=OuterRef("pk"), status=Status.SENT).order_by().values("target")
-    return targets.annotate(
-        route_count=counted(Route.objects.all()),
-        waiting_count=counted(Notification.objects.filter(WAITING)),
-        unsent_count=counted(Delivery.objects.filter(_UNSENT)),
-        last_sent_at=Subquery(sent.annotate(last=Max("sent_at")).values("last")),
-    )
-
-
-_UNSENT = Q(status__in=[Status.FAILED, Status.UNKNOWN], is_test=False)
-
-
-def _state_of(target: Target) -> Any:
-    return with_state(Target.objects.filter(pk=target.pk)).get()
-
-
-def shown_address(target: Target) -> str:
-    """The address as far as it may be seen: a robot's by its host and the end of its token."""
-    if isinstance(target.address, LostSecret):
-        return gettext("cannot be decrypted")
-    if not KINDS[target.kind].is_address_secret:
-        return target.address
-    return masked(target.address) if target.address else ""
-
-
-def _answer(delivery: Delivery) -> str:
-    """The other side's code and words."""
-    return " ".join(filter(None, (delivery.code, delivery.answer)))
 
 
 def name_cell(target: Target) -> SafeString:
@@ -315,7 +262,7 @@ add_column(Target, "last_sent", _("last sent"), last_sent_cell, order=50)
 
 def _facts(request: HttpRequest, target: Target) -> dict[str, Any]:
     now = timezone.now()
-    state = _state_of(target)
+    state = state_of(target)
     return {"now": now, "state": state, "badge": target_badge(state, now), "address": shown_address(target)}
 
 
@@ -330,7 +277,7 @@ def _problem(request: HttpRequest, target: Target) -> dict[str, Any] | None:
     may_change = request.user.has_perm(CHANGE_TARGET)
     return {
         "explanation": explain(cause),
-        "answer": _answer(failed) if failed else "",
+        "answer": answer_text(failed) if failed else "",
         "at": failed.created_at if failed else None,
         "retry_at": target.held_until if is_held else None,
         "edit_url": reverse("admin:monitoring_target_edit", args=[target.pk]) if may_change else None,
@@ -353,14 +300,18 @@ def _settings(request: HttpRequest, target: Target) -> dict[str, Any]:
 
 
 def _routes(request: HttpRequest, target: Target) -> dict[str, Any]:
-    return {"sentences": [route_sentence(route) for route in target.routes.prefetch_related("channels")]}
+    return {"sentences": _route_sentences(target)}
+
+
+def _route_sentences(target: Target) -> list[str]:
+    return [route_sentence(route) for route in target.routes.order_by("pk").prefetch_related("channels")]
 
 
 def _deliveries(request: HttpRequest, target: Target) -> dict[str, Any]:
     rows = target.deliveries.visible_to(person(request))[:_DELIVERIES_SHOWN]
     return {
         "now": timezone.now(),
-        "rows": [(row, _STATUS_BADGES[row.status], _answer(row) or _cause(row)) for row in rows],
+        "rows": [(row, STATUS_BADGES[row.status], answer_text(row) or cause_text(row)) for row in rows],
         "all_url": f"{reverse('admin:monitoring_delivery_changelist')}?target__id__exact={target.pk}",
     }
 
@@ -370,13 +321,13 @@ def _test_url(request: HttpRequest, target: Target) -> str | None:
 
 
 def _send_again_url(request: HttpRequest, target: Target) -> str | None:
-    is_wanted = target.deliveries.filter(_UNSENT, created_at__gt=timezone.now() - _RECENT).exists()
+    is_wanted = target.deliveries.filter(UNSENT, created_at__gt=timezone.now() - _RECENT).exists()
     if not is_wanted or not request.user.has_perm(CHANGE_DELIVERY):
         return None
     return reverse("admin:monitoring_target_send_again", args=[target.pk])
 
 
-add_badge("target", lambda request, target: target_badge(_state_of(target), timezone.now()))
+add_badge("target", lambda request, target: target_badge(state_of(target), timezone.now()))
 add_button("target", _("Send what failed again"), _send_again_url, order=20)
 add_button("target", _("Send test message"), _test_url, primary=True, order=90)
 add_panel("target", "integrations/panels/target_facts.html", _facts, area="facts", order=10)
@@ -385,104 +336,6 @@ add_panel("target", "integrations/panels/target_deliveries.html", _deliveries, a
 add_panel("target", "integrations/panels/target_routes.html", _routes, area="side", order=10)
 add_panel("target", "integrations/panels/target_settings.html", _settings, area="side", order=20)
 
-
-# --- Deliveries -----------------------------------------------------------------------------------------------------
-
-
-@admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, FrameModelAdmin):
-    page = "delivery"
-    list_display = ()
-    list_select_related = ["target"]
-    list_filter = ["target", "status"]
-    search_fields = ["subject", "text"]
-    search_help_text = _("Words of the message")
-    list_line = _("What was sent, newest first, and what the other side answered")
-    empty_title = _("Nothing was sent yet")
-    empty_text = _("A message goes out when an alert opens that a target has a route for.")
-    sortable_by = ()
-
-
-def _cause(delivery: Delivery) -> str:
-    return explain(delivery.cause).what if delivery.cause else ""
-
-
-def time_cell(delivery: Delivery) -> str:
-    return formatting.iso_moment(delivery.created_at)
-
-
-def subject_cell(delivery: Delivery) -> SafeString:
-    return format_html(
-        '<strong title="{0}">{0}</strong><small>{1}</small>',
-        delivery.subject,
-        f"{delivery.target} · {gettext('test')}" if delivery.is_test else delivery.target,
-    )
-
-
-def status_cell(delivery: Delivery) -> SafeString:
-    shown = _STATUS_BADGES[delivery.status]
-    return parts.badge(shown.severity, shown.text)
-
-
-def tries_cell(delivery: Delivery) -> str:
-    return formatting.count(delivery.attempts)
-
-
-def answer_cell(delivery: Delivery) -> SafeString | str:
-    """The other side's words; below them what went wrong."""
-    said, why = _answer(delivery), _cause(delivery)
-    if not (said or why):
-        return parts.unknown(_("none yet"))
-    return format_html("{}<small>{}</small>", said or why, why if said else "")
-
-
-add_column(Delivery, "subject", _("message"), subject_cell, order=10)
-add_column(Delivery, "status", _("status"), status_cell, order=20)
-add_column(Delivery, "time", _("time"), time_cell, order=30)
-add_column(Delivery, "tries", _("tries"), tries_cell, order=40, classes="num")
-add_column(Delivery, "answer", _("answer"), answer_cell, order=50)
-add_tab(Delivery, "all", _("All"), lambda rows, request: rows, order=10)
-add_tab(Delivery, "failed", _("Failed"), lambda rows, request: rows.filter(status=Status.FAILED), order=20)
-add_tab(Delivery, "unknown", _("Not known"), lambda rows, request: rows.filter(status=Status.UNKNOWN), order=30)
-
-
-def _send_again(model_admin: ModelAdmin, request: HttpRequest, deliveries: QuerySet[Any]) -> None:
-    count = send_again(deliveries=deliveries, actor=person(request), now=timezone.now())
-    if not count:
-        text = gettext("None of them failed; nothing is sent again.")
-        model_admin.message_user(request, text, messages.INFO)
-        return
-    text = ngettext(
-        "The news of %d message goes out again, in the next one.",
-        "The news of %d messages goes out again, in the next one.",
-        count,
-    )
-    model_admin.message_user(request, text % count, messages.SUCCESS)
-
-
-add_action(Delivery, "send_again", _("Send again"), _send_again, permission=CHANGE_DELIVERY, order=10)
-
-
-def _message(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
-    return {"lines": delivery.text.split("\n"), "alerts_url": delivery.payload.get("url", "")}
-
-
-def _outcome(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
-    return {
-        "delivery": delivery,
-        "explanation": explain(delivery.cause) if delivery.cause else None,
-        "answer": _answer(delivery),
-        "badge": _STATUS_BADGES[delivery.status],
-    }
-
-
-add_badge("delivery", lambda request, delivery: _STATUS_BADGES[delivery.status])
-add_panel("delivery", "integrations/panels/delivery_message.html", _message, area="main", order=10)
-add_panel("delivery", "integrations/panels/delivery_outcome.html", _outcome, area="side", order=10)
-
 add_menu_item(
     "settings", _("Notifications"), "admin:monitoring_target_changelist", permission="monitoring.view_target", order=50
-)
-add_menu_item(
-    "settings", _("Deliveries"), "admin:monitoring_delivery_changelist", permission="monitoring.view_delivery", order=55
 )

@@ -23,6 +23,10 @@ class TargetForm(forms.ModelForm):
     class Meta:
         model = Target
         exclude: ClassVar[list[str]] = []
+        # Not the admin's own, which counts in the site's zone.
+        widgets: ClassVar[dict[str, Any]] = {
+            name: forms.TimeInput(format="%H:%M", attrs={"type": "time"}) for name in ("quiet_from", "quiet_until")
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,7 +75,8 @@ class TargetForm(forms.ModelForm):
     def save(self, commit: bool = True) -> Target:
         self.instance.kind = self.kind
         self.instance.options = self._options(self.cleaned_data)
-        return super().save(commit)
+        target: Target = super().save(commit)
+        return target
 
     def _options(self, cleaned: dict[str, Any]) -> dict[str, str]:
         return {name: value for name in option_names(self.kind) if (value := cleaned.get(name, "").strip())}

@@ -19,6 +19,7 @@ from integrations.notifying.deliveries import (
     claim,
     claim_test,
     due_targets,
+    hold,
     next_due,
     record,
     settle_cut_off,
@@ -72,7 +73,7 @@ def send_slice(*, now_fn: Clock = timezone.now, seconds: float) -> SliceSummary:
             if time.monotonic() >= ends:
                 more_due, targets = bool(targets), []
             for target_id in targets[: THREADS - len(under_way)]:
-                job = claim(target_id=target_id, now=now_fn())
+                job = _claim(target_id, now_fn())
                 if job is not None:
                     under_way[pool.submit(_send, job, now_fn)] = job
             if not under_way:
@@ -92,6 +93,16 @@ def send_slice(*, now_fn: Clock = timezone.now, seconds: float) -> SliceSummary:
         more_due=more_due,
         due_at=next_due(now=now, until=now + LANE_EVERY),
     )
+
+
+def _claim(target_id: int, now: datetime) -> Job | None:
+    """The target's next delivery; a target whose news cannot be told, by a fault of ours, holds up nobody else."""
+    try:
+        return claim(target_id=target_id, now=now)
+    except Exception:
+        logger.exception("news for target %s could not be gathered", target_id)
+        hold(target_id=target_id, cause="internal", now=now)
+        return None
 
 
 def send_test(*, target: Target, now_fn: Clock = timezone.now) -> Delivery | None:

@@ -18,6 +18,7 @@ from config.model_admin import person
 from config.templatetags import evenshelf as parts
 from monitoring import dashboard
 from monitoring.admin.alerts import CHANGE, VIEW, status_line
+from monitoring.alert_figures import figures
 from monitoring.alert_text import alert_sentence, alert_title, alert_url, threshold_sentence
 from monitoring.models import Alert, Severity, Threshold
 from monitoring.open_alerts import SHOWN, OpenAlerts, counted, counted_once, open_alerts, with_subject, worst_first
@@ -45,6 +46,7 @@ def _row(alert: Alert) -> dict[str, Any]:
         "alert": alert,
         "title": alert_title(alert),
         "sentence": alert_sentence(alert),
+        "change": figures(alert).change,
         "url": alert_url(alert),
         "subject": str(alert.listing or alert.channel),
     }

@@ -412,7 +412,7 @@ def listing_cell(alert: Alert) -> SafeString:
 def change_cell(alert: Alert) -> SafeString | str:
     """Before and then, with the limit below; in words where there is nothing to count."""
     shown = figures(alert)
-    if not shown.change or alert.kind == AlertKind.AUTHORISATION:
+    if not shown.now or alert.kind == AlertKind.AUTHORISATION:
         return format_html('<span class="told">{}</span>', alert_sentence(alert))
     if not shown.limit:
         return shown.change

@@ -11,11 +11,13 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from catalog.models import Channel
-from monitoring.models import DailyRollup, ListingWatch, Observation, PollRun
+from monitoring.models import DailyRollup, Delivery, ListingWatch, Notification, Observation, PollRun
 from monitoring.rollup import Day, Point, roll_up
 
 _LISTINGS_AT_ONCE = 100
 _RUNS_AT_ONCE = 500
+_DELIVERIES_AT_ONCE = 500
+_DELIVERIES_KEPT = timedelta(days=90)
 _POINT_COLUMNS = (
     "observed_at",
     "is_gap",
@@ -34,10 +36,12 @@ class PruneSummary:
     observations: int = 0
     days: int = 0
     poll_runs: int = 0
+    deliveries: int = 0
 
 
 def prune(*, now: datetime, dry_run: bool = False) -> PruneSummary:
-    """Roll old observations up by local day and remove them, then remove old poll runs; in small transactions.
+    """Roll old observations up by local day and remove them, then remove old poll runs and deliveries; in small
+    transactions.
 
     Whole local days only. The last observation before the cut-off stays: what it says is in force until the next one.
     Safe to run any number of times, and to be cut off: days that exist are final and left alone.
@@ -57,7 +61,9 @@ def prune(*, now: datetime, dry_run: bool = False) -> PruneSummary:
             pruned = _prune_listings(listing_ids[start : start + _LISTINGS_AT_ONCE], channel, cut_off, dry_run=dry_run)
             observations += pruned.observations
             days += pruned.days
-    return PruneSummary(observations, days, _prune_runs(now, dry_run=dry_run))
+    return PruneSummary(
+        observations, days, _prune_runs(now, dry_run=dry_run), _prune_deliveries(now, dry_run=dry_run)
+    )
 
 
 def _cut_off(channel: Channel, now: datetime) -> datetime:
@@ -120,4 +126,17 @@ def _prune_runs(now: datetime, *, dry_run: bool) -> int:
     while ids := list(old.order_by("pk").values_list("pk", flat=True)[:_RUNS_AT_ONCE]):
         # Without loading the rows, or looking once more for what points at them.
         removed += PollRun.objects.filter(pk__in=ids)._raw_delete(using=old.db)
+    return removed
+
+
+def _prune_deliveries(now: datetime, *, dry_run: bool) -> int:
+    """Messages that are settled and older than they are kept, with their notifications: those would wait again."""
+    old = Delivery.objects.filter(created_at__lt=now - _DELIVERIES_KEPT).exclude(status=Delivery.Status.WAITING)
+    if dry_run:
+        return old.count()
+    removed = 0
+    while ids := list(old.order_by("pk").values_list("pk", flat=True)[:_DELIVERIES_AT_ONCE]):
+        with transaction.atomic():
+            Notification.objects.filter(delivery__in=ids).delete()
+            removed += Delivery.objects.filter(pk__in=ids)._raw_delete(using=old.db)
     return removed

@@ -20,9 +20,9 @@ SEND = "document.querySelector('#content form, #login-form').noValidate = true"
         ("admin:catalog_supplier_add", "name", True),
     ],
 )
-def test_an_error_stands_below_its_field(open_page, transactional_db, view, field, is_signed_in, phone):
+def test_an_error_stands_below_its_field(browser_page, transactional_db, view, field, is_signed_in, phone):
     owner = UserFactory(is_superuser=True)
-    page = open_page(user=owner if is_signed_in else None, phone=phone)
+    page = browser_page(user=owner if is_signed_in else None, phone=phone)
     page.goto(reverse(view))
     page.evaluate(SEND)
     page.locator("#content form [type=submit]").first.click()

@@ -66,9 +66,7 @@ def test_the_locked_out_person_gets_in_from_elsewhere_and_others_from_the_same_a
     assert sign_in(client, address=ELSEWHERE).status_code == 302
 
 
-@pytest.mark.parametrize(
-    ("language", "title"), [("en", "Too many failed sign-ins"), ("zh-hans", "登录失败次数过多")]
-)
+@pytest.mark.parametrize(("language", "title"), [("en", "Too many failed sign-ins"), ("zh-hans", "登录失败次数过多")])
 def test_the_page_says_when_to_try_again(client, linyue, language, title):
     client.cookies.load({settings.LANGUAGE_COOKIE_NAME: language})
     fail(client, 5)

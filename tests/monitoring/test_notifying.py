@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 
@@ -172,7 +173,7 @@ def test_the_end_is_told_to_whoever_was_told_of_the_beginning(tells_end, before,
     route = RouteFactory(tells_end=tells_end)
     alert = AlertFactory()
     delivery = DeliveryFactory(target=route.target)
-    stored = {
+    stored: dict[str, dict[str, Any]] = {
         "sent": {"delivery": delivery},
         "waiting": {},
         "dropped": {"dropped_cause": "target-inactive"},

@@ -147,7 +147,7 @@ def test_old_poll_runs_go_without_being_loaded_and_nothing_points_at_them_any_mo
         for finished_at in (at(1, 1), at(1, 2), at(20, 0))
     ]
     watches = [ListingWatchFactory(listing__channel=listing.channel, poll_run=run) for run in runs]
-    with django_assert_num_queries(6):  # channels, their observations, the watches, the ids, the rows, no more ids
+    with django_assert_num_queries(7):  # channels, their observations, watches, ids, rows, no more ids, deliveries
         assert prune(now=NOW).poll_runs == 2
     assert list(PollRun.objects.all()) == runs[2:]
     assert [type(watch).objects.get(pk=watch.pk).poll_run for watch in watches] == [None, None, runs[2]]

@@ -130,6 +130,8 @@ class Sender(ABC):
         except Retry as error:
             if error.may_have_arrived and error.cause in {"timeout", "connection"}:
                 raise Retry(self.kind, "send", cause="no-answer", may_have_arrived=True) from error
+            if error.cause == "server-error":
+                error.may_have_arrived = False  # that status is an answer, and it says that the message was not taken
             raise
 
 

@@ -64,45 +64,40 @@ class MailSender(Sender):
         with _Deadline(settings.EMAIL_TIMEOUT) as deadline:
             try:
                 return self._deliver(deadline, recipients, text)
-            except ConnectorError:
-                raise
             except (smtplib.SMTPException, OSError) as error:
                 raise self._failure(error, deadline) from error
 
     def _deliver(self, deadline: "_Deadline", recipients: list[str], text: bytes) -> Receipt:
         smtp = deadline.connect()
+        self._sign_in(smtp)
+        smtp.ehlo_or_helo_if_needed()
+        sender = sanitize_address(settings.DEFAULT_FROM_EMAIL, "utf-8")
+        code, said = smtp.mail(_bare(sender), ["body=8bitmime"] if smtp.has_extn("8bitmime") else [])
+        if code != 250:
+            raise self._refusal("refused-sender", code, said)
+        refused: list[tuple[int, bytes]] = []
+        for recipient in recipients:
+            code, said = smtp.rcpt(recipient)
+            if code not in {250, 251}:
+                refused.append((code, said))
+        if len(refused) == len(recipients):
+            # One that may be taken later is reason enough to come back.
+            raise self._refusal("refused-recipient", *min(refused))
         try:
-            self._sign_in(smtp)
-            smtp.ehlo_or_helo_if_needed()
-            sender = sanitize_address(settings.DEFAULT_FROM_EMAIL, "utf-8")
-            code, said = smtp.mail(_bare(sender), ["body=8bitmime"] if smtp.has_extn("8bitmime") else [])
-            if code != 250:
-                raise self._refusal("refused-sender", code, said)
-            refused: list[tuple[int, bytes]] = []
-            for recipient in recipients:
-                code, said = smtp.rcpt(recipient)
-                if code not in {250, 251}:
-                    refused.append((code, said))
-            if len(refused) == len(recipients):
-                # One that may be taken later is reason enough to come back.
-                raise self._refusal("refused-recipient", *min(refused))
-            try:
-                code, said = smtp.data(text)
-            except smtplib.SMTPDataError as error:
-                raise self._refusal("refused-content", error.smtp_code, error.smtp_error) from error
-            except (smtplib.SMTPException, OSError) as error:
-                raise Retry(self.kind, "send", cause="no-answer", may_have_arrived=True) from error
-            if code != 250:
-                raise self._refusal("refused-content", code, said)
-            words = [self._words(said)]
-            if refused:
-                words.append(
-                    _("%(refused)d of %(all)d addresses were refused: %(words)s")
-                    % {"refused": len(refused), "all": len(recipients), "words": self._words(refused[0][1])}
-                )
-            return Receipt(str(code), " · ".join(filter(None, words)))
-        finally:
-            smtp.close()  # a server that hangs now has the mail all the same
+            code, said = smtp.data(text)
+        except smtplib.SMTPDataError as error:
+            raise self._refusal("refused-content", error.smtp_code, error.smtp_error) from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise Retry(self.kind, "send", cause="no-answer", may_have_arrived=True) from error
+        if code != 250:
+            raise self._refusal("refused-content", code, said)
+        words = [self._words(said)]
+        if refused:
+            words.append(
+                _("%(refused)d of %(all)d addresses were refused: %(words)s")
+                % {"refused": len(refused), "all": len(recipients), "words": self._words(refused[0][1])}
+            )
+        return Receipt(str(code), " · ".join(filter(None, words)))
 
     def _sign_in(self, smtp: smtplib.SMTP) -> None:
         if settings.EMAIL_USE_TLS:
@@ -127,9 +122,9 @@ class MailSender(Sender):
             return Retry(self.kind, "send", cause="timeout")
         if isinstance(error, smtplib.SMTPNotSupportedError):
             return Fatal(self.kind, "send", cause="unsupported")
-        # A line that is no answer has the code -1, and one that does not end raises the plain class.
-        is_answer = isinstance(error, smtplib.SMTPResponseException) and type(error) is not smtplib.SMTPResponseException
-        if is_answer and error.smtp_code > 0:
+        # An answer that is none has the code -1; one that does not end raises the plain class.
+        is_plain = type(error) is smtplib.SMTPResponseException
+        if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code > 0 and not is_plain:
             return self._refusal("refused-sender", error.smtp_code, error.smtp_error)
         return Retry(self.kind, "send", cause="tls" if isinstance(error, ssl.SSLError) else "connection")
 
@@ -156,6 +151,8 @@ class _Deadline:
 
     def __exit__(self, *exc_info: object) -> None:
         self._timer.cancel()
+        if self._smtp is not None:
+            self._smtp.close()  # without a word: a server that hangs now has the mail all the same
 
     def connect(self) -> smtplib.SMTP:
         name = urlsplit(settings.SITE_URL).hostname or "localhost"  # not this machine's own, which is nobody's business

@@ -75,6 +75,8 @@ class OtherSender(Sender):
         if service is None:
             raise Fatal(self.kind, "send", cause="bad-setting")
         room = min(service.body_maxlen, MAX_BYTES)
+        if service.notify_format != apprise.NotifyFormat.TEXT:
+            room //= 2  # line ends and brackets take more room once the library has made HTML or Markdown of them
         if not service.title_maxlen:  # then the subject becomes a part of the text
             room -= len(message.subject.encode()) + 2
         sending = apprise.Apprise(asset=service.asset)

@@ -12,7 +12,7 @@ from monitoring import services
 
 
 class Command(BaseCommand):
-    help = "Roll observations older than OBSERVATION_RETENTION_DAYS up by day, and remove them and old poll runs."
+    help = "Roll observations older than OBSERVATION_RETENTION_DAYS up by day, and remove them, old poll runs and deliveries."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         verb = "would be removed" if options["dry_run"] else "removed"
         self.stdout.write(
             f"{summary.observations} observations {verb}, rolled up into {summary.days} days; "
-            f"{summary.poll_runs} poll runs {verb}"
+            f"{summary.poll_runs} poll runs and {summary.deliveries} deliveries {verb}"
         )
         if options["json"]:
             self.stdout.write(json.dumps({"dry_run": options["dry_run"], **asdict(summary)}))

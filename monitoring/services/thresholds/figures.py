@@ -70,7 +70,7 @@ def value_read(rule: Rule, facts: Sequence[Any], place: int) -> int | None:
 
 
 def _ten_thousandths(amount: Decimal | None) -> int | None:
-    return None if amount is None else int(amount.scaleb(4))
+    return None if amount is None else int(Decimal(amount).scaleb(4))
 
 
 def value_text(rule: Rule, value: int | None) -> str:

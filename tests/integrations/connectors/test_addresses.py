@@ -49,6 +49,14 @@ def call(url):
         "https://[fe80::1]",
         "https://[fd00::1]",
         "https://[::ffff:10.0.0.5]",
+        "https://[64:ff9b::a9fe:a9fe]",
+        "https://[64:ff9b:1::1]",
+        "https://[2002:a9fe:a9fe::1]",
+        "https://[::10.0.0.5]",
+        "https://[::ffff:0:10.0.0.5]",
+        "https://[fec0::1]",
+        "https://[ff02::1]",
+        "https://224.0.0.1",
     ],
 )
 @pytest.mark.parametrize("field", ["base_url", "auth_base_url"])
@@ -60,7 +68,15 @@ def test_an_address_inside_or_without_tls_is_refused(field, address):
 
 @pytest.mark.parametrize(
     "address",
-    ["https://shop.example", "https://93.184.216.34", "http://127.0.0.1:8900", "http://localhost:1", "http://[::1]:1"],
+    [
+        "https://shop.example",
+        "https://93.184.216.34",
+        "https://[64:ff9b::5db8:d822]",
+        "https://[2606:4700::1111]",
+        "http://127.0.0.1:8900",
+        "http://localhost:1",
+        "http://[::1]:1",
+    ],
 )
 def test_a_public_address_with_tls_and_this_machine_are_taken(address):
     assert TaobaoConnector(CREDENTIALS, base_url=address).base_url == address
@@ -85,4 +101,21 @@ def test_a_name_in_the_settings_may_lead_inside(resolve, settings):
     settings.ALLOWED_PRIVATE_HOSTS = ["shop.example"]
     with RawServer(answer(b"{}")) as server:
         port = server.url.rpartition(":")[2]
+        assert call(f"http://shop.example:{port}/router/rest").json == {}
+
+
+@pytest.mark.parametrize(("address", "is_taken"), [("http://10.0.0.5:8900", True), ("http://10.0.0.5:8901", False)])
+def test_the_settings_may_name_one_port_of_a_host(settings, address, is_taken):
+    settings.ALLOWED_PRIVATE_HOSTS = ["10.0.0.5:8900"]
+    if is_taken:
+        assert TaobaoConnector(CREDENTIALS, base_url=address).base_url == address
+    else:
+        with pytest.raises(InvalidSetting):
+            TaobaoConnector(CREDENTIALS, base_url=address)
+
+
+def test_a_connection_to_a_port_that_the_settings_name_is_made(resolve, settings):
+    with RawServer(answer(b"{}")) as server:
+        port = server.url.rpartition(":")[2]
+        settings.ALLOWED_PRIVATE_HOSTS = [f"shop.example:{port}"]
         assert call(f"http://shop.example:{port}/router/rest").json == {}

@@ -2,6 +2,7 @@ import os
 import socket
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -361,3 +362,94 @@ def test_numbers_never_become_binary_floats(text, expected):
     found = parse_json(text)
     assert found == expected
     assert "float" not in str([type(value) for value in (found if isinstance(found, list) else [found])])
+
+
+# --- Other methods, bodies and headers ------------------------------------------------------------------------------
+
+
+def request(url, method="PUT", **more):
+    return HttpClient(limits=QUICK).request(method, url, platform="acme", operation="write", now=NOW, **more)
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE"])
+def test_a_body_is_sent_as_it_is_with_the_callers_headers(method):
+    body = b'{"quantity":  7, "title": "\xe7\x81\xaf"}'
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer geheim", "If-Match": '"v1"'}
+    with RawServer(answer(b'{"ok": true}', X_Total="3")) as server:
+        found = request(f"{server.url}/items/1?v=2", method, body=body, headers=headers)
+    assert (found.json, found.status, found.headers["x-total"]) == ({"ok": True}, 200, "3")
+    assert server.bodies == [body]
+    head = server.heads[0].split("\r\n")
+    assert head[0] == f"{method} /items/1?v=2 HTTP/1.1"
+    assert {"Content-Type: application/json", "Authorization: Bearer geheim", 'If-Match: "v1"'} <= set(head)
+    assert {"Accept: application/json", "Accept-Encoding: identity", "User-Agent: Evenshelf"} <= set(head)
+
+
+def test_a_get_has_no_body():
+    with RawServer(answer(b"[]")) as server:
+        assert request(f"{server.url}/items", "GET", headers={"X-Token": "1"}).json == []
+    assert server.heads[0].startswith("GET /items HTTP/1.1\r\n")
+    assert "Content-Length" not in server.heads[0]
+    assert "Content-Type" not in server.heads[0]
+
+
+def test_only_the_statuses_asked_for_are_answers():
+    with RawServer(answer(b"{}", "201 Created")) as server:
+        assert request(server.url, statuses=(200, 201)).status == 201
+        with pytest.raises(Retry) as caught:
+            request(server.url)
+    assert (caught.value.cause, caught.value.code) == ("not-json", "201")
+
+
+def test_a_redirect_is_no_answer_whatever_is_asked_for():
+    moved = answer(b"{}", "307 Temporary", Location="http://127.0.0.1:1/")
+    with RawServer(moved) as server, pytest.raises(Fatal) as caught:
+        request(server.url, statuses=range(600))
+    assert caught.value.cause == "redirect"
+
+
+def test_a_body_that_does_not_matter_is_not_read():
+    with RawServer(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n<html>"), answer(b"{}")) as server:
+        assert (request(server.url, read_json=False).json, request(server.url).json) == (None, {})
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("value", ["geheim\r\nX-Other: 1", "geheim\n", "geheim\x00灯"])
+def test_a_header_that_cannot_be_sent_is_not_quoted(value):
+    with RawServer(answer(b"{}")) as server, pytest.raises(Fatal) as caught:
+        request(server.url, headers={"Authorization": value})
+    assert caught.value.cause == "bad-request"
+    assert "geheim" not in "".join(traceback.format_exception(caught.value)).replace(repr(value), "")
+    assert server.heads == []
+
+
+def test_an_address_that_cannot_be_called_is_not_quoted():
+    with pytest.raises(Fatal) as caught:
+        request("http://127.0.0.1:99999/?token=" + "gehe" + "im")
+    assert "geheim" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("handler", "may_have_arrived"),
+    [
+        pytest.param(lambda connection: time.sleep(0.6), True, id="no answer"),
+        pytest.param(lambda connection: connection.shutdown(socket.SHUT_RDWR), True, id="hung up"),
+        pytest.param(answer(b"<html>"), True, id="a page"),
+        pytest.param(answer(b"", "502 Bad Gateway"), True, id="502"),
+        pytest.param(flood, True, id="too large"),
+        pytest.param(answer(b"", "408 Request Timeout"), False, id="the server waited for us"),
+    ],
+)
+def test_a_failure_tells_whether_the_request_may_have_been_carried_out(handler, may_have_arrived):
+    with RawServer(handler) as server, pytest.raises(Retry) as caught:
+        request(server.url, body=b"{}")
+    assert caught.value.may_have_arrived is may_have_arrived
+
+
+def test_what_never_left_has_not_arrived():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    for address in (f"http://127.0.0.1:{port}", "http://no-such-host.invalid"):
+        with pytest.raises(Retry) as caught:
+            request(address)
+        assert (caught.value.cause, caught.value.may_have_arrived) == ("connection", False)

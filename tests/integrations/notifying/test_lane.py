@@ -1,10 +1,19 @@
 """Sending what is due, to the simulator's robots over HTTP."""
 
+import email
+import email.policy
+import json
+import socket
+import threading
+import time
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
+from catalog.models import User
 from integrations.notifying import deliveries
 from integrations.notifying.deliveries import claim, record
 from integrations.notifying.lane import send_slice
@@ -12,7 +21,8 @@ from integrations.notifying.senders.base import Receipt
 from monitoring.models import Delivery, Notification, Severity
 from monitoring.services import acknowledge, resolve
 from monitoring.services.notifying import queue
-from tests.factories import AlertFactory, ListingFactory, RouteFactory, TargetFactory, UserFactory
+from tests.factories import AlertFactory, ChannelFactory, ListingFactory, RouteFactory, TargetFactory, UserFactory
+from tests.integrations.notifying.senders.test_mail import Mailbox, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -248,6 +258,7 @@ def test_a_killed_worker_loses_nothing(simulator, clock, target, severity, statu
 def test_what_comes_back_after_its_lease_changes_nothing(simulator, clock, target):
     alerts(1, clock, severity=Severity.WARNING)
     job = claim(target_id=target.pk, now=clock.now)
+    assert job is not None
     clock.move(deliveries.LEASE)
     run(clock)
     assert record(job=job, outcome=Receipt("0"), now=clock.now) is None
@@ -327,3 +338,169 @@ def test_an_inactive_target_is_sent_nothing(simulator, clock, target):
     target.save()
     assert run(clock).sent == 0
     assert simulator.messages("dingtalk-signed") == []
+
+
+# --- Mail to a role -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mailbox(settings):
+    """What a real SMTP server on this machine was sent."""
+    box = Mailbox()
+    with running(box, settings):
+        yield box
+
+
+def member(role: Group, address: str, *channels) -> None:
+    user = UserFactory(email=address)
+    user.groups.add(role)
+    user.channels.set(channels)
+
+
+def test_people_of_a_role_are_told_only_of_the_channels_they_see(clock, mailbox):
+    own, other = ChannelFactory(name="Own shop"), ChannelFactory(name="Other shop")
+    role, manager = Group.objects.get(name="Buyer"), Group.objects.get(name="Manager")
+    member(role, "mei@shop.example", own)
+    member(role, "lin@shop.example", own, other)
+    User.objects.get(email="lin@shop.example").groups.add(manager)
+    RouteFactory(target__kind="mail", target__address="all@shop.example", target__role=role)
+    for channel in (own, other):
+        alert = AlertFactory(listing__channel=channel, opened_at=clock.now)
+        queue(alert_ids=[alert.pk], event=Event.OPENED, now=clock.now)
+    sent = 0
+    for _try in range(3):
+        sent += run(clock).sent
+        clock.move(MINUTE)
+    assert sent == 2
+    told = {tuple(sorted(mail.rcpt_tos)): body(mail) for mail in mailbox.mails}
+    everybody = told[("all@shop.example", "lin@shop.example", "mei@shop.example")]
+    assert "Own shop" in everybody
+    assert "Other shop" not in everybody
+    assert "Other shop" in told[("all@shop.example", "lin@shop.example")]
+
+
+def body(mail) -> str:
+    return email.message_from_bytes(mail.content, policy=email.policy.default).get_content()
+
+
+def test_news_that_nobody_of_the_role_may_see_is_dropped_and_says_why(clock, mailbox):
+    RouteFactory(target__kind="mail", target__address="", target__role=Group.objects.get(name="Buyer"))
+    alerts(1, clock)
+    assert run(clock).failed == 0
+    assert Notification.objects.get().dropped_cause == "no-reader"
+
+
+def test_a_mail_server_that_hangs_holds_up_nobody_else(simulator, clock, target, settings):
+    settings.EMAIL_TIMEOUT = 2
+    RouteFactory(target__kind="mail", target__address="mei@shop.example")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = silent.getsockname()
+        alerts(1, clock)
+        started = time.monotonic()
+        summary = send_slice(now_fn=clock, seconds=1)
+        assert time.monotonic() - started < 5
+    assert (summary.sent, summary.waiting) == (1, 1)
+    waiting = Delivery.objects.get(status=Status.WAITING)
+    assert (waiting.cause, waiting.target.kind) == ("timeout", "mail")
+
+
+# --- Webhooks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def receiver():
+    """A receiver of webhooks on this machine: the events it was sent, and the status it answers with."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            server.events.append((self.headers["webhook-id"], json.loads(content)))
+            self.send_response(server.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            """Nothing on the test's output."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.events, server.status = [], 204
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def hook(receiver, clock):
+    return RouteFactory(
+        target__kind="webhook",
+        target__address=f"http://127.0.0.1:{receiver.server_port}/hook",
+        target__secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ).target
+
+
+def test_a_webhook_is_sent_every_alert(clock, hook, receiver):
+    made = alerts(25, clock)
+    for _second in range(5):
+        run(clock)
+        clock.move(SECOND)
+    told = [alert for _id, event in receiver.events for alert in event["data"]["alerts"]]
+    assert sorted(alert["id"] for alert in told) == sorted(alert.pk for alert in made)
+    assert [len(event["data"]["alerts"]) for _id, event in receiver.events] == [10, 10, 5]
+    first = told[0]
+    assert first["url"].endswith(f"/monitoring/alert/{first['id']}/change/")
+    assert (first["events"], first["old_value"], first["limit"]) == (["opened"], "268.00", "200.00")
+    assert "path" not in first
+
+
+def test_a_webhook_is_repeated_with_the_same_id_and_body_until_it_is_answered_well(clock, hook, receiver):
+    receiver.status = 500
+    alerts(1, clock, severity=Severity.WARNING)
+    run(clock)
+    clock.move(MINUTE)
+    run(clock)
+    receiver.status = 200
+    clock.move(2 * MINUTE)
+    assert run(clock).sent == 1
+    assert len(receiver.events) == 3
+    assert len({message_id for message_id, _event in receiver.events}) == 1
+    assert all(event == receiver.events[0][1] for _id, event in receiver.events)
+
+
+# --- Text messages --------------------------------------------------------------------------------------------------
+
+
+def test_no_more_text_messages_are_sent_in_24_hours_than_the_platform_takes(simulator, clock):
+    account = simulator.sms.account
+    template = account["templates"][0]
+    target = TargetFactory(
+        kind="sms",
+        address="13800000000",
+        secret=account["access_key_secret"],
+        options={
+            "access_key_id": account["access_key_id"],
+            "sign_name": account["signatures"][0],
+            "template_code": template["code"],
+            "base_url": account["url"].rstrip("/"),
+        },
+    )
+    RouteFactory(target=target, least_severity=Severity.CRITICAL)
+    for _number in range(55):
+        alerts(1, clock, severity=Severity.CRITICAL)
+        run(clock)
+        clock.move(10 * SECOND)
+    target.refresh_from_db()
+    assert Delivery.objects.filter(attempts__gt=0).count() == 50
+    assert target.held_cause == deliveries.DAILY_LIMIT
+    assert target.held_until == Delivery.objects.order_by("created_at")[0].created_at + timedelta(days=1)
+
+
+def test_a_fault_of_ours_about_one_target_holds_up_nobody_else(simulator, clock, target):
+    """A zone that the time zone database has dropped since, say."""
+    broken = RouteFactory(target=robot_target(simulator, "feishu-open", time_zone="Asia/Nowhere")).target
+    alerts(1, clock)
+    assert run(clock).sent == 1
+    broken.refresh_from_db()
+    assert broken.held_cause == "internal"
+    assert Notification.objects.filter(delivery__isnull=True, target=broken).count() == 1

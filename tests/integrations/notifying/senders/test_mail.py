@@ -3,14 +3,21 @@
 import email
 import email.policy
 import socket
+import ssl
 import threading
 import time
 import traceback
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import ConnectorError, Fatal, Retry, Review
@@ -339,6 +346,52 @@ def test_nobody_listening_is_a_broken_connection(settings):
     settings.EMAIL_PORT = free_port()
     error = refused()
     assert (type(error), error.cause, error.may_have_arrived) == (Retry, "connection", False)
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certified(tmp_path):
+    """A certificate for 127.0.0.1: the server's context, and the file that makes it trusted."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    chain, secret = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, secret)
+    return context, chain
+
+
+@pytest.mark.parametrize("setting", ["EMAIL_USE_TLS", "EMAIL_USE_SSL"])
+def test_a_server_with_tls_gets_the_mail_only_when_its_certificate_is_right(settings, certified, monkeypatch, setting):
+    context, chain = certified
+    setattr(settings, setting, True)
+    options = {"ssl_context": context} if setting == "EMAIL_USE_SSL" else {"tls_context": context}
+    box = Mailbox()
+    with running(box, settings, **options):
+        error = refused()
+        assert (type(error), error.cause, box.mails) == (Retry, "tls", [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(chain))
+        assert send().code == "250"
+        settings.EMAIL_HOST = "localhost"  # which that certificate does not name
+        assert refused().cause == "tls"
+    assert len(box.mails) == 1
 
 
 # --- Settings -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import ConnectorError, Fatal, Retry, Review, Wait
 from integrations.notifying.senders.dingtalk import DingTalkSender
 from integrations.notifying.senders.feishu import FeishuSender
+from integrations.notifying.senders.robot import Robot
 from integrations.notifying.senders.signing import dingtalk_sign, feishu_sign
 from integrations.notifying.senders.wecom import WeComSender
 from tests.integrations.connectors.raw_server import RawServer, answer, answer_json, raw
@@ -33,7 +34,7 @@ OWN = {
     FeishuSender: "https://open.feishu.cn",
     WeComSender: "https://qyapi.weixin.qq.com",
 }
-GOOD = {
+GOOD: dict[type[Robot], dict[str, object]] = {
     DingTalkSender: {"errcode": 0, "errmsg": "ok"},
     FeishuSender: {"StatusCode": 0, "StatusMessage": "success", "code": 0, "data": {}, "msg": "success", "Extra": None},
     WeComSender: {"errcode": 0, "errmsg": "ok"},
@@ -297,6 +298,8 @@ def test_an_answer_without_a_code_is_no_success(kind, body, http):
 def test_what_is_no_answer_of_the_robot_is_told_apart(kind, handler, expected, cause, http):
     error = refused(kind, http, handler)
     assert (type(error), error.cause) == (expected, cause)
+    if isinstance(error, Retry):
+        assert error.may_have_arrived is (cause != "server-error")
 
 
 @ROBOTS

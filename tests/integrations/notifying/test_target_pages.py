@@ -1,0 +1,403 @@
+"""Targets and deliveries in the admin."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from catalog.models import AuditEvent
+from integrations.notifying.problems import PROBLEMS, explain
+from monitoring.models import Delivery, Notification, Route, Severity, Target
+from tests.factories import (
+    AlertFactory,
+    ChannelFactory,
+    DeliveryFactory,
+    NotificationFactory,
+    RouteFactory,
+    TargetFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+Status = Delivery.Status
+TOKEN = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab7f3a"
+ROBOT = f"https://oapi.dingtalk.com/robot/send?access_token={TOKEN}"
+SECRET = "SEC0123456789abcdef0123456789abcdef9c1e"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PRIVATE = "private address must be named"
+
+
+@pytest.fixture
+def manager(client):
+    return role(client, "Manager")
+
+
+def role(client, name: str, *channels):
+    user = UserFactory()
+    user.groups.add(Group.objects.get(name=name))
+    user.channels.set(channels)
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def target():
+    return RouteFactory(target__address=ROBOT, target__secret=SECRET).target
+
+
+def page(target: Target, view: str = "change") -> str:
+    return f"/monitoring/target/{target.pk}/{view}/"
+
+
+def form_data(*routes: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "name": "运营群",
+        "address": "",
+        "secret": "",
+        "keyword": "",
+        "language": "zh-hans",
+        "is_active": "on",
+        "digest_minutes": "0",
+        "quiet_from": "",
+        "quiet_until": "",
+        "time_zone": "Asia/Shanghai",
+        "critical_passes_quiet": "on",
+        "routes-TOTAL_FORMS": str(len(routes)),
+        "routes-INITIAL_FORMS": str(sum("id" in route for route in routes)),
+        "routes-MIN_NUM_FORMS": "0",
+        "routes-MAX_NUM_FORMS": "1000",
+    }
+    for number, route in enumerate(routes):
+        filled = {"least_severity": "warning", "after_minutes": "0", **route}
+        data |= {f"routes-{number}-{name}": value for name, value in filled.items()}
+    return data | changed
+
+
+def save(client, target: Target, **changed: object):
+    route = target.routes.get()
+    data = form_data({"id": route.pk, "target": target.pk}, name=target.name, **changed)
+    return client.post(page(target, "edit"), data, follow=True)
+
+
+# --- The form -------------------------------------------------------------------------------------------------------
+
+
+def test_a_target_is_added_by_its_kind(client, manager):
+    assert "?kind=dingtalk" in client.get("/monitoring/target/add/").text
+    channel = ChannelFactory()
+    route = {"least_severity": "critical", "channels": [channel.pk], "after_minutes": "30", "tells_end": "on"}
+    data = form_data(route, address=ROBOT, secret=SECRET, keyword="Evenshelf")
+    text = client.post("/monitoring/target/add/?kind=dingtalk", data, follow=True).text
+    assert "Added “运营群”." in text
+    stored = Target.objects.get()
+    assert (stored.kind, stored.address, stored.secret) == ("dingtalk", ROBOT, SECRET)
+    assert stored.options == {"keyword": "Evenshelf"}
+    assert list(stored.routes.values_list("least_severity", "channels", "after_minutes", "tells_end")) == [
+        ("critical", channel.pk, 30, True)
+    ]
+
+
+def test_a_new_target_is_offered_a_route(client, manager):
+    assert 'name="routes-0-least_severity"' in client.get("/monitoring/target/add/?kind=wecom").text
+
+
+def test_secrets_are_shown_by_their_end_and_never_sent_to_the_browser(client, manager, target):
+    for address in (page(target), page(target, "edit"), page(target, "history"), "/monitoring/target/"):
+        text = client.get(address).text
+        assert TOKEN not in text
+        assert SECRET not in text
+    assert "•••• 7f3a" in client.get(page(target, "edit")).text
+    assert "•••• 9c1e" in client.get(page(target)).text
+
+
+def test_a_secret_that_is_left_empty_stays(client, manager, target):
+    assert "Saved" in save(client, target, digest_minutes="10").text
+    target.refresh_from_db()
+    assert (target.address, target.secret, target.digest_minutes) == (ROBOT, SECRET, 10)
+
+
+def test_another_address_comes_with_its_own_secret_or_none(client, manager, target):
+    save(client, target, address=ROBOT.replace("7f3a", "0000"))
+    target.refresh_from_db()
+    assert target.address.endswith("0000")
+    assert target.secret == ""
+
+
+def test_the_audit_log_tells_that_a_secret_changed_and_not_to_what(client, manager, target):
+    save(client, target, secret=SECRET.replace("9c1e", "4444"))
+    changes = AuditEvent.objects.get(object_type="monitoring.target").changes
+    assert changes["secret"] == ["•••", "•••"]
+    assert "address" not in changes
+
+
+def test_the_audit_log_tells_of_changed_routes(client, manager, target):
+    route = target.routes.get()
+    data = form_data({"id": route.pk, "target": target.pk, "least_severity": "critical"}, name=target.name)
+    client.post(page(target, "edit"), data)
+    changes = AuditEvent.objects.get(object_type="monitoring.target").changes
+    assert changes == {"routes": [["Warning and worse"], ["Critical only"]]}
+    assert "Critical only" in client.get(page(target, "history")).text
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "field", "words"),
+    [
+        pytest.param("dingtalk", {"address": ""}, "address", "must start with https://", id="no address"),
+        pytest.param(
+            "dingtalk",
+            {"address": "https://example.com/robot/send?access_token=x"},
+            "address",
+            "starts with https://oapi.dingtalk.com",
+            id="another host",
+        ),
+        pytest.param(
+            "webhook", {"address": "http://127.0.0.1:9/", "secret": WHSEC}, "address", PRIVATE, id="this machine"
+        ),
+        pytest.param(
+            "webhook", {"address": "http://169.254.169.254/", "secret": WHSEC}, "address", PRIVATE, id="metadata"
+        ),
+        pytest.param(
+            "webhook", {"address": "https://localhost/", "secret": WHSEC}, "address", PRIVATE, id="a name for it"
+        ),
+        pytest.param("webhook", {"address": "https://example.com/hook"}, "secret", "whsec_", id="no secret"),
+        pytest.param("sms", {"address": "12345", "secret": "x" * 30}, "address", "11 digits", id="no phone number"),
+        pytest.param("apprise", {"address": "file:///etc/passwd"}, "address", "must start with one of", id="a file"),
+        pytest.param(
+            "dingtalk",
+            {"address": ROBOT, "quiet_from": "22:00"},
+            "",
+            "Quiet hours need a beginning and an end.",
+            id="half of quiet hours",
+        ),
+        pytest.param(
+            "dingtalk",
+            {"address": ROBOT, "quiet_from": "22:00", "quiet_until": "22:00"},
+            "quiet_until",
+            "Quiet hours end at another time",
+            id="no quiet hours at all",
+        ),
+        pytest.param("dingtalk", {"address": ROBOT, "time_zone": "Asia/Nowhere"}, "time_zone", "", id="no time zone"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_their_field(client, manager, kind, changed, field, words):
+    data = form_data({}, **{"access_key_id": "k", "sign_name": "s", "template_code": "SMS_1", **changed})
+    response = client.post(f"/monitoring/target/add/?kind={kind}", data)
+    form = response.context["adminform"].form
+    errors = form.errors[field or "__all__"]
+    assert words in " ".join(errors)
+    for secret in (TOKEN, changed.get("secret", TOKEN)):
+        assert secret not in response.text
+    assert not Target.objects.exists()
+
+
+def test_two_targets_never_share_a_robot(client, manager, target):
+    response = client.post("/monitoring/target/add/?kind=dingtalk", form_data({}, address=ROBOT))
+    assert "Another target has this address." in response.text
+
+
+def test_text_messages_are_for_critical_alerts_only(client, manager):
+    account = {"access_key_id": "LTAI5t", "sign_name": "Evenshelf", "template_code": "SMS_1", "secret": "x" * 30}
+    data = form_data({"least_severity": "warning"}, address="13800000000", **account)
+    assert "critical alerts only" in client.post("/monitoring/target/add/?kind=sms", data).text
+    data["routes-0-least_severity"] = "critical"
+    client.post("/monitoring/target/add/?kind=sms", data)
+    assert Target.objects.get().options["sign_name"] == "Evenshelf"
+
+
+def test_mail_goes_to_addresses_or_to_a_role(client, manager, settings):
+    settings.EMAIL_HOST = "mail.example.com"
+    data = form_data({})
+    assert "at least one mail address" in client.post("/monitoring/target/add/?kind=mail", data).text
+    data["role"] = Group.objects.get(name="Buyer").pk
+    client.post("/monitoring/target/add/?kind=mail", data)
+    assert Target.objects.get().role == Group.objects.get(name="Buyer")
+
+
+def test_a_deactivated_target_gives_up_what_waits_for_it(client, manager, target):
+    NotificationFactory(target=target)
+    save(client, target, is_active="")
+    assert Notification.objects.get().dropped_cause == "target-inactive"
+
+
+def test_new_settings_end_what_held_the_target_back(client, manager, target):
+    Target.objects.update(held_until=timezone.now() + timedelta(hours=1), held_cause="bad-signature")
+    save(client, target, secret=SECRET.replace("9c1e", "4444"))
+    target.refresh_from_db()
+    assert (target.held_until, target.held_cause) == (None, "")
+
+
+# --- Who may what ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "may_see", "may_change"),
+    [("Manager", True, True), ("Operator", True, False), ("Buyer", False, False), ("Viewer", False, False)],
+)
+def test_roles(client, target, name, may_see, may_change):
+    role(client, name)
+    seen, changed = (200 if may else 403 for may in (may_see, may_change))
+    assert client.get("/monitoring/target/").status_code == seen
+    assert client.get(page(target)).status_code == seen
+    assert client.get("/monitoring/delivery/").status_code == seen
+    assert client.get(page(target, "edit")).status_code == changed
+    assert client.get("/monitoring/target/add/").status_code == changed
+    if not may_change:
+        assert client.post(page(target, "test")).status_code == 403
+        assert client.post(page(target, "send_again")).status_code == 403
+
+
+def test_people_see_only_messages_of_their_channels(client, target):
+    own, other = ChannelFactory(), ChannelFactory()
+    shown, mixed, hidden = (
+        DeliveryFactory(target=target, subject=subject) for subject in ("Shown here", "Mixed up", "Hidden away")
+    )
+    test = DeliveryFactory(target=target, subject="Only a test", is_test=True)
+    for delivery, channels in ((shown, [own]), (mixed, [own, other]), (hidden, [other])):
+        for channel in channels:
+            NotificationFactory(target=target, delivery=delivery, alert=AlertFactory(listing__channel=channel))
+    role(client, "Operator", own)
+    for address in ("/monitoring/delivery/", page(target)):
+        text = client.get(address).text
+        assert "Shown here" in text
+        assert "Only a test" in text
+        assert "Mixed up" not in text
+        assert "Hidden away" not in text
+    assert client.get(f"/monitoring/delivery/{hidden.pk}/change/").status_code == 404
+    assert client.get(f"/monitoring/delivery/{test.pk}/change/").status_code == 200
+
+
+# --- The page and its buttons ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stored", "badge"),
+    [
+        pytest.param({}, "Not tried yet", id="new"),
+        pytest.param({"is_active": False}, "Inactive", id="inactive"),
+        pytest.param({"held_cause": "bad-signature"}, "Does not work", id="wrong settings"),
+        pytest.param({"held_cause": "quota", "held_until": timedelta(minutes=9)}, "Limited", id="limited"),
+        pytest.param({"held_cause": "timeout", "held_until": timedelta(minutes=9)}, "Trying again", id="not answering"),
+        pytest.param({"held_cause": "timeout", "held_until": -timedelta(minutes=9)}, "Not tried yet", id="held before"),
+    ],
+)
+def test_the_badge_tells_whether_messages_arrive(client, manager, target, stored, badge):
+    now = timezone.now()
+    moved = {name: now + value if isinstance(value, timedelta) else value for name, value in stored.items()}
+    Target.objects.update(**moved)
+    assert badge in client.get(page(target)).text
+    assert badge in client.get("/monitoring/target/").text
+
+
+def test_a_target_without_a_route_says_so(client, manager):
+    target = TargetFactory()
+    assert "No route" in client.get("/monitoring/target/").text
+    assert "No route leads here, so nothing is sent." in client.get(page(target)).text
+
+
+def test_empty_lists_say_what_would_fill_them(client, manager):
+    assert "Nobody is told yet" in client.get("/monitoring/target/").text
+    assert "Nothing was sent yet" in client.get("/monitoring/delivery/").text
+
+
+def test_a_long_list_of_targets_costs_no_more_queries_than_a_short_one(client, manager, django_assert_max_num_queries):
+    def count() -> int:
+        with django_assert_max_num_queries(60) as queries:
+            client.get("/monitoring/target/")
+        return len(queries)
+
+    RouteFactory().channels.add(ChannelFactory())
+    client.get("/monitoring/target/")
+    few = count()
+    for _number in range(10):
+        RouteFactory().channels.add(ChannelFactory())
+    assert count() == few
+
+
+@pytest.fixture
+def robot(simulator, settings):
+    """A target at the simulator's signed DingTalk robot."""
+    settings.ALLOWED_PRIVATE_HOSTS = ["127.0.0.1"]
+    found = simulator.robots["dingtalk-signed"]
+    return TargetFactory(address=found["url"], secret=found["secret"])
+
+
+def test_a_test_message_is_sent_and_the_answer_told(client, manager, robot, simulator):
+    text = client.post(page(robot, "test"), follow=True).text
+    assert "Test message sent. Answer: 0 ok" in text
+    (message,) = simulator.messages("dingtalk-signed")
+    assert message["accepted"]
+    assert "Test message from Evenshelf" in message["text"]
+    assert Delivery.objects.get().is_test
+
+
+def test_a_test_message_keeps_the_robots_limit(client, manager, robot, simulator):
+    client.post(page(robot, "test"))
+    text = client.post(page(robot, "test"), follow=True).text
+    assert "A message was sent just now." in text
+    assert len(simulator.messages("dingtalk-signed")) == 1
+
+
+def test_a_test_message_that_is_refused_says_what_to_do(client, manager, robot, simulator):
+    Target.objects.update(secret=SECRET)
+    robot.refresh_from_db()
+    robot.secret = SECRET
+    robot.save()
+    text = client.post(page(robot, "test"), follow=True).text
+    assert "The other side did not accept our signature." in text
+    assert "310000" in text
+    assert "Does not work" in text
+    assert robot.address not in text
+
+
+def test_a_test_message_that_arrives_ends_what_held_the_target_back(client, manager, robot):
+    Target.objects.update(held_cause="ip-whitelist", held_until=timezone.now() + timedelta(hours=1))
+    client.post(page(robot, "test"))
+    robot.refresh_from_db()
+    assert (robot.held_cause, robot.held_until) == ("", None)
+
+
+def test_failed_news_is_sent_again_from_the_list_and_from_the_page(client, manager, target):
+    for press in (
+        lambda failed: client.post(
+            "/monitoring/delivery/", {"action": "send_again", "_selected_action": [failed.pk], "index": 0}, follow=True
+        ),
+        lambda failed: client.post(page(target, "send_again"), follow=True),
+    ):
+        failed = DeliveryFactory(target=target, status=Status.FAILED, cause="bad-signature", created_at=timezone.now())
+        news = NotificationFactory(target=target, delivery=failed)
+        assert "Send what failed again" in client.get(page(target)).text
+        assert "The news of 1 message goes out again" in press(failed).text
+        news.refresh_from_db()
+        failed.refresh_from_db()
+        assert (news.delivery_id, failed.status) == (None, Status.REPLACED)
+
+
+def test_the_page_of_a_delivery_tells_what_it_said_and_what_came_of_it(client, manager, target):
+    delivery = DeliveryFactory(target=target, status=Status.UNKNOWN, cause="no-answer", sent_at=None)
+    text = client.get(f"/monitoring/delivery/{delivery.pk}/change/").text
+    assert "Live price ¥268.00 → ¥189.00" in text
+    assert "We do not know whether it arrived." in text
+
+
+# --- Causes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cause", sorted(PROBLEMS))
+def test_every_cause_says_what_happened_and_what_to_do(cause):
+    told = explain(cause)
+    assert told.what.endswith(".")
+    assert told.advice.endswith(".")
+
+
+def test_an_unknown_cause_is_told_as_not_sent():
+    assert str(explain("moon-phase")).startswith("The message was not sent.")
+
+
+def test_routes_are_told_in_words(client, manager, target):
+    route = Route.objects.get()
+    route.least_severity, route.after_minutes, route.tells_end = Severity.CRITICAL, 30, True
+    route.save()
+    assert "Critical only, if not acknowledged after 30 min, also when it is over" in client.get(page(target)).text
