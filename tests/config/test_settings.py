@@ -68,3 +68,18 @@ def test_behind_a_proxy_its_word_about_tls_counts():
     assert settings_with("SECURE_PROXY_SSL_HEADER", SITE_URL="https://shelf.example") == {
         "SECURE_PROXY_SSL_HEADER": None
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("", ["", 25, "", "", False, False]),
+        ("smtp://mail.example", ["mail.example", 25, "", "", False, False]),
+        ("smtp+tls://me%40x:p%2Fw@mail.example", ["mail.example", 587, "me@x", "p/w", True, False]),
+        ("smtp+ssl://me:pw@mail.example:2465", ["mail.example", 2465, "me", "pw", False, True]),
+    ],
+)
+def test_one_address_sets_up_mail(url, expected):
+    names = ["HOST", "PORT", "HOST_USER", "HOST_PASSWORD", "USE_TLS", "USE_SSL"]
+    shown = settings_with(*(f"EMAIL_{name}" for name in names), **({"EMAIL_URL": url} if url else {}))
+    assert [shown[f"EMAIL_{name}"] for name in names] == expected

@@ -6,11 +6,13 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.utils import timezone
 
 from catalog.models import User
@@ -504,3 +506,23 @@ def test_a_fault_of_ours_about_one_target_holds_up_nobody_else(simulator, clock,
     broken.refresh_from_db()
     assert broken.held_cause == "internal"
     assert Notification.objects.filter(delivery__isnull=True, target=broken).count() == 1
+
+
+def test_two_lanes_at_once_send_each_message_once(simulator, clock):
+    """As two hosts do: each in its own thread, with its own connections to the database."""
+    keys = ["dingtalk-signed", "dingtalk-open", "feishu-signed", "feishu-open", "wecom-open", "wecom-second"]
+    for key in keys:
+        RouteFactory(target=robot_target(simulator, key))
+    alerts(3, clock)
+
+    def lane() -> int:
+        try:
+            return send_slice(now_fn=clock, seconds=5).sent
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        sent = [future.result() for future in [pool.submit(lane) for _lane in range(3)]]
+    assert sum(sent) == len(keys)
+    assert sorted(message["robot"] for message in simulator.messages()) == sorted(keys)
+    assert Delivery.objects.filter(status=Status.SENT).count() == len(keys)
