@@ -44,8 +44,7 @@ class PlainSerializer(serializers.ModelSerializer):
 class PlainResource(ListingResource):
     def read(self, queryset: QuerySet[Any]) -> list[dict[str, Any]]:
         found = queryset.select_related("channel", "sku", "watch")
-        rows: list[dict[str, Any]] = PlainSerializer(found, many=True).data
-        return rows
+        return list(PlainSerializer(found, many=True).data)
 
 
 urlpatterns = [

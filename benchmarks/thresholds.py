@@ -1,7 +1,7 @@
 """Thresholds for 10,000 changed readings: the time they add to fetching and storing them, against that time.
 
 Each channel has a price range, a stock limit and a change against the median of seven days; every reading differs from
-what was stored, has ten change points behind it, and 5 % of the listings cross a limit.
+what was stored, has five change points behind it, and 5 % of the listings cross a limit.
 
     python -m benchmarks thresholds
 """
@@ -22,7 +22,7 @@ from catalog.models import Channel, Listing
 from monitoring.models import Alert, ListingWatch, Observation, Threshold
 from monitoring.services import preview, recording
 
-POINTS = 10  # change points of each listing before the reading
+POINTS = 5  # change points of each listing before the reading
 FIRING_PERCENT = 5
 WINDOW = timedelta(days=7)
 
@@ -43,13 +43,13 @@ class Stopwatch:
 
 
 def give_history(listing_ids: list[int], prices: dict[int, Decimal]) -> None:
-    """Ten change points over the last days for every listing, the last of them its present facts."""
+    """Five change points over the last days for every listing, the last of them its present facts."""
     shop.forget()
     now = datetime.now(UTC)
     moments = [now - WINDOW + number * WINDOW / POINTS for number in range(1, POINTS)] + [now - timedelta(minutes=1)]
     rows = [
         # A price that is never far from the one that will be read; the stock differs from it by one.
-        (pk, at, False, prices[pk] + Decimal(number % 3) / 100, 500 + number, "on_shelf")
+        (pk, at, False, prices[pk] + Decimal(1 + number) / 100, 500 + number, "on_shelf")
         for pk in listing_ids
         for number, at in enumerate(moments)
     ]

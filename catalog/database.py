@@ -65,6 +65,28 @@ def copy_rows(model: type[models.Model], fields: Sequence[str], rows: Iterable[S
             cursor.execute(statement, list(chain.from_iterable(part)))
 
 
+def insert_new(model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[int]:
+    """Insert the rows that conflict with no constraint of uniqueness, in one statement; returns their new keys.
+
+    Values stand in the order of `fields`, of which the key is none; no defaults are filled in.
+    """
+    if not rows:
+        return []
+    columns = [_field(model, name) for name in fields]
+    names = ", ".join(_name(column) for column in columns)
+    head = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names}) SELECT "
+    tail = f" WHERE true ON CONFLICT DO NOTHING RETURNING {_name(model._meta.pk)}"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns)
+            values = [list(column_values) for column_values in zip(*rows, strict=True)]
+            cursor.execute(f"{head}* FROM unnest({arrays}){tail}", values)
+        else:
+            picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
+            cursor.execute(f"{head}{picked} FROM json_each(%s){tail}", [_as_json(_prepared(columns, rows))])
+        return [key for (key,) in cursor.fetchall()]
+
+
 def update_rows(
     model: type[models.Model],
     key: str,

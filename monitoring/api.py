@@ -22,8 +22,15 @@ from rest_framework.response import Response
 from catalog.facts import ShelfState
 from catalog.models import ApiKey, Listing
 from catalog.models.listing import SHELF_CHOICES
-from config.api.filters import IdFilter, MomentField, OneOfFilter, ResourceFilters, TextFilter, YesNoFilter
-from config.api.filters import check_parameters
+from config.api.filters import (
+    IdFilter,
+    MomentField,
+    OneOfFilter,
+    ResourceFilters,
+    TextFilter,
+    YesNoFilter,
+    check_parameters,
+)
 from config.api.reading import AmountField, ReadSerializer, amount_text
 from config.api.resources import Resource
 from monitoring.alert_text import alert_sentence, alert_title, threshold_sentence
@@ -124,8 +131,8 @@ class ObservationSerializer(serializers.Serializer):
 
 
 class ObservationsSerializer(serializers.Serializer):
-    """Each row holds until the next one, the last one until `to`. The first is the one in force at `from`, with the time
-    at which it began.
+    """Each row holds until the next one, the last one until `to`. The first is the one in force at `from`, with the
+    time at which it began.
     """
 
     listing = serializers.IntegerField()

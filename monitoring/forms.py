@@ -46,8 +46,8 @@ class SnoozeForm(forms.Form):
         hours = {name: ngettext("%d hour", "%d hours", number) % number for name, number in (("1h", 1), ("4h", 4))}
         self.fields["choice"].choices = [  # type: ignore[attr-defined]
             *((name, f"{label} ({self._until_text(name)})") for name, label in hours.items()),
-            ("tomorrow", gettext("until tomorrow 9:00")),
-            ("time", gettext("until a time of your choice:")),
+            ("tomorrow", gettext("Until tomorrow 9:00")),
+            ("time", gettext("Until a time of your choice:")),
         ]
         self.fields["until"].widget.attrs["aria-label"] = gettext("Snooze until")
 
@@ -76,7 +76,9 @@ class SnoozeForm(forms.Form):
 class HandlingForm(forms.Form):
     """Who takes care of an alert, and a line to add to its note."""
 
-    owner = forms.ModelChoiceField(label=_("Owner"), queryset=None, required=False, empty_label=_("nobody"))
+    owner = forms.ModelChoiceField(
+        label=_("Owner"), queryset=User.objects.none(), required=False, empty_label=_("nobody")
+    )
     note = forms.CharField(
         label=_("Add a note"), required=False, max_length=500, widget=forms.Textarea(attrs={"rows": 2})
     )
@@ -137,7 +139,6 @@ class ThresholdForm(forms.ModelForm):
         model = Threshold
         fields = [*SUBJECTS, *RULE_FIELDS, "severity", "name", "is_active", "cooldown_minutes"]
         help_texts = {
-            "ownership": _("Empty: own and competitors’ listings."),
             "currency": _("Empty: the currency of the listings. Listings in another currency are left alone."),
             "min_price": _("An alert opens below this price; the price itself is fine. Empty: no lowest price."),
             "max_price": _("An alert opens above this price; the price itself is fine. Empty: no highest price."),
@@ -161,8 +162,17 @@ class ThresholdForm(forms.ModelForm):
         for name in ("currency", "price", "direction", "reference"):
             if name in self.fields:
                 self.fields[name].required = False
+        self._name_empty_choice("kind", gettext("choose"))
+        self._name_empty_choice("ownership", gettext("own and competitors’"))
+        if "reference" in self.fields:
+            self.fields["reference"].choices = Threshold.Reference.choices  # type: ignore[attr-defined]
         if not self.instance.pk:
             self.initial["currency"] = self.initial.get("currency") or ""
+
+    def _name_empty_choice(self, name: str, label: str) -> None:
+        if name in self.fields:
+            choices = [(value, text if value else label) for value, text in self.fields[name].choices]  # type: ignore[attr-defined]
+            self.fields[name].choices = choices  # type: ignore[attr-defined]
 
     def _tidy_initial(self) -> None:
         """Amounts and shares without the zeros that only their column has."""
@@ -259,7 +269,7 @@ class ThresholdForm(forms.ModelForm):
             text = gettext("Its listings are sold in %(currencies)s: say in which the prices are.")
             self.add_error("currency", text % {"currencies": ", ".join(used)})
         else:
-            cleaned["currency"] = used[0] if used else Threshold._meta.get_field("currency").get_default()  # type: ignore[union-attr]
+            cleaned["currency"] = used[0] if used else Threshold._meta.get_field("currency").get_default()
 
     def _currencies(self, cleaned: dict[str, Any]) -> list[str]:
         if channel := cleaned.get("channel"):

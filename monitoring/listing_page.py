@@ -6,18 +6,19 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Case, Q, QuerySet, SmallIntegerField, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext
 
 from catalog.facts import ShelfState
-from catalog.models import Listing
+from catalog.models import Listing, User
 from config.formatting import count, day, moment, money
 from monitoring import history
 from monitoring.causes import cause_label
 from monitoring.charts.data import FACTS
 from monitoring.charts.describe import fact_label, shelf_label
 from monitoring.freshness import is_fresh, watch_of
-from monitoring.models import ListingWatch
+from monitoring.models import AlertKind, ListingWatch, Threshold
 from monitoring.timing import gap_start
 
 
@@ -146,3 +147,45 @@ def watching(listing: Listing, now: datetime) -> dict[str, Any] | None:
         "is_removed": listing.removed_at is not None,
         "is_overdue": watch.next_due_at <= now,
     }
+
+
+def thresholds_of(listing: Listing, user: User) -> QuerySet[Threshold]:
+    """Those that speak of the listing, itself first, then its product, brand and channel."""
+    about = Q(listing=listing)
+    wider = Q(channel=listing.channel)
+    if listing.sku:
+        wider |= Q(product=listing.sku.product)
+        if listing.sku.product.brand:
+            wider |= Q(brand=listing.sku.product.brand)
+    about |= wider & (Q(ownership="") | Q(ownership=listing.ownership))
+    nearest = Case(
+        When(listing__isnull=False, then=Value(0)),
+        When(product__isnull=False, then=Value(1)),
+        When(channel__isnull=True, then=Value(2)),
+        default=Value(3),
+        output_field=SmallIntegerField(),
+    )
+    found = Threshold.objects.visible_to(user).filter(about, is_active=True)
+    return found.select_related("listing", "product", "channel").order_by(nearest, "-pk")
+
+
+def chart_limits(listing: Listing, user: User) -> list[dict[str, Any]]:
+    """The fixed limits of the listing's thresholds, as the chart draws them: a line in a pane, and the text on it."""
+    currency = listing.channel.currency
+    limits: list[dict[str, Any]] = []
+    for threshold in thresholds_of(listing, user).filter(kind__in=[AlertKind.PRICE_RANGE, AlertKind.STOCK_AT_MOST]):
+        if threshold.kind == AlertKind.STOCK_AT_MOST and threshold.stock is not None:
+            text = gettext("stock alert ≤ %(stock)s") % {"stock": count(threshold.stock)}
+            limits.append({"pane": "stock", "value": threshold.stock, "text": text, "severity": threshold.severity})
+        elif threshold.kind == AlertKind.PRICE_RANGE and threshold.currency == currency:
+            for amount, text in (
+                (threshold.min_price, gettext("lowest %(price)s")),
+                (threshold.max_price, gettext("highest %(price)s")),
+            ):
+                if amount is not None:
+                    shown = text % {"price": money(amount, currency)}
+                    # A position on a screen, so a float is exact enough.
+                    limits.append(
+                        {"pane": "price", "value": float(amount), "text": shown, "severity": threshold.severity}
+                    )
+    return limits

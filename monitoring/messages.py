@@ -59,18 +59,22 @@ def alert_message(news: News, *, now: datetime) -> Text:
     )
 
 
-def digest_message(told: Sequence[News], *, by_severity: Mapping[str, int], path: str, now: datetime) -> Text:
+def digest_message(
+    told: Sequence[News], *, by_severity: Mapping[str, int], over: int = 0, path: str, now: datetime
+) -> Text:
     """Many alerts: how many of each severity, then those of `told`, one a line, and how many more there are.
 
-    `by_severity` counts all of them, `told` are the most important ones, in their order.
+    `by_severity` counts those that hold, `over` the others; `told` are the most important ones, in their order.
     """
-    number = sum(by_severity.values())
+    number = sum(by_severity.values()) + over
     shown = told[:DIGEST_LINES]
     counted = [
         f"{count(by_severity[severity])} {Severity(severity).label}"
         for severity in Severity.values
         if by_severity.get(severity)
     ]
+    if over:
+        counted.append(_("%(count)s over") % {"count": count(over)})
     alerts = ngettext("%(count)s alert", "%(count)s alerts", number) % {"count": count(number)}
     subject = f"{alerts}: {', '.join(counted)}"
     lines = [_digest_line(news, now) for news in shown]

@@ -15,9 +15,8 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
 from catalog.api_keys import revoke
@@ -80,7 +79,7 @@ class ApiKeyAdmin(FrameModelAdmin):
         if db_field.name == "user":
             choices = User.objects.filter(is_active=True).order_by("username")
             if not request.user.is_superuser:
-                choices = choices.filter(pk=request.user.pk)
+                choices = choices.filter(pk=person(request).pk)
         return choices
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -101,7 +100,7 @@ class ApiKeyAdmin(FrameModelAdmin):
     @method_decorator(never_cache)
     def new_view(self, request: HttpRequest) -> HttpResponse:
         """Shows the key that was just made; looking at it takes it out of the session."""
-        pk, encrypted = request.session.pop(_SESSION_KEY, (None, ""))
+        pk, encrypted = request.session.pop(_SESSION_KEY, (0, ""))
         key = self.get_queryset(request).filter(pk=pk).first()
         if key is None:
             text = gettext("A key is shown once. If it was not copied, revoke it and add another one.")

@@ -66,7 +66,7 @@ def may_read_costs(request: Request) -> bool:
     return has_scope and request.user.has_perm("catalog.view_cost")
 
 
-class KeyScheme(OpenApiAuthenticationExtension):
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "config.api.authentication.KeyAuthentication"
     name = "apiKey"
 
@@ -74,7 +74,7 @@ class KeyScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer", "description": "An API key: es_…"}
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "config.api.authentication.StaffSession"
     name = "staffSession"
 

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import exceptions
-from rest_framework.request import Request
 
 TEXT = {"type": "string", "minLength": 1, "pattern": r"^[^\x00]+$"}
 
@@ -85,7 +84,7 @@ class ResourceFilters(filters.FilterSet):
 class Filters(filters.DjangoFilterBackend):
     """As django-filter does it, after a look at what is not a filter at all."""
 
-    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+    def filter_queryset(self, request: Any, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         known = [*view.filterset_class.base_filters, *view.paginator.parameters]
         check_parameters(request.query_params, known)
         found: QuerySet[Any] = super().filter_queryset(request, queryset, view)

@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any
 
 import orjson
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive
 from django.utils.translation import gettext
@@ -26,7 +26,7 @@ class CursorPages(BasePagination):
 
     parameters = ("cursor", "limit", "ordering")
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
         errors: dict[str, str] = {}
         limit = _whole(request.query_params.get("limit", str(DEFAULT_LIMIT)))

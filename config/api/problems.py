@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext
 from django.views import defaults
-from rest_framework.exceptions import APIException, NotFound, Throttled, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.exceptions import PermissionDenied as Refused
 
 MEDIA_TYPE = "application/problem+json"
@@ -54,8 +54,8 @@ def answer_exception(error: Exception, context: dict[str, Any]) -> HttpResponse 
     headers = {}
     if authenticate := getattr(error, "auth_header", ""):
         headers["WWW-Authenticate"] = authenticate
-    if isinstance(error, Throttled) and error.wait is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.wait)))
+    if (wait_seconds := getattr(error, "wait", None)) is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(wait_seconds)))
     request = context["request"]._request
     if isinstance(error, ValidationError):
         detail = gettext("Some parameters are wrong. Nothing was read.")

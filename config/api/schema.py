@@ -53,7 +53,7 @@ class ResourceSchema(AutoSchema):
                     operation["responses"][status]["content"] = {MEDIA_TYPE: {"schema": schema}}
         return operation
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # the stubs mean the framework's own descriptions
         text = super().get_description()
         scope = getattr(self.view, "scope", "")
         return f"{text}\n\nScope: `{scope}`" if scope else text

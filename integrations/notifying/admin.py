@@ -139,10 +139,8 @@ class TargetAdmin(FrameModelAdmin):
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         """The routes are changes of their target."""
         changes = super().construct_change_message(request, form, formsets, add)
-        routes = _route_sentences(form.instance)
-        return changes | (
-            {} if routes == form.routes_before else {gettext_noop("routes"): [form.routes_before, routes]}
-        )
+        before, after = form.routes_before, _route_sentences(form.instance)
+        return changes if before == after else {**changes, gettext_noop("routes"): [before, after]}
 
     def get_urls(self) -> list[URLPattern]:
         own = [

@@ -103,7 +103,10 @@ def _members(target: Target) -> QuerySet[User]:
 def _write(delivery: Delivery, target: Target, readers: Sequence[str], now: datetime) -> None:
     """The words of a delivery from the notifications that are linked to it."""
     alerts = Alert.objects.filter(pk__in=delivery.notifications.values("alert"))
-    by_severity = dict(alerts.order_by().values_list("severity").annotate(count=Count("pk")))
+    severities = dict(alerts.order_by().values_list("severity").annotate(count=Count("pk")))
+    holding = alerts.filter(cleared_at__isnull=True).exclude(status=Alert.Status.RESOLVED)
+    by_severity = dict(holding.order_by().values_list("severity").annotate(count=Count("pk")))
+    number = sum(severities.values())
     is_for_people = KINDS[target.kind].is_for_people
     important = alerts.select_related("threshold", "channel", "listing__channel", "owner").order_by(
         F("cleared_at").asc(nulls_first=True), SEVERITY_RANK, "-opened_at", "-pk"
@@ -114,13 +117,14 @@ def _write(delivery: Delivery, target: Target, readers: Sequence[str], now: date
         events.setdefault(alert_id, set()).add(event)
     told = [News(alert, frozenset(events[alert.pk])) for alert in chosen]
     with translation.override(target.language), timezone.override(ZoneInfo(target.time_zone)):
-        if sum(by_severity.values()) == 1:
+        if number == 1:
             text = alert_message(told[0], now=now)
         else:
             board = reverse("admin:monitoring_alert_changelist")
-            text = digest_message(told, by_severity=by_severity, path=board, now=now)
-    severity = next(severity for severity in Severity.values if severity in by_severity)
-    fill(delivery, text, severity=severity, count=sum(by_severity.values()), to=readers)
+            over = number - sum(by_severity.values())
+            text = digest_message(told, by_severity=by_severity, over=over, path=board, now=now)
+    worst = next(severity for severity in Severity.values if severity in severities)
+    fill(delivery, text, severity=worst, count=number, to=readers)
     if not is_for_people:
         delivery.payload["alerts"] = [_with_url(machine_readable(news)) for news in told]
     delivery.save()

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import OperationalError
 from django.utils import timezone, translation
 
 from integrations.connectors.errors import ConnectorError, Fatal
@@ -99,6 +100,9 @@ def _claim(target_id: int, now: datetime) -> Job | None:
     """The target's next delivery; a target whose news cannot be told, by a fault of ours, holds up nobody else."""
     try:
         return claim(target_id=target_id, now=now)
+    except OperationalError as error:  # a database that is locked or gone just now: everything is due as before
+        logger.warning("target %s is left for later: %s", target_id, str(error).partition("\n")[0])
+        return None
     except Exception:
         logger.exception("news for target %s could not be gathered", target_id)
         hold(target_id=target_id, cause="internal", now=now)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Case, Prefetch, Q, QuerySet, SmallIntegerField, Value, When
+from django.db.models import Case, Prefetch, QuerySet, SmallIntegerField, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from catalog.models import Listing, User
+from catalog.models import Listing
 from config import formatting
 from config.admin_site import add_column, add_menu_item, add_order, add_panel, add_tab
 from config.model_admin import person
@@ -20,6 +20,7 @@ from monitoring import dashboard
 from monitoring.admin.alerts import CHANGE, VIEW, status_line
 from monitoring.alert_figures import figures
 from monitoring.alert_text import alert_sentence, alert_title, alert_url, threshold_sentence
+from monitoring.listing_page import thresholds_of
 from monitoring.models import Alert, Severity, Threshold
 from monitoring.open_alerts import SHOWN, OpenAlerts, counted, counted_once, open_alerts, with_subject, worst_first
 
@@ -117,7 +118,7 @@ def _listing_alerts(request: HttpRequest, listing: Listing) -> dict[str, Any] | 
     )
     thresholds: list[Threshold] = []
     if request.user.has_perm("monitoring.view_threshold"):
-        thresholds = list(_thresholds_of(listing, person(request))[:_OF_LISTING])
+        thresholds = list(thresholds_of(listing, person(request))[:_OF_LISTING])
     return {
         "rows": [{**_row(alert), "status_line": status_line(alert)} for alert in unresolved],
         "resolved": [
@@ -132,26 +133,6 @@ def _listing_alerts(request: HttpRequest, listing: Listing) -> dict[str, Any] | 
         "all_url": f"{reverse('admin:monitoring_alert_changelist')}?tab=all&q={listing.platform_item_id}",
         "now": timezone.now(),
     }
-
-
-def _thresholds_of(listing: Listing, user: User) -> QuerySet[Threshold]:
-    """Those that speak of the listing, itself first, then its product, brand and channel."""
-    about = Q(listing=listing)
-    wider = Q(channel=listing.channel)
-    if listing.sku:
-        wider |= Q(product=listing.sku.product)
-        if listing.sku.product.brand:
-            wider |= Q(brand=listing.sku.product.brand)
-    about |= wider & (Q(ownership="") | Q(ownership=listing.ownership))
-    nearest = Case(
-        When(listing__isnull=False, then=Value(0)),
-        When(product__isnull=False, then=Value(1)),
-        When(channel__isnull=True, then=Value(2)),
-        default=Value(3),
-        output_field=SmallIntegerField(),
-    )
-    found = Threshold.objects.visible_to(user).filter(about, is_active=True)
-    return found.select_related("listing", "product", "channel").order_by(nearest, "-pk")
 
 
 def _unresolved_of_listings(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:

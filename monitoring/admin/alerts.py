@@ -72,6 +72,11 @@ _STATUS_ICONS = {
 }
 
 
+def key_of(text: str) -> int | None:
+    """The key of a row that an address names; None for what cannot be one."""
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
 # --- Filters ---------------------------------------------------------------------------------------------------------
 
 
@@ -93,7 +98,7 @@ class OwnerFilter(SimpleListFilter):
             return queryset.filter(owner__isnull=True)
         if value == "me":
             return queryset.filter(owner=person(request))
-        return queryset.filter(owner=value) if value.isdecimal() else queryset.none()
+        return queryset.filter(owner=key_of(value) or 0)
 
 
 class OpenedFilter(SimpleListFilter):
@@ -120,14 +125,14 @@ class ThresholdFilter(SimpleListFilter):
     parameter_name = "threshold"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
-        asked = request.GET.get(self.parameter_name, "")
-        if not asked.isdecimal():
+        asked = key_of(request.GET.get(self.parameter_name, ""))
+        if asked is None:
             return []
         found = Threshold.objects.visible_to(person(request)).filter(pk=asked)
         return [(str(threshold.pk), threshold.name or threshold_sentence(threshold)) for threshold in found]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(threshold=self.value()) if (self.value() or "").isdecimal() else queryset
+        return queryset.filter(threshold=key_of(self.value() or "") or 0) if self.value() else queryset
 
 
 # --- The board -------------------------------------------------------------------------------------------------------
@@ -506,8 +511,11 @@ def _alert_facts(request: HttpRequest, alert: Alert) -> dict[str, Any]:
 
 def _alert_threshold(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     threshold = alert.threshold
-    seen = threshold and request.user.has_perm("monitoring.view_threshold")
-    seen = seen and Threshold.objects.visible_to(person(request)).filter(pk=alert.threshold_id).exists()
+    seen = (
+        threshold is not None
+        and request.user.has_perm("monitoring.view_threshold")
+        and Threshold.objects.visible_to(person(request)).filter(pk=threshold.pk).exists()
+    )
     return {
         "sentence": alert_sentence(alert),
         "threshold": threshold,

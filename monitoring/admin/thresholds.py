@@ -24,6 +24,7 @@ from config import formatting
 from config.admin_site import add_column, add_menu_item, add_order, add_tab
 from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
+from monitoring.admin.alerts import key_of
 from monitoring.alert_figures import figures
 from monitoring.alert_text import severity_word, threshold_sentence
 from monitoring.forms import SUBJECTS, ThresholdForm
@@ -120,11 +121,11 @@ class ThresholdAdmin(FrameModelAdmin):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """The subject that the page has a link for: ?listing=12, ?product=, ?brand= or ?channel=."""
-        given = {name: request.GET[name] for name in SUBJECTS if request.GET.get(name)}
-        found: dict[str, Any] = {name: value for name, value in given.items() if name == "brand" or value.isdecimal()}
-        if request.GET.get("kind") in FIELDS:
-            found["kind"] = request.GET["kind"]
-        return dict(list(found.items())[:1]) | ({"kind": found["kind"]} if "kind" in found else {})
+        for name in SUBJECTS:
+            value = request.GET.get(name, "")
+            if value and (name == "brand" or key_of(value) is not None):
+                return {name: value}
+        return {}
 
     def save_model(self, request: HttpRequest, obj: Threshold, form: forms.ModelForm, change: bool) -> None:
         if not change:
@@ -210,11 +211,7 @@ class ThresholdAdmin(FrameModelAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        count = (
-            Alert.objects.visible_to(person(request)).filter(threshold=object_id).count()
-            if object_id.isdecimal()
-            else 0
-        )
+        count = Alert.objects.visible_to(person(request)).filter(threshold=key_of(object_id)).count()
         return super().delete_view(request, object_id, {"alert_count": count, **(extra_context or {})})
 
 
@@ -252,7 +249,10 @@ def _with_recent(thresholds: QuerySet[Any], request: HttpRequest) -> QuerySet[An
         threshold=OuterRef("pk"), opened_at__gte=timezone.now() - timedelta(days=PREVIEW_DAYS)
     )
     counts = recent.order_by().values("threshold").annotate(found=Count("pk")).values("found")
-    return thresholds.annotate(recent_alerts=Coalesce(Subquery(counts, output_field=IntegerField()), 0))
+    counted: QuerySet[Any] = thresholds.annotate(
+        recent_alerts=Coalesce(Subquery(counts, output_field=IntegerField()), 0)
+    )
+    return counted
 
 
 def _alerts_url(threshold: Threshold) -> str:

@@ -29,7 +29,7 @@ from monitoring.charts import comparison, describe
 from monitoring.charts.data import DEFAULT_RANGE, milliseconds
 from monitoring.charts.sparkline import HEIGHT, WIDTH, diverging, sparkline
 from monitoring.freshness import being_watched, is_fresh, watch_of
-from monitoring.listing_page import history_facts, shown_facts, watching, with_present_gap
+from monitoring.listing_page import chart_limits, history_facts, shown_facts, watching, with_present_gap
 from monitoring.models import ListingWatch, Observation, PollRun
 
 _SPARK = timedelta(days=7)
@@ -52,7 +52,13 @@ def _facts_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | Non
 def _chart_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | None:
     if not _may_see(request):
         return None
-    return {"ranges": describe.ranges(), "default_range": DEFAULT_RANGE, "strings": describe.strings()}
+    may_see_limits = request.user.has_perm("monitoring.view_threshold")
+    return {
+        "ranges": describe.ranges(),
+        "default_range": DEFAULT_RANGE,
+        "strings": describe.strings(),
+        "limits": chart_limits(listing, person(request)) if may_see_limits else [],
+    }
 
 
 def _watching_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | None:

@@ -214,7 +214,7 @@ class Threshold(models.Model):
         if "percent" in self.used_fields:
             if self.percent is None:
                 wrong["percent"] = _("Enter a percentage.")
-            elif self.hysteresis >= self.percent:
+            elif 0 < self.percent <= self.hysteresis:
                 wrong["hysteresis"] = _("Enter less than the percentage, or the alert could never end.")
         return wrong
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
-from catalog.database import among, parts
+from catalog.database import among, insert_new, parts
 from catalog.models import User
 from catalog.services import audit, audit_many
 from config.formatting import iso_moment
@@ -18,7 +18,7 @@ from monitoring.services.notifying import queue
 
 Alerts = QuerySet[Alert] | Sequence[Alert]
 
-_AT_ONCE = 2_000
+_STORED = [field for field in Alert._meta.concrete_fields if not field.primary_key]
 _Status = Alert.Status
 # What is forgotten of its earlier treatment when an alert is open again.
 _UNTREATED = {"acknowledged_at": None, "snoozed_until": None, "resolved_at": None, "resolved_by": None}
@@ -159,19 +159,14 @@ def wake_snoozed(*, now: datetime) -> int:
 
 
 def open_alerts(*, alerts: Sequence[Alert], now: datetime) -> int:
-    """Store new alerts and queue their news; returns how many. For the caller's transaction; constant queries.
+    """Store new alerts and queue their news; returns how many. For the caller's transaction.
 
     One that is in force already stays as it is: a partial unique constraint allows one, so that workers who come
     together end up with the same.
     """
-    if not alerts:
-        return 0
-    # Keys are not known where conflicts are ignored: what is new is what was not in force before.
-    among_ours = Q(threshold__in={alert.threshold_id for alert in alerts}, opened_at=now, cleared_at__isnull=True)
-    before = set(Alert.objects.filter(among_ours).values_list("pk", flat=True))
-    Alert.objects.bulk_create(alerts, ignore_conflicts=True, batch_size=_AT_ONCE)
-    opened = sorted(set(Alert.objects.filter(among_ours).values_list("pk", flat=True)) - before)
-    queue(alert_ids=opened, event=Notification.Event.OPENED, now=now)
+    rows = [tuple(getattr(alert, field.attname) for field in _STORED) for alert in alerts]
+    opened = insert_new(Alert, [field.name for field in _STORED], rows)
+    queue(alert_ids=sorted(opened), event=Notification.Event.OPENED, now=now)
     return len(opened)
 
 

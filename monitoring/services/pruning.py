@@ -61,9 +61,7 @@ def prune(*, now: datetime, dry_run: bool = False) -> PruneSummary:
             pruned = _prune_listings(listing_ids[start : start + _LISTINGS_AT_ONCE], channel, cut_off, dry_run=dry_run)
             observations += pruned.observations
             days += pruned.days
-    return PruneSummary(
-        observations, days, _prune_runs(now, dry_run=dry_run), _prune_deliveries(now, dry_run=dry_run)
-    )
+    return PruneSummary(observations, days, _prune_runs(now, dry_run=dry_run), _prune_deliveries(now, dry_run=dry_run))
 
 
 def _cut_off(channel: Channel, now: datetime) -> datetime:

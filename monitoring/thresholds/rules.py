@@ -4,8 +4,7 @@ Amounts are whole ten-thousandths of their unit, percentages and hysteresis whol
 1970, so that all of it is exact. The same `step` judges readings as they are stored and replays them for a preview.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -161,11 +160,12 @@ def step(
     """The state after a good reading with this value, and what it crossed.
 
     A value that is not known changes nothing. `is_first`: the first reading that the rule judges, which fires where
-    its condition is true already. `history` is what the price was before the reading, for rules that look at days.
+    its condition is true already. `history` is what the price was before the reading, for rules that look at days; of
+    points from the reading on nothing is made.
     """
     if value is None:
         return state, None
-    after = state._replace(last=value) if value != state.last else state
+    after = State(value, *state[1:]) if value != state.last else state
     if at_us < rule.since_us or (after is state and not is_first and not rule.is_level):
         return after, None
     found = _JUDGES[rule.kind](rule, state, value, at_us, history)
@@ -186,13 +186,29 @@ def step(
     return after, None
 
 
-def is_near(rule: Rule, value: int | None) -> bool:
+def is_quiet(rule: Rule, value: int) -> bool:
+    """Whether a value is on the right side of a limit that each reading is judged by: with nothing in force, nothing
+    to do."""
+    match rule.kind:
+        case Kind.PRICE_RANGE:
+            return (rule.low is None or value >= rule.low) and (rule.high is None or value <= rule.high)
+        case Kind.STOCK_AT_MOST:
+            return value > rule.stock
+        case Kind.SOLD_OUT:
+            return value > 0
+        case Kind.OFF_SHELF:
+            return value == 0
+        case _:
+            return False
+
+
+def is_near(rule: Rule, value: int) -> bool:
     """Whether the value may cross the rule's limit soon, or did just now."""
-    if value is None:
-        return False
     if rule.kind == Kind.PRICE_RANGE:
-        limits = (limit for limit in (rule.low, rule.high) if limit is not None)
-        return any(abs(value - limit) * 100 <= limit * NEAR_PRICE_PERCENT for limit in limits)
+        low, high = rule.low, rule.high
+        return (low is not None and abs(value - low) * 100 <= low * NEAR_PRICE_PERCENT) or (
+            high is not None and abs(value - high) * 100 <= high * NEAR_PRICE_PERCENT
+        )
     if rule.kind == Kind.STOCK_AT_MOST:
         away = abs(value - rule.stock)
         return away <= NEAR_STOCK_UNITS or away * 100 <= rule.stock * NEAR_STOCK_PERCENT
@@ -245,8 +261,8 @@ def _is_inside(rule: Rule, moved: int, reference: int) -> bool:
 
 
 def _volatility(rule: Rule, state: State, value: int, at_us: int, history: History) -> _Verdict:
-    prices = [price for price, _length in _known(history, at_us - rule.window_us, at_us)]
-    low, high = min([value, *prices]), max([value, *prices])
+    prices = [value, *_held(history, at_us - rule.window_us, at_us)]
+    low, high = min(prices), max(prices)
     if low <= 0:
         return _Verdict(False, False, low, high, rule.percent)
     is_over = (high - low) * _WHOLE >= rule.percent * low
@@ -291,23 +307,26 @@ def median(history: History, start_us: int, end_us: int) -> int | None:
 
     Weighted by time, so that a price that held for a minute counts for a minute. Of two middle ones the lower.
     """
-    known = sorted(_known(history, start_us, end_us))
-    total, passed = sum(length for _price, length in known), 0
-    for price, length in known:
+    held = _held(history, start_us, end_us)
+    total, passed = sum(held.values()), 0
+    for price, length in sorted(held.items()):
         passed += length
         if passed * 2 >= total:
             return price
     return None
 
 
-def _known(history: History, start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
+def _held(history: History, start_us: int, end_us: int) -> dict[int, int]:
     """The prices that were known between the two, with how long each held; what held for no time is left out."""
-    first = max(bisect_right(history, start_us, key=lambda point: point[0]) - 1, 0)
-    for place in range(first, len(history)):
-        began_us, price = history[place]
-        if began_us >= end_us:
+    held: dict[int, int] = {}
+    until_us = end_us
+    for at_us, price in reversed(history):
+        if at_us >= until_us:
+            continue  # not before the end
+        since_us = at_us if at_us > start_us else start_us
+        if price is not None and until_us > since_us:
+            held[price] = held.get(price, 0) + until_us - since_us
+        if at_us <= start_us:
             break
-        ends_us = min(history[place + 1][0], end_us) if place + 1 < len(history) else end_us
-        length = ends_us - max(began_us, start_us)
-        if price is not None and length > 0:
-            yield price, length
+        until_us = at_us
+    return held

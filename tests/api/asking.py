@@ -1,4 +1,7 @@
-"""A process of its own for test_keys: `python -m tests.api.asking set_up | ask TIME` on the database of DATABASE_URL."""
+"""A process of its own for test_keys, on the database of DATABASE_URL.
+
+It is called as `python -m tests.api.asking set_up`, or with `ask` and a time.
+"""
 
 import os
 import sys

@@ -1,6 +1,5 @@
 """The description of the API, and whether the API keeps to it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
 from django.utils import timezone
 
 from monitoring.models import Observation
@@ -44,7 +42,7 @@ def test_the_api_answers_as_it_is_described(transactional_db, live_server, setti
         '[checks.positive_data_acceptance]\nexpected-statuses = ["2xx", "400", "404"]\n', encoding="utf-8"
     )
     command = [
-        SCHEMATHESIS,
+        str(SCHEMATHESIS),
         "--config-file",
         str(tmp_path / "config.toml"),
         "run",
@@ -57,5 +55,4 @@ def test_the_api_answers_as_it_is_described(transactional_db, live_server, setti
     ]
     environment = {**os.environ, "NO_PROXY": "*"}
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    print(found.stdout)
     assert found.returncode == 0, found.stdout[-6_000:] + found.stderr

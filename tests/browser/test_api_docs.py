@@ -18,7 +18,9 @@ def test_every_resource_is_described(page):
     page.get_by_text("/api/v1/listings/{id}/observations/").wait_for()
     shown = page.locator(".opblock-summary-path").all_inner_texts()
     plain = {path.replace("\u200b", "") for path in shown}
-    assert {f"/api/v1/{name}/" for name in ("products", "skus", "channels", "listings", "thresholds", "alerts")} <= plain
+    assert {
+        f"/api/v1/{name}/" for name in ("products", "skus", "channels", "listings", "thresholds", "alerts")
+    } <= plain
 
 
 def test_an_address_can_be_tried_with_the_own_session(page):

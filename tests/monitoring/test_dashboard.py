@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from config import model_admin
+from config import change_list
 from config.admin_site import Badge
 from monitoring import dashboard
 from monitoring.dashboard import Scope
@@ -334,7 +334,7 @@ def test_each_saved_view_holds_what_the_figure_counted(owner, tab):
 
 
 def test_counts_of_saved_views_that_are_dear_are_remembered_for_a_minute(owner, monkeypatch):
-    monkeypatch.setattr(model_admin, "_DEAR_SECONDS", -1)
+    monkeypatch.setattr(change_list, "_DEAR_SECONDS", -1)
     address = reverse("admin:catalog_listing_changelist")
 
     def counts(**query):

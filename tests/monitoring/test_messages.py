@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,7 +22,9 @@ def in_shanghai():
 
 
 def news(*events: str, **fields) -> News:
-    given = {"listing__title": "手冲咖啡壶", "listing__channel__name": "天猫旗舰店", "severity": Severity.CRITICAL}
+    given: dict[str, Any] = {"listing__title": "手冲咖啡壶", "severity": Severity.CRITICAL}
+    if "listing__channel" not in fields:
+        given["listing__channel__name"] = "天猫旗舰店"
     return News(AlertFactory(**{**given, **fields}), frozenset(events or [Event.OPENED]))
 
 
@@ -76,7 +79,8 @@ def test_an_alert_about_a_channel_is_told_by_its_name():
 
 
 def test_a_digest_counts_by_severity_and_says_how_many_more_there_are():
-    told = [news(), news(severity=Severity.WARNING)]
+    told = [news()]
+    told.append(news(severity=Severity.WARNING, listing__channel=told[0].alert.channel))
     text = digest_message(told, by_severity={"warning": 1_200, "critical": 3}, path="/board/", now=LATER)
     assert text.subject == "1,203 alerts: 3 critical, 1,200 warning"
     assert text.lines[0] == (
@@ -84,6 +88,12 @@ def test_a_digest_counts_by_severity_and_says_how_many_more_there_are():
     )
     assert text.lines[1].startswith("Warning · ")
     assert text.lines[2] == "and 1,201 more"
+
+
+def test_a_digest_counts_what_is_over_apart():
+    told = [news(Event.OPENED, cleared_at=LATER)]
+    text = digest_message(told, by_severity={"info": 2}, over=3, path="/", now=LATER)
+    assert text.subject == "5 alerts: 2 info, 3 over"
 
 
 def test_a_long_title_does_not_fill_the_subject_or_a_line():

@@ -6,10 +6,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.management import call_command
 
-from monitoring.models import DailyRollup, Observation, PollRun
+from monitoring.models import DailyRollup, Delivery, Notification, Observation, PollRun
 from monitoring.rollup import StoredDay, points_of
 from monitoring.services import prune
-from tests.factories import ChannelFactory, ListingFactory, ListingWatchFactory
+from tests.factories import (
+    ChannelFactory,
+    DeliveryFactory,
+    ListingFactory,
+    ListingWatchFactory,
+    NotificationFactory,
+)
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)  # noon in Shanghai
@@ -151,6 +157,19 @@ def test_old_poll_runs_go_without_being_loaded_and_nothing_points_at_them_any_mo
         assert prune(now=NOW).poll_runs == 2
     assert list(PollRun.objects.all()) == runs[2:]
     assert [type(watch).objects.get(pk=watch.pk).poll_run for watch in watches] == [None, None, runs[2]]
+
+
+def test_old_deliveries_go_with_their_notifications_which_would_wait_again_without_them():
+    long_ago = NOW - timedelta(days=91)
+    old = DeliveryFactory(created_at=long_ago)
+    NotificationFactory(delivery=old, target=old.target)
+    waiting = DeliveryFactory(created_at=long_ago, status="waiting")
+    recent = DeliveryFactory(created_at=NOW - timedelta(days=89))
+    unsent = NotificationFactory(due_at=long_ago)
+    assert prune(now=NOW, dry_run=True).deliveries == 1
+    assert prune(now=NOW).deliveries == 1
+    assert set(Delivery.objects.all()) == {waiting, recent}
+    assert list(Notification.objects.all()) == [unsent]
 
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

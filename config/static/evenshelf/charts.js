@@ -2,6 +2,7 @@
 //   data-chart       address of its JSON, without the range
 //   data-range       the range that is shown first
 //   data-strings     id of the json_script with the translated words
+//   data-limits      id of the json_script with the limits to draw: pane, value, text, severity (may be left out)
 // Colours are the page's own tokens, so they follow the theme. Times on the axis are in the channel's time zone.
 (function () {
   "use strict";
@@ -44,6 +45,8 @@
     found.card = token("--body-bg");
     found.border = token("--border-color");
     found.warning = token("--warning");
+    found.critical = token("--critical");
+    found.info = token("--info");
     return found;
   }
 
@@ -162,6 +165,35 @@
     },
   };
 
+  // A limit within the axis: a dashed line over the data, with its text on it.
+  const limits = {
+    id: "limits",
+    afterDatasetsDraw(chart) {
+      const { ctx, chartArea, scales } = chart;
+      const { theme } = chart.evenshelf;
+      for (const limit of chart.evenshelf.limits) {
+        const y = scales.y.getPixelForValue(limit.value);
+        if (y < chartArea.top || y > chartArea.bottom) continue;
+        ctx.save();
+        ctx.strokeStyle = theme[limit.severity];
+        ctx.lineWidth = 1.4;
+        ctx.setLineDash([6, 4]);
+        ctx.beginPath();
+        ctx.moveTo(chartArea.left, y);
+        ctx.lineTo(chartArea.right, y);
+        ctx.stroke();
+        ctx.font = `11px ${Chart.defaults.font.family}`;
+        ctx.textBaseline = "middle";
+        const above = y - chartArea.top > 20 ? y - 10 : y + 10;
+        ctx.fillStyle = theme.card;
+        ctx.fillRect(chartArea.left + 5, above - 8, ctx.measureText(limit.text).width + 8, 16);
+        ctx.fillStyle = theme[limit.severity];
+        ctx.fillText(limit.text, chartArea.left + 9, above);
+        ctx.restore();
+      }
+    },
+  };
+
   const shelf = {
     id: "shelf",
     afterDraw(chart) {
@@ -233,6 +265,7 @@
     constructor(root) {
       this.root = root;
       this.strings = JSON.parse(document.getElementById(root.dataset.strings).textContent);
+      this.limits = root.dataset.limits ? JSON.parse(document.getElementById(root.dataset.limits).textContent) : [];
       this.panes = [];
       this.data = null;
       this.asked = 0;
@@ -366,9 +399,10 @@
         options: this.options(name, isLast),
         plugins: [{ id: "evenshelf", beforeInit: (made) => {
           made.evenshelf = {
-            data, strings, theme, isFirst, isLast, valueText: (dataset, index) => this.valueText(dataset, index),
+            data, strings, theme, isFirst, isLast, limits: this.limits.filter((limit) => limit.pane === name),
+            valueText: (dataset, index) => this.valueText(dataset, index),
           };
-        } }, unread, unreadLines, shelf, single],
+        } }, unread, unreadLines, limits, shelf, single],
       });
       this.panes.push(chart);
       if (name === "price" && chart.scales.y.min > 0) {

@@ -1,7 +1,8 @@
 """Services that we have no sender of our own for, through the apprise library.
 
 Only those are allowed whose host is fixed in the library: with a host to choose, an address could make the server call
-its own network, and the library also knows addresses that write to files, the system's log or the desktop.
+its own network, and the library also knows addresses that write to files, the system's log or the desktop. And only
+those that refuse with an HTTP status, or whose answer's body the library reads: else what was refused counts as sent.
 """
 
 import re
@@ -22,9 +23,8 @@ from integrations.notifying.senders.base import Message, Receipt, Sender, fit_li
 
 SERVICES = frozenset(
     {
-        *("chanify", "clicksend", "discord", "flock", "gchat", "ifttt", "kook", "line", "msgbird", "opsgenie"),
-        *("pagerduty", "pbul", "postmark", "pover", "pushme", "pushplus", "schan", "sendgrid", "slack", "spugpush"),
-        *("tgram", "twilio", "vonage", "webex", "wpush", "wxpusher", "wxteams"),
+        *("discord", "flock", "gchat", "ifttt", "kook", "line", "msgbird", "opsgenie", "pagerduty", "pbul", "postmark"),
+        *("pover", "pushplus", "sendgrid", "slack", "tgram", "twilio", "webex", "wpush", "wxpusher", "wxteams"),
     }
 )
 # These let the host be chosen, but their usual one is public.
@@ -106,7 +106,11 @@ class OtherSender(Sender):
             return Review(self.kind, "send", scope="channel", cause="forbidden", **about)
         if 400 <= status < 500:
             return Review(self.kind, "send", scope="channel", cause="bad-request", **about)
-        return Retry(self.kind, "send", cause="server-error" if status else "connection", **about)
+        if status:
+            return Retry(self.kind, "send", cause="server-error", **about)
+        if not said or "connection error" in said.lower():
+            return Retry(self.kind, "send", cause="connection", **about)
+        return Review(self.kind, "send", scope="channel", cause="unrecognised", **about)
 
     def secrets(self) -> tuple[str, ...]:
         pieces = re.split(r"[/?&=@:]+", self.address)

@@ -17,29 +17,36 @@ from monitoring.thresholds.rules import Kind, Rule, value_of
 
 # A listing, a moment, whether a gap begins, the three prices, the stock and the shelf state; None is not known.
 Row = tuple[int, int, bool, int | None, int | None, int | None, int | None, str]
+Point = tuple[int, int | None]  # a moment, and a price
 
 
 def change_points(ids: Sequence[int], start: datetime, now: datetime) -> list[Row]:
     """The change points of these listings from `start` to `now` by listing and time, beginning with those in force at
     `start`; one statement."""
+    prices = [TenThousandths(f"observations__{price}") for price in PRICES]
+    columns = ("observations__is_gap", *prices, "observations__stock", "observations__shelf_state")
+    found: list[Row] = _points(ids, start, now, columns)
+    return found
+
+
+def price_histories(ids: Sequence[int], price: str, start: datetime, now: datetime) -> dict[int, list[Point]]:
+    """The same of one price, by listing."""
+    histories: dict[int, list[Point]] = {pk: [] for pk in ids}
+    for listing_id, at_us, amount in _points(ids, start, now, (TenThousandths(f"observations__{price}"),)):
+        histories[listing_id].append((at_us, amount))
+    return histories
+
+
+def _points(ids: Sequence[int], start: datetime, now: datetime, columns: Sequence[Any]) -> list[Any]:
     before = Observation.objects.filter(listing=OuterRef("pk"), observed_at__lte=start).order_by("-observed_at")
     begun = Coalesce(Subquery(before.values("observed_at")[:1]), Value(start))
     rows = Listing.objects.filter(
         pk__in=among(ids), observations__observed_at__gte=begun, observations__observed_at__lte=now
     ).order_by("pk", "observations__observed_at")
-    columns = (
-        "pk",
-        Microseconds("observations__observed_at"),
-        "observations__is_gap",
-        *(TenThousandths(f"observations__{price}") for price in PRICES),
-        "observations__stock",
-        "observations__shelf_state",
-    )
-    found: list[Row] = driver_rows(rows, columns)
-    return found
+    return driver_rows(rows, ("pk", Microseconds("observations__observed_at"), *columns))
 
 
-def history_before(points: Sequence[Row], place: int, at_us: int) -> list[tuple[int, int | None]]:
+def history_before(points: Sequence[Row], place: int, at_us: int) -> list[Point]:
     """The points of one price before a moment."""
     before = points[: bisect_left(points, at_us, key=itemgetter(1))]
     return [(point[1], point[3 + place]) for point in before]  # type: ignore[misc]

@@ -12,9 +12,9 @@ from catalog.models import Channel, Listing
 from monitoring.models import Alert, ListingWatch, Threshold
 from monitoring.services.thresholds.book import Book, last_alerts
 from monitoring.services.thresholds.figures import place_of, rule_of, value_read
-from monitoring.services.thresholds.past import Row, baselines_of, change_points, history_before, last_known, last_value
+from monitoring.services.thresholds.past import Point, baselines_of, last_known, last_value, price_histories
 from monitoring.services.watching import Claim, microseconds
-from monitoring.thresholds.rules import READING_KINDS, Kind, Rule, State, is_near, step
+from monitoring.thresholds.rules import READING_KINDS, Kind, Rule, State, is_near, is_quiet, step
 from monitoring.timing import due_after_success
 
 # A listing near a limit is read this many times as often, but not more often than listings can be.
@@ -35,7 +35,7 @@ def check_readings(*, channel_id: int, reads: Sequence[Read], now: datetime, sta
     """Open and end alerts for good readings of one channel that were stored just now, and read near ones sooner.
 
     Belongs into the transaction that stores them, after they are stored. The number of statements does not depend on
-    how many readings there are (how many alerts open does, by the limit of an insert); without a threshold it is one.
+    how many readings there are; without a threshold it is one.
     """
     by_id = {read.claim.listing_id: read for read in reads}
     thresholds = _thresholds_for(channel_id, list(by_id)) if by_id else []
@@ -103,37 +103,31 @@ class _Check:
         pending: list[_Pending] = []
         now_us = self._now_us
         for judge, reads in self._subjects():
-            rule, changed_us, place = judge.rule, judge.changed_us, judge.place
-            threshold_id, is_level = judge.threshold.pk, rule.is_level
+            rule, place, threshold_id = judge.rule, judge.place, judge.threshold.pk
+            is_level, looks_back = rule.is_level, rule.has_window or rule.has_baseline
             for read in reads:
-                claim, values = read.claim, read.values
-                value = value_read(rule, values, place)
+                claim = read.claim
+                value = value_read(rule, read.values, place)
                 if value is None:
                     continue
-                if is_near(rule, value):
+                if is_level and is_near(rule, value):
                     near[claim.listing_id] = read
                 alert = self._alerts.get((threshold_id, claim.listing_id))
-                # Old facts that a wrong clock wrote ahead of time are old facts all the same.
+                if is_level and alert is None and is_quiet(rule, value):
+                    continue
                 last = value_read(rule, claim[6:11], place)
-                is_first = claim.read_us is None or claim.read_us < changed_us <= now_us
+                is_first = claim.read_us is None or claim.read_us < judge.changed_us <= now_us
                 if not is_level and not is_first and value == last:
                     continue
-                state = (alert.state(rule) if alert else State())._replace(last=last)
-                is_unsaid = last is None and claim.observed_us is not None
-                if is_unsaid or rule.has_window or rule.has_baseline:
+                state = State(last) if alert is None else alert.state(rule)._replace(last=last)
+                # What the last reading did not tell may be known from before.
+                if looks_back or (last is None and claim.observed_us is not None):
                     pending.append(_Pending(judge, read, value, state, is_first))
                     continue
                 _after, crossing = step(rule, state, value, now_us, is_first=is_first)
                 if crossing is not None:
                     book.enter(judge.threshold, rule, claim.listing_id, crossing, alert)
-        for each, history in self._with_past(pending):
-            listing_id = each.read.claim.listing_id
-            _after, crossing = step(
-                each.judge.rule, each.state, each.value, now_us, is_first=each.is_first, history=history
-            )
-            if crossing is not None:
-                alert = self._alerts.get((each.judge.threshold.pk, listing_id))
-                book.enter(each.judge.threshold, each.judge.rule, listing_id, crossing, alert)
+        self._judge_by_past(pending, book)
         book.close()
         _read_sooner(list(near.values()), started_at, self._now)
 
@@ -159,33 +153,44 @@ class _Check:
                 reads = [read for read in reads if read.claim.ownership == threshold.ownership]
             yield judge, reads
 
-    def _with_past(self, pending: Sequence[_Pending]) -> Iterator[tuple[_Pending, list[tuple[int, int | None]]]]:
-        """Each with what its rule needs of the past: the last known value, the baseline, the price over the days."""
-        unsaid = {each.read.claim.listing_id for each in pending if each.state.last is None and _has_past(each)}
+    def _judge_by_past(self, pending: Sequence[_Pending], book: Book) -> None:
+        """Those that need the last known value, the baseline, or the price over the days."""
+        unsaid = {
+            each.read.claim.listing_id
+            for each in pending
+            if each.state.last is None and each.read.claim.observed_us is not None
+        }
         last = last_known(unsaid, self._now) if unsaid else {}
-        windows = [each for each in pending if each.judge.rule.has_window]
-        points: dict[int, list[Row]] = defaultdict(list)
-        if windows:
-            longest = timedelta(days=max(each.judge.rule.days for each in windows))
-            ids = sorted({each.read.claim.listing_id for each in windows})
-            for row in change_points(ids, self._now - longest, self._now):
-                points[row[0]].append(row)
         baselines = baselines_of(
             [(each.judge.threshold, each.read.claim.listing_id) for each in pending if each.judge.rule.has_baseline]
         )
+        histories = self._histories(pending)
         for each in pending:
-            rule, listing_id, state = each.judge.rule, each.read.claim.listing_id, each.state
+            (threshold, rule, *_rest), listing_id, state = each.judge, each.read.claim.listing_id, each.state
             if state.last is None and listing_id in last:
                 state = state._replace(last=last_value(rule, last[listing_id]))
+            history: Sequence[Point] = ()
             if rule.has_baseline:
-                state = state._replace(baseline=baselines.get((each.judge.threshold.pk, listing_id)))
-            # The row of this reading is stored by now, and not yet history.
-            history = history_before(points[listing_id], each.judge.place, self._now_us) if rule.has_window else []
-            yield each._replace(state=state), history
+                state = state._replace(baseline=baselines.get((threshold.pk, listing_id)))
+            elif rule.has_window:
+                history = histories[rule.fact][listing_id]
+            _after, crossing = step(rule, state, each.value, self._now_us, is_first=each.is_first, history=history)
+            if crossing is not None:
+                book.enter(threshold, rule, listing_id, crossing, self._alerts.get((threshold.pk, listing_id)))
 
-
-def _has_past(each: _Pending) -> bool:
-    return each.read.claim.observed_us is not None
+    def _histories(self, pending: Sequence[_Pending]) -> dict[str, dict[int, list[Point]]]:
+        """The prices over the days that rules look at, by price and listing; one statement for each price."""
+        wanted: dict[str, set[int]] = defaultdict(set)
+        days: dict[str, int] = defaultdict(int)
+        for each in pending:
+            rule = each.judge.rule
+            if rule.has_window:
+                wanted[rule.fact].add(each.read.claim.listing_id)
+                days[rule.fact] = max(days[rule.fact], rule.days)
+        return {
+            price: price_histories(sorted(ids), price, self._now - timedelta(days=days[price]), self._now)
+            for price, ids in wanted.items()
+        }
 
 
 def _read_sooner(near: Sequence[Read], started_at: datetime, now: datetime) -> None:

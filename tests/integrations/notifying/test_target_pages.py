@@ -136,7 +136,7 @@ def test_the_audit_log_tells_that_a_secret_changed_and_not_to_what(client, manag
 def test_the_audit_log_tells_of_changed_routes(client, manager, target):
     route = target.routes.get()
     data = form_data({"id": route.pk, "target": target.pk, "least_severity": "critical"}, name=target.name)
-    client.post(page(target, "edit"), data)
+    client.post(page(target, "edit"), data | {"language": target.language})
     changes = AuditEvent.objects.get(object_type="monitoring.target").changes
     assert changes == {"routes": [["Warning and worse"], ["Critical only"]]}
     assert "Critical only" in client.get(page(target, "history")).text

@@ -46,7 +46,7 @@ waits = st.sampled_from([1, 1, 1, 2, 4, 150, 300])
 
 @pytest.mark.parametrize("fields", RULES, ids=lambda fields: "-".join(map(str, list(fields.values())[:3])))
 @settings(
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,

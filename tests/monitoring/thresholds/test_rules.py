@@ -11,6 +11,7 @@ from monitoring.thresholds.rules import (
     Rule,
     State,
     is_near,
+    is_quiet,
     median,
     step,
     value_of,
@@ -276,13 +277,27 @@ def test_the_same_reading_twice_changes_nothing():
 
 
 @pytest.mark.parametrize(
+    "rule", [RANGE, replace(RANGE, low=None), replace(RANGE, high=None), STOCK, SOLD_OUT, OFF_SHELF]
+)
+def test_a_quiet_value_is_one_that_opens_nothing(rule):
+    values = (
+        [yuan(amount) for amount in (199.9999, 200, 300, 300.0001)]
+        if rule.fact == "list_price"
+        else range(8)
+        if rule.kind != Kind.OFF_SHELF
+        else (0, 1)
+    )
+    for value in values:
+        assert is_quiet(rule, value) == (step(rule, State(), value, DAY)[1] is None)
+
+
+@pytest.mark.parametrize(
     ("rule", "value", "expected"),
     [
         pytest.param(RANGE, yuan(210), True, id="5 % above the lowest"),
         pytest.param(RANGE, yuan(210.01), False, id="further"),
         pytest.param(RANGE, yuan(285), True, id="5 % below the highest"),
         pytest.param(RANGE, yuan(195), True, id="just crossed"),
-        pytest.param(RANGE, None, False, id="not known"),
         pytest.param(STOCK, 7, True, id="2 units"),
         pytest.param(STOCK, 8, False, id="3 units of 5"),
         pytest.param(replace(STOCK, stock=100), 120, True, id="20 %"),

@@ -1,5 +1,6 @@
 """Other services: which addresses are allowed, and what a result of the library means."""
 
+import json
 import logging
 import time
 import traceback
@@ -7,19 +8,19 @@ from datetime import timedelta
 
 import apprise
 import pytest
-from apprise.plugins.pushme import NotifyPushMe
 from apprise.plugins.telegram import NotifyTelegram
+from apprise.plugins.wpush import NotifyWPush
 
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import ConnectorError, Retry, Review, Wait
 from integrations.notifying.senders.other import HOSTS, SERVICES, OtherSender
-from tests.integrations.connectors.raw_server import RawServer, answer
+from tests.integrations.connectors.raw_server import RawServer, answer, answer_json
 from tests.integrations.notifying.senders.conftest import NOW, message
 
 pytestmark = pytest.mark.pure
 
-TOKEN = "geheimgeheimgeheim"
-ADDRESS = f"pushme://{TOKEN}/"
+TOKEN = "WPUSHgeheimgeheimgeheimgeheim012"
+ADDRESS = f"wpush://{TOKEN}/"
 BOT = "tgram://123456789:geheimgeheimgeheimgeheimgeheimgeheimg/12345678/"
 
 
@@ -35,7 +36,7 @@ def at(monkeypatch):
     """Points the two services of these tests at a server of the test."""
 
     def point(server):
-        monkeypatch.setattr(NotifyPushMe, "notify_url", server.url)
+        monkeypatch.setattr(NotifyWPush, "notify_url", server.url)
         monkeypatch.setattr(NotifyTelegram, "notify_url", f"{server.url}/bot")
 
     return point
@@ -50,13 +51,19 @@ def refused(at, handler, address=ADDRESS):
 
 
 def test_a_message_is_sent_through_the_library(at):
-    with RawServer(answer(b"success")) as server:
+    with RawServer(answer(b'{"code": 0}')) as server:
         at(server)
         receipt = OtherSender(ADDRESS).send(message(), now=NOW)
+    (body,) = map(json.loads, server.bodies)
     assert receipt.code == "ok"
-    assert len(server.heads) == 1
-    assert "push_key" in server.heads[0]
-    assert "%E5%8F%B0%E7%81%AF" in server.heads[0]
+    assert (body["apikey"], body["title"]) == (TOKEN, "Below ¥200: 台灯")
+    assert "Live price ¥268.00 → ¥189.00, limit ¥200.00" in body["content"]
+
+
+def test_a_refusal_in_the_body_of_a_good_status_is_no_success(at):
+    error = refused(at, answer_json({"code": 40001, "message": f"no such key {TOKEN}"}))
+    assert (type(error), error.cause) == (Review, "unrecognised")
+    assert "no such key ***" in error.detail
 
 
 def test_a_title_cannot_be_more_than_text(at):
@@ -153,6 +160,8 @@ def test_no_error_or_log_line_holds_the_token(at, caplog):
         "dingtalk://token",
         "feishu://token",
         "wecombot://token",
+        "vonage://key:secret/15551234567/15557654321",
+        "schan://token",
         "file:///etc/passwd",
         "https://hooks.example/x",
         "http://127.0.0.1/x",

@@ -1,0 +1,178 @@
+from datetime import timedelta
+
+import pytest
+
+from catalog.models import Listing
+from integrations.services import authorisation_ends
+from monitoring.models import Alert, ListingWatch, Threshold
+from monitoring.services import check_authorisations, check_blind, end_abandoned
+from tests.factories import (
+    NOW,
+    AlertFactory,
+    ChannelFactory,
+    CredentialFactory,
+    ListingFactory,
+    ListingWatchFactory,
+    ProductFactory,
+    SkuFactory,
+    ThresholdFactory,
+)
+from tests.monitoring.thresholds.reading import INTERVAL, priced, read
+
+pytestmark = pytest.mark.django_db
+Kind = Threshold.Kind
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def watch():
+    watch = ListingWatchFactory(read_at=NOW)
+    Listing.objects.update(created_at=NOW - DAY)
+    return watch
+
+
+def blind(channel, **fields):
+    return ThresholdFactory(
+        **{"channel": channel, "kind": Kind.BLIND, "min_price": None, "intervals": 5, "cooldown_minutes": 0, **fields}
+    )
+
+
+def test_a_listing_is_blind_when_it_was_not_read_for_longer_than_so_many_intervals(watch):
+    blind(watch.channel)
+    assert check_blind(now=NOW + 5 * INTERVAL) == 0
+    assert check_blind(now=NOW + 5 * INTERVAL + SECOND) == 1
+    assert check_blind(now=NOW + 6 * INTERVAL) == 0
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.old_value, alert.new_value, alert.limit) == ("blind", NOW.isoformat(), "", "5")
+    assert (alert.listing, alert.channel, alert.fact) == (watch.listing, watch.channel, "")
+
+
+def test_its_own_interval_counts(watch):
+    blind(watch.channel)
+    ListingWatch.objects.update(interval_seconds=3_600)
+    assert check_blind(now=NOW + 6 * INTERVAL) == 0
+    assert check_blind(now=NOW + timedelta(hours=5, seconds=1)) == 1
+
+
+def test_one_that_was_never_read_is_blind_since_it_was_added():
+    watch = ListingWatchFactory(read_at=None)
+    Listing.objects.update(created_at=NOW)
+    blind(watch.channel)
+    assert check_blind(now=NOW + 5 * INTERVAL) == 0
+    assert check_blind(now=NOW + 6 * INTERVAL) == 1
+    assert Alert.objects.get().old_value == ""
+
+
+def test_a_good_reading_ends_it(watch):
+    blind(watch.channel, cooldown_minutes=60)
+    check_blind(now=NOW + 6 * INTERVAL)
+    read(priced(1), NOW + 7 * INTERVAL)
+    assert check_blind(now=NOW + 7 * INTERVAL + SECOND) == 0
+    assert Alert.objects.get().cleared_at == NOW + 7 * INTERVAL + SECOND
+    assert check_blind(now=NOW + 13 * INTERVAL) == 0
+    alert = Alert.objects.get()
+    assert (alert.count, alert.cleared_at, alert.status) == (2, None, "open")
+
+
+@pytest.mark.parametrize("how", ["paused", "channel not watched", "removed", "a competitor's", "another channel"])
+def test_what_nobody_wants_to_read_is_not_blind(watch, how):
+    blind(ChannelFactory() if how == "another channel" else watch.channel)
+    if how == "paused":
+        ListingWatch.objects.update(is_paused=True)
+    elif how == "channel not watched":
+        type(watch.channel).objects.update(is_watched=False)
+    elif how == "removed":
+        Listing.objects.update(removed_at=NOW)
+    elif how == "a competitor's":
+        Listing.objects.update(ownership="competitor")
+    assert check_blind(now=NOW + 9 * INTERVAL) == 0
+
+
+def test_a_paused_listing_is_blind_no_more(watch):
+    blind(watch.channel)
+    check_blind(now=NOW + 6 * INTERVAL)
+    ListingWatch.objects.update(is_paused=True)
+    check_blind(now=NOW + 7 * INTERVAL)
+    assert Alert.objects.get().status == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        pytest.param(7 * DAY + SECOND, 0, id="later"),
+        pytest.param(7 * DAY, 1, id="exactly so many days ahead"),
+        pytest.param(-DAY, 1, id="ended"),
+        pytest.param(None, 0, id="not known"),
+    ],
+)
+def test_an_authorisation_that_ends(left, expected):
+    channel = ChannelFactory()
+    ThresholdFactory(channel=channel, kind=Kind.AUTHORISATION, min_price=None, days=7)
+    ends = {channel.pk: None if left is None else NOW + left, ChannelFactory().pk: NOW}
+    assert check_authorisations(ends=ends, now=NOW) == expected
+    assert check_authorisations(ends=ends, now=NOW + SECOND) in {0, 1 - expected}
+    if expected:
+        alert = Alert.objects.get()
+        assert (alert.channel, alert.listing, alert.new_value, alert.limit) == (
+            channel, None, (NOW + left).isoformat(), "7",
+        )  # fmt: skip
+
+
+def test_a_renewed_authorisation_ends_the_alert_and_an_unknown_one_does_not():
+    channel = ChannelFactory()
+    ThresholdFactory(channel=channel, kind=Kind.AUTHORISATION, min_price=None, days=7)
+    check_authorisations(ends={channel.pk: NOW + DAY}, now=NOW)
+    check_authorisations(ends={channel.pk: None}, now=NOW + SECOND)
+    check_authorisations(ends={}, now=NOW + SECOND)
+    assert Alert.objects.get().cleared_at is None
+    check_authorisations(ends={channel.pk: NOW + 365 * DAY}, now=NOW + SECOND)
+    assert Alert.objects.get().status == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({"token_expires_at": NOW + DAY}, NOW + DAY, id="its end"),
+        pytest.param({"token_expires_at": NOW + DAY, "revoked_cause": "session-invalid"}, NOW, id="revoked: now"),
+        pytest.param({"token_expires_at": NOW + DAY, "access_token": ""}, None, id="not authorised yet"),
+        pytest.param({}, None, id="not known"),
+    ],
+)
+def test_when_authorisations_end(fields, expected):
+    credential = CredentialFactory(**fields)
+    assert authorisation_ends(NOW) == {credential.channel_id: expected}
+
+
+def test_alerts_that_no_threshold_stands_for_end():
+    sku = SkuFactory(product=ProductFactory(brand="山野"))
+    channel = ChannelFactory()
+
+    def alert(**fields):
+        listing = ListingFactory(channel=channel, sku=sku)
+        return AlertFactory(listing=listing, threshold=ThresholdFactory(**{"channel": channel, **fields}))
+
+    kept = [
+        alert(),
+        alert(channel=None, product=sku.product),
+        alert(channel=None, brand="山野"),
+        alert(ownership=""),
+    ]
+    own = alert()
+    Threshold.objects.filter(pk=own.threshold_id).update(channel=None, listing=own.listing)
+    gone = [
+        alert(is_active=False),
+        alert(kind=Kind.PRICE_RANGE),
+        alert(channel=ChannelFactory()),
+        alert(channel=None, product=ProductFactory()),
+        alert(channel=None, brand="暖居"),
+        alert(ownership="competitor"),
+        alert(),
+        alert(),
+    ]
+    Threshold.objects.filter(pk=gone[1].threshold_id).update(kind=Kind.SOLD_OUT)
+    gone[-1].threshold.delete()
+    Listing.objects.filter(pk=gone[-2].listing_id).update(removed_at=NOW)
+    assert end_abandoned(now=NOW) == len(gone)
+    assert set(Alert.objects.filter(cleared_at__isnull=True)) == {*kept, own}
+    assert end_abandoned(now=NOW) == 0
