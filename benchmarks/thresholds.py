@@ -21,6 +21,7 @@ from catalog.database import copy_rows
 from catalog.models import Channel, Listing
 from monitoring.models import Alert, ListingWatch, Observation, Threshold
 from monitoring.services import preview, recording
+from monitoring.services.thresholds import check_readings
 
 POINTS = 5  # change points of each listing before the reading
 FIRING_PERCENT = 5
@@ -85,8 +86,8 @@ def set_thresholds(prices: dict[int, Decimal]) -> None:
 
 
 def main(database: str) -> None:
-    stopwatch = Stopwatch(recording.check_readings)
-    recording.check_readings = stopwatch  # type: ignore[assignment]
+    stopwatch = Stopwatch(check_readings)
+    recording.check_readings = stopwatch  # type: ignore[attr-defined]
     with canned_server() as address:
         listing_ids = sorted(shop.fill(address).values())
         shop.fetch_all()

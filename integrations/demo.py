@@ -22,7 +22,7 @@ from integrations import fetching
 from integrations.connections import connector_for
 from integrations.connectors.base import DiscoveredListing
 from integrations.models import Credential
-from monitoring.models import ListingWatch, PollRun, Severity, Threshold
+from monitoring.models import ListingWatch, PollRun, Route, Severity, Target, Threshold
 
 TOKEN_LIFE = timedelta(days=365)
 # One shop's authorisation ends soon, and one shop could not be reached for a while.
@@ -35,6 +35,7 @@ BEGUN, LOADED = "demo begun", "demo loaded"
 SUPPLIERS = ("义乌恒通百货", "永康市铭泰五金厂", "景德镇青釉坊", "绍兴柯桥云锦纺织")
 COST_SHARES = (Decimal("0.46"), Decimal("0.52"), Decimal("0.58"), Decimal("0.63"))
 NO_COST_EVERY = 9  # SKUs
+TARGET, ROBOT = "钉钉运营群", "dingtalk-signed"  # who is told of alerts, and the simulator's robot it stands for
 LOWEST_PRICE = Decimal(25)  # what the shops do not want to fall below
 ITEMS_IN_SMALL = 6  # per shop
 
@@ -101,8 +102,12 @@ def state_of_demo() -> str:
 
 def point_at_simulator() -> int:
     """Have the demo's channels use the simulator at SIMULATOR_URL, which may have moved; returns how many did."""
-    apps = Control()("GET", "accounts")["taobao"]["apps"]
+    accounts = Control()("GET", "accounts")
+    apps = accounts["taobao"]["apps"]
     ours = Credential.objects.filter(app_key__in=[app["app_key"] for app in apps]).exclude(base_url="")
+    for target in Target.objects.filter(name=TARGET):
+        _set_robot(target, accounts)
+        target.save(update_fields=["address", "secret"])
     return ours.exclude(base_url=settings.SIMULATOR_URL).update(base_url=settings.SIMULATOR_URL)
 
 
@@ -120,7 +125,8 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
             "in DATABASE_URL."
         )
     control = Control()
-    account = control("GET", "accounts")["taobao"]
+    accounts = control("GET", "accounts")
+    account = accounts["taobao"]
     owner = _create_people()
     if state == "empty":
         audit(action=BEGUN, obj=owner, actor=None, now=now)
@@ -140,6 +146,8 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
                 continue
             _read(channel, moment, moment - earlier)
         earlier = moment
+    # Only now, since what the past days' alerts were about is past.
+    _add_target(accounts)
     # The last reading spoke for an hour; from here on listings are read as often as their channel says.
     ListingWatch.objects.filter(channel__in=channels.values()).update(next_due_at=now)
     control("POST", "clock", json={"set": timezone.now().isoformat(), "speed": 1})
@@ -280,6 +288,19 @@ def _add_goods(control: Control, channels: dict[str, Channel], size: Size, owner
                 )
             )
         add_listings(listings=listings, actor=owner, now=now)
+
+
+def _add_target(accounts: dict[str, Any]) -> None:
+    if not Target.objects.filter(name=TARGET).exists():
+        target = Target(name=TARGET, kind=Target.Kind.DINGTALK)
+        _set_robot(target, accounts)
+        target.save()
+        Route.objects.create(target=target, least_severity=Severity.WARNING)
+
+
+def _set_robot(target: Target, accounts: dict[str, Any]) -> None:
+    robot = next(robot for robot in accounts["dingtalk"]["robots"] if robot["robot"] == ROBOT)
+    target.address, target.secret = robot["url"], robot["secret"]
 
 
 def _add_thresholds(channels: Iterable[Channel], owner: User) -> None:

@@ -5,10 +5,10 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, transaction
 
-from catalog.database import Microseconds, claim_rows, copy_rows, update_rows
-from catalog.models import Listing
+from catalog.database import Microseconds, claim_rows, copy_rows, insert_new, update_rows
+from catalog.models import Channel, Listing
 from monitoring.models import ListingWatch, Observation
-from tests.factories import NOW, ListingFactory, ListingWatchFactory
+from tests.factories import NOW, ChannelFactory, ListingFactory, ListingWatchFactory
 
 pytestmark = pytest.mark.django_db
 FIELDS = ("listing", "observed_at", "is_gap", "list_price", "live_price", "promotion_price", "stock", "shelf_state")
@@ -89,3 +89,17 @@ def test_rows_are_claimed_up_to_the_limit():
 def test_times_are_read_as_microseconds(moment, expected):
     ListingFactory(observed_at=moment)
     assert Listing.objects.values_list(Microseconds("observed_at"), flat=True).get() == expected
+
+
+def test_rows_that_conflict_are_left_out_of_an_insert():
+    channel = ChannelFactory()
+    fields = [field.name for field in Channel._meta.concrete_fields if not field.primary_key]
+    rows = [
+        tuple(name if field == "name" else getattr(channel, field) for field in fields)
+        for name in (channel.name, "新店")
+    ]
+    [key] = insert_new(Channel, fields, rows)
+    assert Channel.objects.get(name="新店").pk == key
+    assert insert_new(Channel, fields, rows) == []
+    assert insert_new(Channel, fields, []) == []
+    assert Channel.objects.count() == 2

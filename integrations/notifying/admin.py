@@ -259,9 +259,8 @@ add_column(Target, "last_sent", _("last sent"), last_sent_cell, order=50)
 
 
 def _facts(request: HttpRequest, target: Target) -> dict[str, Any]:
-    now = timezone.now()
-    state = state_of(target)
-    return {"now": now, "state": state, "badge": target_badge(state, now), "address": shown_address(target)}
+    unsent_url = f"{reverse('admin:monitoring_delivery_changelist')}?target__id__exact={target.pk}"
+    return {"now": timezone.now(), "state": state_of(target), "unsent_url": unsent_url}
 
 
 def _problem(request: HttpRequest, target: Target) -> dict[str, Any] | None:
@@ -329,8 +328,8 @@ add_badge("target", lambda request, target: target_badge(state_of(target), timez
 add_button("target", _("Send what failed again"), _send_again_url, order=20)
 add_button("target", _("Send test message"), _test_url, primary=True, order=90)
 add_panel("target", "integrations/panels/target_facts.html", _facts, area="facts", order=10)
-add_panel("target", "integrations/panels/target_problem.html", _problem, area="full", order=10)
-add_panel("target", "integrations/panels/target_deliveries.html", _deliveries, area="main", order=10)
+add_panel("target", "integrations/panels/target_problem.html", _problem, area="main", order=10)
+add_panel("target", "integrations/panels/target_deliveries.html", _deliveries, area="main", order=20)
 add_panel("target", "integrations/panels/target_routes.html", _routes, area="side", order=10)
 add_panel("target", "integrations/panels/target_settings.html", _settings, area="side", order=20)
 

@@ -26,7 +26,7 @@ class Kind:
 
 _WE_TRY_AGAIN = _("We try again by ourselves. Nothing to do.")
 _MERGED = _("What waits is sent as one message as soon as we may. Nothing to do.")
-_THEN_TEST = _("Then send a test message: what waits follows it.")
+_THEN_TEST = _("Then send a test message, and send what failed again.")
 _LOOK_THERE = _("Look there whether it arrived; if not, send it again.")
 
 PROBLEMS: dict[str, Kind] = {

@@ -212,7 +212,10 @@ class ThresholdAdmin(FrameModelAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         count = Alert.objects.visible_to(person(request)).filter(threshold=key_of(object_id)).count()
-        return super().delete_view(request, object_id, {"alert_count": count, **(extra_context or {})})
+        threshold = self.get_object(request, object_id)
+        called = threshold and (threshold.name or threshold_sentence(threshold))
+        context = {"alert_count": count, "called": called, **(extra_context or {})}
+        return super().delete_view(request, object_id, context)
 
 
 def preview_sentence(found: Preview) -> str:

@@ -1,5 +1,6 @@
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.utils import translation
@@ -273,4 +274,5 @@ def test_a_threshold_in_words(fields, sentence):
 
 
 def test_every_kind_has_words():
-    assert {case.values[0].get("kind", "price_range") for case in WORDS} == set(Threshold.Kind.values)
+    fields: list[Any] = [case.values[0] for case in WORDS]
+    assert {each.get("kind", "price_range") for each in fields} == set(Threshold.Kind.values)

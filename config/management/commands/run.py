@@ -66,6 +66,8 @@ class Command(BaseCommand):
         self._env = {
             "SITE_URL": os.environ.get("SITE_URL", self._address),
             "SIMULATOR_URL": simulator_address,
+            # Its robots stand in for those of the platforms, so messages may go there.
+            "ALLOWED_PRIVATE_HOSTS": ",".join([*settings.ALLOWED_PRIVATE_HOSTS, f"{HOST}:{simulator_port}"]),
             "PYTHONUNBUFFERED": "1",
         }
         for name, taken in (("PORT", port), ("SIMULATOR_PORT", simulator_port)):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models import BigIntegerField, F, Q
+from django.db.models.functions import Cast, Coalesce
 
 from catalog.database import Microseconds, driver_rows
 from monitoring.models import Alert, ListingWatch, Threshold
@@ -56,7 +56,7 @@ def _check_blind(threshold: Threshold, now: datetime) -> int:
 
 def _late(threshold: Threshold, now: datetime) -> list[tuple[int, int, int | None]]:
     """Listing, channel and last good reading of those that are read too late for the threshold."""
-    seconds = Coalesce("interval_seconds", "channel__interval_seconds")
+    seconds = Cast(Coalesce("interval_seconds", "channel__interval_seconds"), BigIntegerField())  # times a million
     known_us = Microseconds(Coalesce("read_at", "listing__created_at"))
     late = ListingWatch.objects.filter(
         listing__in=listings_of(threshold).order_by().values("pk"), is_paused=False, channel__is_watched=True

@@ -1,9 +1,12 @@
 """Targets and deliveries in the admin."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
@@ -401,3 +404,16 @@ def test_routes_are_told_in_words(client, manager, target):
     route.least_severity, route.after_minutes, route.tells_end = Severity.CRITICAL, 30, True
     route.save()
     assert "Critical only, if not acknowledged after 30 min, also when it is over" in client.get(page(target)).text
+
+
+def test_every_cause_that_senders_raise_is_explained():
+    def text(*modules: Path) -> str:
+        return "\n".join(module.read_text(encoding="utf-8") for module in modules)
+
+    senders = text(*(settings.BASE_DIR / "integrations" / "notifying" / "senders").glob("*.py"))
+    http = text(settings.BASE_DIR / "integrations" / "connectors" / "http.py")
+    raised = set(re.findall(r'\bcause="([a-z-]+)"', senders + http))
+    raised |= set(re.findall(r'^    "[^"]+": "([a-z-]+)",$', senders, re.MULTILINE))  # tables from codes to causes
+    raised |= set(re.findall(r'\b(?:_refusal|fatal)\(\s*"([a-z-]+)"', senders))
+    assert len(raised) > 25
+    assert raised <= set(PROBLEMS)

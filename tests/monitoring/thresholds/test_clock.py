@@ -1,6 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
+from django.db import connection
 
 from catalog.models import Listing
 from integrations.services import authorisation_ends
@@ -176,3 +179,25 @@ def test_alerts_that_no_threshold_stands_for_end():
     assert end_abandoned(now=NOW) == len(gone)
     assert set(Alert.objects.filter(cleared_at__isnull=True)) == {*kept, own}
     assert end_abandoned(now=NOW) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_who_look_together_open_one_alert_each(watch):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite's test database is in memory, where writers do not wait for each other")
+    for _each in range(5):
+        ListingWatchFactory(listing__channel=watch.channel, read_at=NOW)
+    blind(watch.channel)
+    together = Barrier(3)
+
+    def look(_worker):
+        together.wait(20)
+        try:
+            return check_blind(now=NOW + 6 * INTERVAL)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(look, range(3))) == 6
+    assert Alert.objects.count() == 6
+    assert set(Alert.objects.values_list("count", flat=True)) == {1}

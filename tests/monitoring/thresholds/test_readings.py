@@ -12,6 +12,7 @@ from integrations.connectors.base import Reading, ReadOutcome
 from monitoring.models import Alert, ListingWatch, Observation, Threshold
 from monitoring.services import claim_due, ensure_watches, open_run, record, recording, resolve
 from monitoring.services.alerts import open_alerts
+from monitoring.services.thresholds import check_readings
 from tests.factories import (
     NOW,
     AlertFactory,
@@ -409,7 +410,7 @@ def test_an_alert_that_another_worker_opened_meanwhile_is_left_alone(watch):
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_that_is_killed_leaves_neither_readings_nor_alerts(watch, monkeypatch):
     threshold(channel=watch.channel)
-    real = recording.check_readings
+    real = check_readings
 
     def dies(**kwargs):
         real(**kwargs)

@@ -28,7 +28,9 @@ def yuan(amount):
 
 def moves(rule, values, *, every=5 * MINUTE, state=None):
     """What each reading did, five minutes apart; None for nothing."""
-    state, told, history = state or State(), [], []
+    state = state or State()
+    told: list[str | None] = []
+    history: list[tuple[int, int | None]] = []
     for number, value in enumerate(values):
         at = (number + 1) * every
         state, crossing = step(rule, state, value, at, history=list(history))
