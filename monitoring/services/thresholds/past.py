@@ -3,16 +3,18 @@
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from heapq import merge
 from operator import itemgetter
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, Subquery, Value
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from catalog.database import Microseconds, TenThousandths, among, driver_rows
 from catalog.models import Listing
 from monitoring.models import DailyRollup, Observation, Threshold
 from monitoring.services.thresholds.figures import PRICES
+from monitoring.services.watching import microseconds
 from monitoring.thresholds.rules import Kind, Rule, value_of
 
 # A listing, a moment, whether a gap begins, the three prices, the stock and the shelf state; None is not known.
@@ -21,29 +23,38 @@ Point = tuple[int, int | None]  # a moment, and a price
 
 
 def change_points(ids: Sequence[int], start: datetime, now: datetime) -> list[Row]:
-    """The change points of these listings from `start` to `now` by listing and time, beginning with those in force at
-    `start`; one statement."""
-    prices = [TenThousandths(f"observations__{price}") for price in PRICES]
-    columns = ("observations__is_gap", *prices, "observations__stock", "observations__shelf_state")
-    found: list[Row] = _points(ids, start, now, columns)
-    return found
+    """The change points of these listings from `start` to `now` by listing and time, beginning with what was in force
+    at `start`, as if it were of that moment; two statements."""
+    facts = [*((price, TenThousandths(price)) for price in PRICES), ("stock", F("stock")), ("shelf", F("shelf_state"))]
+    first, later = _points(ids, start, now, [("gap", F("is_gap")), *facts])
+    start_us = microseconds(start)
+    known = [(pk, start_us, *values) for pk, *values in first if values[-1] is not None]
+    return list(merge(sorted(known), later, key=itemgetter(0, 1)))
 
 
 def price_histories(ids: Sequence[int], price: str, start: datetime, now: datetime) -> dict[int, list[Point]]:
     """The same of one price, by listing."""
-    histories: dict[int, list[Point]] = {pk: [] for pk in ids}
-    for listing_id, at_us, amount in _points(ids, start, now, (TenThousandths(f"observations__{price}"),)):
+    first, later = _points(ids, start, now, [("price", TenThousandths(price))])
+    start_us = microseconds(start)
+    histories: dict[int, list[Point]] = {pk: [(start_us, amount)] for pk, amount in first}
+    for listing_id, at_us, amount in later:
         histories[listing_id].append((at_us, amount))
     return histories
 
 
-def _points(ids: Sequence[int], start: datetime, now: datetime, columns: Sequence[Any]) -> list[Any]:
+def _points(
+    ids: Sequence[int], start: datetime, now: datetime, columns: Sequence[tuple[str, Any]]
+) -> tuple[list[Any], list[Any]]:
+    """Of each listing what was in force at `start`, and the rows after it with their times; in the order of both."""
+    named = {f"its_{name}": column for name, column in columns}
+    # Per listing, since the planner of a join would look through the history of all the others.
     before = Observation.objects.filter(listing=OuterRef("pk"), observed_at__lte=start).order_by("-observed_at")
-    begun = Coalesce(Subquery(before.values("observed_at")[:1]), Value(start))
-    rows = Listing.objects.filter(
-        pk__in=among(ids), observations__observed_at__gte=begun, observations__observed_at__lte=now
-    ).order_by("pk", "observations__observed_at")
-    return driver_rows(rows, ("pk", Microseconds("observations__observed_at"), *columns))
+    in_force = [Subquery(before.annotate(**named).values(name)[:1]) for name in named]
+    first = driver_rows(Listing.objects.filter(pk__in=among(ids)).order_by(), ("pk", *in_force))
+    later = Observation.objects.filter(listing__in=among(ids), observed_at__gt=start, observed_at__lte=now)
+    expressions = [column for _name, column in columns]
+    rows = later.order_by("listing_id", "observed_at")
+    return first, driver_rows(rows, ("listing_id", Microseconds("observed_at"), *expressions))
 
 
 def history_before(points: Sequence[Row], place: int, at_us: int) -> list[Point]:

@@ -163,5 +163,21 @@ def test_a_preview_of_many_listings_takes_a_bounded_number_of_statements(django_
         ListingWatchFactory(listing__channel=channel)
     read_each([priced(100), priced(120)])
     rule = Threshold(kind=Kind.PRICE_CHANGE, channel=channel, percent=10, reference="median", days=7)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):  # the listings, what was in force, the change points
         assert preview(rule, now=NOW + HOUR).count == 6
+
+
+def test_a_preview_of_several_listings_is_that_of_each():
+    channel = ChannelFactory()
+    ids = [ListingWatchFactory(listing__channel=channel).pk for _each in range(3)]
+    for number, prices in enumerate([(250, 190, 250), (190, 250, 190), (250, 250, 150), (180, 180, 250)]):
+        read(dict(zip(ids, map(priced, prices), strict=True)), NOW + number * INTERVAL, channel=channel)
+    rule = Threshold(kind=Kind.PRICE_RANGE, channel=channel, min_price=200, cooldown_minutes=0)
+    for now in (NOW + 4 * INTERVAL, NOW + timedelta(days=30) + INTERVAL):
+        shown = preview(rule, now=now)
+        each = [preview(Threshold(kind=Kind.PRICE_RANGE, listing_id=pk, min_price=200, cooldown_minutes=0), now=now)
+                for pk in ids]  # fmt: skip
+        assert shown.count == sum(one.count for one in each) > 3
+        assert {(f.listing_id, f.at) for f in shown.firings} == {
+            (f.listing_id, f.at) for one in each for f in one.firings
+        }
