@@ -1,7 +1,7 @@
 """Thresholds for 10,000 changed readings: the time they add to fetching and storing them, against that time.
 
 Each channel has a price range, a stock limit and a change against the median of seven days; every reading differs from
-what was stored, has five change points behind it, and 5 % of the listings cross a limit.
+what was stored, has three prices behind it, and 5 % of the listings cross a limit.
 
     python -m benchmarks thresholds
 """
@@ -23,7 +23,7 @@ from monitoring.models import Alert, ListingWatch, Observation, Threshold
 from monitoring.services import preview, recording
 from monitoring.services.thresholds import check_readings
 
-POINTS = 5  # change points of each listing before the reading
+POINTS = 3  # change points of each listing before the reading
 FIRING_PERCENT = 5
 WINDOW = timedelta(days=7)
 
@@ -44,7 +44,7 @@ class Stopwatch:
 
 
 def give_history(listing_ids: list[int], prices: dict[int, Decimal]) -> None:
-    """Five change points over the last days for every listing, the last of them its present facts."""
+    """Three prices over the last days for every listing, the last of them its present facts."""
     shop.forget()
     now = datetime.now(UTC)
     moments = [now - WINDOW + number * WINDOW / POINTS for number in range(1, POINTS)] + [now - timedelta(minutes=1)]

@@ -111,7 +111,8 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "evenshelf_cache"},
-    # Each cluster notes its own state twice a second; nobody else reads it, so it stays out of the database.
+    # What nobody else reads stays out of the database: each cluster notes its own state twice a second, and each
+    # process remembers what was dear to count.
     "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "process"},
 }
 
@@ -123,7 +124,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # A user name with this many failed sign-ins from one address is not looked at from there until the time is over.
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "config.backends.RolesBackend"]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]

@@ -6,7 +6,7 @@ Open is what nobody has acknowledged, snoozed or resolved yet.
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Count, QuerySet, SmallIntegerField, Value, When
+from django.db.models import Case, Count, QuerySet, SmallIntegerField, Subquery, Value, When
 from django.http import HttpRequest
 
 from catalog.models import Channel, User
@@ -46,13 +46,30 @@ def counted(alerts: QuerySet[Alert]) -> OpenAlerts:
     return OpenAlerts({severity: found[severity] for severity in Severity.values if severity in found})
 
 
-def counted_once(request: HttpRequest, user: User) -> OpenAlerts:
-    """Those of the person on all channels, counted once for a request: the menu, the bell and the dashboard show it."""
-    found: OpenAlerts | None = getattr(request, "evenshelf_open_alerts", None)
+def newest_once(request: HttpRequest, user: User) -> tuple[OpenAlerts, list[Any]]:
+    """Those of the person on all channels, counted, and the newest of them; one query for a request.
+
+    The menu, the bell and the dashboard show them.
+    """
+    found: tuple[OpenAlerts, list[Any]] | None = getattr(request, "evenshelf_open_alerts", None)
     if found is None:
-        found = counted(open_alerts(user))
+        alerts = open_alerts(user)
+        # Counts that do not depend on the row, so that the database makes each of them once.
+        counts = {f"{severity}_count": _count(alerts.filter(severity=severity)) for severity in Severity.values}
+        newest = list(with_subject(alerts).annotate(**counts).order_by("-opened_at", "-pk")[:SHOWN])
+        by_severity = {each: getattr(newest[0], f"{each}_count") or 0 for each in Severity.values} if newest else {}
+        found = OpenAlerts({severity: count for severity, count in by_severity.items() if count}), newest
         request.evenshelf_open_alerts = found  # type: ignore[attr-defined]
     return found
+
+
+def _count(alerts: QuerySet[Any]) -> Subquery:
+    """How many there are; null for none. All of them have the same status."""
+    return Subquery(alerts.order_by().values("status").annotate(found=Count("pk")).values("found"))
+
+
+def counted_once(request: HttpRequest, user: User) -> OpenAlerts:
+    return newest_once(request, user)[0]
 
 
 def worst_first(alerts: QuerySet[Any]) -> QuerySet[Any]:

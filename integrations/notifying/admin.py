@@ -36,7 +36,14 @@ from integrations.notifying.delivery_admin import (
     cause_text,
     send_news_again,
 )
-from integrations.notifying.forms import RouteFormSet, form_for, option_names, route_sentence
+from integrations.notifying.forms import (
+    RouteForm,
+    RouteFormSet,
+    form_for,
+    offered_severity,
+    option_names,
+    route_sentence,
+)
 from integrations.notifying.lane import send_test
 from integrations.notifying.problems import explain
 from integrations.notifying.state import UNSENT, shown_address, state_of, target_badge, with_state
@@ -56,6 +63,7 @@ Status = Delivery.Status
 
 class RouteInline(admin.StackedInline):
     model = Route
+    form = RouteForm
     formset = RouteFormSet
     fields = ["least_severity", "channels", "after_minutes", "tells_end"]
     extra = 0
@@ -104,6 +112,11 @@ class TargetAdmin(FrameModelAdmin):
             "quiet_from": _("What comes in between is sent at the end, in one message. Times of the zone below."),
         }
         return super().get_form(request, obj, change, **kwargs)
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        offered = {"least_severity": offered_severity(_kind(request, None))}
+        found = super().get_formset_kwargs(request, obj, inline, prefix)
+        return found if obj.pk else {**found, "initial": [offered]}
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         kind = _kind(request, obj)
@@ -217,6 +230,7 @@ def _kind(request: HttpRequest, target: Target | None) -> str:
     return asked if asked in KINDS else Target.Kind.MAIL
 
 
+@admin.display(ordering="name")
 def name_cell(target: Target) -> SafeString:
     return format_html("<strong>{}</strong><small>{}</small>", target, capfirst(target.get_kind_display()))
 
@@ -239,9 +253,6 @@ def waiting_cell(target: Any) -> str:
 
 def last_sent_cell(target: Any) -> str:
     return parts.time_ago(target.last_sent_at) if target.last_sent_at else parts.unknown(_("none yet"))
-
-
-name_cell.admin_order_field = "name"  # type: ignore[attr-defined]
 
 
 def _prepared(targets: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
@@ -271,14 +282,17 @@ def _problem(request: HttpRequest, target: Target) -> dict[str, Any] | None:
     if not cause or not (is_held or explain(cause).severity == "critical"):
         return None
     failed = target.deliveries.filter(cause=cause).order_by("-created_at").first()
-    may_change = request.user.has_perm(CHANGE_TARGET)
     return {
         "explanation": explain(cause),
         "answer": answer_text(failed) if failed else "",
         "at": failed.created_at if failed else None,
         "retry_at": target.held_until if is_held else None,
-        "edit_url": reverse("admin:monitoring_target_edit", args=[target.pk]) if may_change else None,
+        "edit_url": _edit_url(request, target),
     }
+
+
+def _edit_url(request: HttpRequest, target: Target) -> str | None:
+    return reverse("admin:monitoring_target_edit", args=[target.pk]) if request.user.has_perm(CHANGE_TARGET) else None
 
 
 def _settings(request: HttpRequest, target: Target) -> dict[str, Any]:
@@ -297,7 +311,7 @@ def _settings(request: HttpRequest, target: Target) -> dict[str, Any]:
 
 
 def _routes(request: HttpRequest, target: Target) -> dict[str, Any]:
-    return {"sentences": _route_sentences(target)}
+    return {"sentences": _route_sentences(target), "edit_url": _edit_url(request, target)}
 
 
 def _route_sentences(target: Target) -> list[str]:

@@ -128,6 +128,13 @@ def _secret_field(label: Any, help_text: Any) -> forms.CharField:
     return forms.CharField(label=label, help_text=help_text, max_length=2_000, required=False, widget=widget)
 
 
+class RouteForm(forms.ModelForm):
+    def has_changed(self) -> bool:
+        """Also where the offered route of a new target is left as it is: it is saved, or the target is told nothing."""
+        is_offered = self.instance.pk is None and not self.empty_permitted
+        return is_offered or super().has_changed()
+
+
 class RouteFormSet(forms.BaseInlineFormSet):
     """The routes to one target, none below what its kind is meant for."""
 
@@ -139,6 +146,12 @@ class RouteFormSet(forms.BaseInlineFormSet):
             chosen = form.cleaned_data.get("least_severity") if hasattr(form, "cleaned_data") else None
             if chosen and not form.cleaned_data.get("DELETE") and Severity.values.index(chosen) > rank:
                 form.add_error("least_severity", _("Text messages are for critical alerts only: each costs money."))
+
+
+def offered_severity(kind: str) -> str:
+    """From which severity the route tells that a new target of this kind is offered."""
+    least = (SENDERS[kind].least_severity, str(Route._meta.get_field("least_severity").default))
+    return min(least, key=Severity.values.index)
 
 
 def route_sentence(route: Route) -> str:

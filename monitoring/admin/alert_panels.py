@@ -22,7 +22,16 @@ from monitoring.alert_figures import figures
 from monitoring.alert_text import alert_sentence, alert_title, alert_url, threshold_sentence
 from monitoring.listing_page import thresholds_of
 from monitoring.models import Alert, Severity, Threshold
-from monitoring.open_alerts import SHOWN, OpenAlerts, counted, counted_once, open_alerts, with_subject, worst_first
+from monitoring.open_alerts import (
+    SHOWN,
+    OpenAlerts,
+    counted,
+    counted_once,
+    newest_once,
+    open_alerts,
+    with_subject,
+    worst_first,
+)
 
 _OF_LISTING = 5
 _RESOLVED_OF_LISTING = 2
@@ -36,10 +45,8 @@ _PUT_ASIDE = (Alert.Status.RESOLVED, Alert.Status.SNOOZED)
 def _bell(request: HttpRequest, obj: None) -> dict[str, Any] | None:
     if not request.user.has_perm(VIEW):
         return None
-    user = person(request)
-    figures = counted_once(request, user)
-    latest = with_subject(open_alerts(user)).order_by("-opened_at", "-pk")[:SHOWN] if figures.total else []
-    return {"figures": figures, "rows": [_row(alert) for alert in latest], "now": timezone.now()}
+    figures, newest = newest_once(request, person(request))
+    return {"figures": figures, "rows": [_row(alert) for alert in newest], "now": timezone.now()}
 
 
 def _row(alert: Alert) -> dict[str, Any]:

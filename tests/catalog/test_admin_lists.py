@@ -10,6 +10,7 @@ from catalog.models import Listing
 from catalog.services import audit_many
 from tests.factories import (
     NOW,
+    AlertFactory,
     ChannelFactory,
     ListingFactory,
     ListingWatchFactory,
@@ -20,7 +21,7 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-MAX_QUERIES = 14  # two of them are about alerts: the bell above every page, and those of the listings on the page
+MAX_QUERIES = 12
 
 
 def fill(count):
@@ -31,6 +32,7 @@ def fill(count):
         sku = SkuFactory(product=ProductFactory(brand=f"Brand {number}"), supplier=supplier, cost_price="1.50")
         listing = ListingFactory(channel=ChannelFactory(), sku=sku, live_price="9.90", stock=number, observed_at=NOW)
         ListingWatchFactory(listing=listing, read_at=NOW)
+        AlertFactory(listing=listing)
         SupplierFactory()
         UserFactory().groups.add(role)
     audit_many(

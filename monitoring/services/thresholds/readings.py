@@ -37,21 +37,22 @@ def check_readings(*, channel_id: int, reads: Sequence[Read], now: datetime, sta
     Belongs into the transaction that stores them, after they are stored. The number of statements does not depend on
     how many readings there are; without a threshold it is one.
     """
+    # The usual answer of a shop without thresholds, and by far the cheapest question.
+    if not reads or not Threshold.objects.filter(is_active=True).exists():
+        return
     by_id = {read.claim.listing_id: read for read in reads}
-    thresholds = _thresholds_for(channel_id, list(by_id)) if by_id else []
+    thresholds = _thresholds_for(channel_id, list(by_id))
     if thresholds:
         _Check(channel_id, thresholds, by_id, now).run(started_at)
 
 
 def _thresholds_for(channel_id: int, listing_ids: Sequence[int]) -> list[Threshold]:
-    """The active ones that readings of these listings are judged by, with `channel_currency`."""
-    chunk = Listing.objects.filter(pk__in=among(listing_ids), sku__isnull=False).order_by()
-    subject = (
-        Q(channel=channel_id)
-        | Q(listing__in=among(listing_ids))
-        | Q(product__in=chunk.values("sku__product"))
-        | (~Q(brand="") & Q(brand__in=chunk.values("sku__product__brand")))
-    )
+    """The active ones that readings of these listings may be judged by, with `channel_currency`.
+
+    Those of products and brands are few, so that all of them are taken.
+    """
+    of_goods = Q(channel__isnull=True, listing__isnull=True)
+    subject = Q(channel=channel_id) | Q(listing__in=among(listing_ids)) | of_goods
     currency = Channel.objects.filter(pk=channel_id).values("currency")
     found = Threshold.objects.filter(subject, is_active=True, kind__in=READING_KINDS).order_by("pk")
     return [

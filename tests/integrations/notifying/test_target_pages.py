@@ -103,8 +103,34 @@ def test_a_target_is_added_by_its_kind(client, manager):
     ]
 
 
-def test_a_new_target_is_offered_a_route(client, manager):
-    assert 'name="routes-0-least_severity"' in client.get("/monitoring/target/add/?kind=wecom").text
+_ACCOUNT = {"access_key_id": "LTAI5t", "sign_name": "Evenshelf", "template_code": "SMS_1", "secret": "x" * 30}
+
+
+@pytest.mark.parametrize(
+    ("kind", "filled", "offered"),
+    [
+        ("dingtalk", {"address": ROBOT}, "warning"),
+        ("sms", {"address": "13800000000", **_ACCOUNT}, "critical"),
+    ],
+)
+def test_the_route_that_a_new_target_is_offered_is_saved_as_it_is(client, manager, kind, filled, offered):
+    url = f"/monitoring/target/add/?kind={kind}"
+    text = client.get(url).text
+    (choices,) = re.findall(r'<select name="routes-0-least_severity".*?</select>', text, re.S)
+    assert re.findall(r'value="(\w+)" selected', choices) == [offered]
+    for name, value in (("TOTAL", 1), ("INITIAL", 0), ("MIN_NUM", 1)):
+        assert f'name="routes-{name}_FORMS" value="{value}"' in text
+    client.post(url, form_data({"least_severity": offered}, **filled))
+    assert list(Target.objects.get().routes.values_list("least_severity", "after_minutes")) == [(offered, 0)]
+
+
+def test_a_target_whose_routes_were_deleted_is_offered_none_to_save(client, manager, target):
+    route = target.routes.get()
+    data = form_data({"id": route.pk, "target": target.pk, "DELETE": "on"}, name=target.name)
+    client.post(page(target, "edit"), data)
+    assert not target.routes.exists()
+    client.post(page(target, "edit"), form_data(name=target.name))
+    assert not target.routes.exists()
 
 
 def test_secrets_are_shown_by_their_end_and_never_sent_to_the_browser(client, manager, target):
@@ -202,8 +228,7 @@ def test_two_targets_never_share_a_robot(client, manager, target):
 
 
 def test_text_messages_are_for_critical_alerts_only(client, manager):
-    account = {"access_key_id": "LTAI5t", "sign_name": "Evenshelf", "template_code": "SMS_1", "secret": "x" * 30}
-    data = form_data({"least_severity": "warning"}, address="13800000000", **account)
+    data = form_data({"least_severity": "warning"}, address="13800000000", **_ACCOUNT)
     assert "critical alerts only" in client.post("/monitoring/target/add/?kind=sms", data).text
     data["routes-0-least_severity"] = "critical"
     client.post("/monitoring/target/add/?kind=sms", data)
@@ -297,7 +322,7 @@ def test_the_badge_tells_whether_messages_arrive(client, manager, target, stored
 def test_a_target_without_a_route_says_so(client, manager):
     target = TargetFactory()
     assert "No route" in client.get("/monitoring/target/").text
-    assert "No route leads here, so nothing is sent." in client.get(page(target)).text
+    assert "No route: this target is told nothing." in client.get(page(target)).text
 
 
 def test_empty_lists_say_what_would_fill_them(client, manager):
