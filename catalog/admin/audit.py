@@ -27,10 +27,10 @@ _LOGGED_KINDS = (
     "catalog.supplier",
     "catalog.user",
     "auth.group",
-    "catalog.apikey",
     "monitoring.threshold",
     "monitoring.alert",
     "monitoring.target",
+    "monitoring.delivery",
 )
 
 

@@ -20,7 +20,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from catalog.audit_text import kind_label
-from catalog.models import Channel, User
+from catalog.models import ApiKey, Channel, User
 from config.admin_site import add_menu_item
 from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
@@ -140,6 +140,11 @@ class StaffAdmin(FrameModelAdmin, PermissionChoices, UserAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and (obj is None or _is_within(obj, person(request)))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        """API keys, which nobody deletes by themselves, go with the person they act for."""
+        deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, needed - {ApiKey._meta.verbose_name}, protected
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [] if request.user.is_superuser else ["is_superuser", "user_permissions"]

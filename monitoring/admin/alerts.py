@@ -386,6 +386,7 @@ add_tab(Alert, "mine", _("Mine"), _mine, order=60)
 add_order(Alert, SEVERITY_RANK, "-opened_at")
 
 
+@admin.display(ordering=SEVERITY_RANK)
 def title_cell(alert: Alert) -> SafeString:
     """What happened; below it how bad it is."""
     title = alert_title(alert)
@@ -424,6 +425,7 @@ def change_cell(alert: Alert) -> SafeString | str:
     return format_html("{}<small>{}</small>", shown.change, gettext("limit %(limit)s") % {"limit": shown.limit})
 
 
+@admin.display(ordering="opened_at")
 def since_cell(alert: Alert) -> SafeString | str:
     shown = parts.time_ago(alert.opened_at)
     if alert.count == 1:
@@ -436,6 +438,7 @@ def owner_cell(alert: Alert) -> SafeString | str:
     return person_name(alert.owner) if alert.owner else parts.none(_("nobody"))
 
 
+@admin.display(ordering="status")
 def status_cell(alert: Alert) -> SafeString:
     """What people did with it; below it until when it sleeps, or that its condition is over."""
     shown = format_html(
@@ -455,10 +458,6 @@ def status_line(alert: Alert) -> str:
         return gettext("over since %(time)s") % {"time": formatting.moment(alert.cleared_at)}
     return ""
 
-
-title_cell.admin_order_field = SEVERITY_RANK  # type: ignore[attr-defined]
-since_cell.admin_order_field = "opened_at"  # type: ignore[attr-defined]
-status_cell.admin_order_field = "status"  # type: ignore[attr-defined]
 
 add_column(Alert, "title", _("alert"), title_cell, order=10)
 add_column(Alert, "listing", _("listing"), listing_cell, order=20)

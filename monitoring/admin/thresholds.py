@@ -91,6 +91,9 @@ class ThresholdAdmin(FrameModelAdmin):
         found: QuerySet[Threshold] = super().get_queryset(request)
         return found
 
+    def title_of(self, obj: Threshold) -> str:
+        return obj.name or threshold_sentence(obj)
+
     # The form
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
@@ -263,6 +266,7 @@ def _alerts_url(threshold: Threshold) -> str:
     return f"{url}?tab=all&opened={PREVIEW_DAYS}&threshold={threshold.pk}"
 
 
+@admin.display(ordering="name")
 def name_cell(threshold: Threshold) -> SafeString:
     """Its name, and the rule below it; the rule alone where it has none."""
     sentence = threshold_sentence(threshold)
@@ -292,6 +296,7 @@ def subject_cell(threshold: Threshold) -> SafeString | str:
     return format_html("{}<small>{} · {}</small>", name, capfirst(kind), whose)
 
 
+@admin.display(ordering=SEVERITY_RANK)
 def severity_cell(threshold: Threshold) -> SafeString:
     return format_html(
         '<span class="state {}">{}{}</span>',
@@ -306,15 +311,12 @@ def active_cell(threshold: Threshold) -> SafeString:
     return format_html('<span class="state {}">{}{}</span>', icon, parts.icon(icon), text)
 
 
+@admin.display(ordering="recent_alerts")
 def recent_cell(threshold: Any) -> SafeString | str:
     if not threshold.recent_alerts:
         return "0"
     return format_html('<a href="{}">{}</a>', _alerts_url(threshold), formatting.count(threshold.recent_alerts))
 
-
-name_cell.admin_order_field = "name"  # type: ignore[attr-defined]
-severity_cell.admin_order_field = SEVERITY_RANK  # type: ignore[attr-defined]
-recent_cell.admin_order_field = "recent_alerts"  # type: ignore[attr-defined]
 
 add_column(Threshold, "name", _("threshold"), name_cell, order=10)
 add_column(Threshold, "subject", _("about"), subject_cell, order=20)

@@ -360,20 +360,24 @@ def _price_cell(listing: Any, fact: str, day_before: Any) -> SafeString | str:
     )
 
 
+@admin.display(ordering="list_price")
 def list_price_cell(listing: Any) -> SafeString | str:
     return _price_cell(listing, "list_price", listing.day_list if listing.live_price is None else None)
 
 
+@admin.display(ordering="live_price")
 def live_price_cell(listing: Any) -> SafeString | str:
     return _price_cell(listing, "live_price", listing.day_live)
 
 
+@admin.display(ordering="stock")
 def stock_cell(listing: Listing) -> SafeString | str:
     if not is_fresh(listing, timezone.now()):
         return _unknown(listing)
     return parts.unknown(_("not supplied")) if listing.stock is None else count(listing.stock)
 
 
+@admin.display(ordering="shelf_state")
 def shelf_cell(listing: Listing) -> SafeString:
     return parts.shelf(listing if is_fresh(listing, timezone.now()) else "unknown")
 
@@ -392,6 +396,7 @@ def _unknown(listing: Listing, *, with_reason: bool = False) -> SafeString:
     return format_html('{}<small title="{}">{}</small>', dash, full, short_cause_label(cause) or full)
 
 
+@admin.display(ordering="watch__read_at")
 def last_read_cell(listing: Listing) -> SafeString | str:
     """How long ago; below it what is wrong when that is too long."""
     now, watch = timezone.now(), watch_of(listing)
@@ -412,12 +417,6 @@ def _in_one_unit(length: timedelta) -> timedelta:
     """Cut to whole days or whole hours, where it has any."""
     return length if length < _HOUR else length - length % (_DAY if length >= _DAY else _HOUR)
 
-
-list_price_cell.admin_order_field = "list_price"  # type: ignore[attr-defined]
-live_price_cell.admin_order_field = "live_price"  # type: ignore[attr-defined]
-stock_cell.admin_order_field = "stock"  # type: ignore[attr-defined]
-shelf_cell.admin_order_field = "shelf_state"  # type: ignore[attr-defined]
-last_read_cell.admin_order_field = "watch__read_at"  # type: ignore[attr-defined]
 
 # The catalog's columns show what is stored; these show it only while a reading still speaks for now.
 add_column(Listing, "list_price", _("list price"), list_price_cell, order=20, prepare=_with_yesterday, classes="num")
@@ -463,6 +462,7 @@ class PollRunAdmin(ReadOnly, FrameModelAdmin):
         return super().get_queryset(request).filter(tells).defer("read_ids", "missing_ids", "failed_ids")
 
 
+@admin.display(ordering="started_at")
 def started_cell(run: PollRun) -> SafeString:
     return format_html("{}<small>{}</small>", parts.iso_moment(run.started_at), parts.time_ago(run.started_at))
 
@@ -470,8 +470,6 @@ def started_cell(run: PollRun) -> SafeString:
 def took_cell(run: PollRun) -> str:
     return gettext("under way") if run.finished_at is None else duration(run.finished_at - run.started_at)
 
-
-started_cell.admin_order_field = "started_at"  # type: ignore[attr-defined]
 
 add_column(PollRun, "started", _("started"), started_cell, order=10)
 add_column(PollRun, "channel", _("channel"), lambda run: str(run.channel), order=20)

@@ -333,3 +333,13 @@ def test_the_list_of_keys_takes_as_many_queries_for_many_keys(client, boss):
     few = queries()
     ApiKeyFactory.create_batch(20)
     assert queries() == few
+
+
+def test_keys_go_with_the_person_they_act_for(client, boss):
+    keys = [ApiKeyFactory(), ApiKeyFactory(), ApiKeyFactory()]
+    person = keys[0].user
+    assert "API key" in client.get(f"/catalog/user/{person.pk}/delete/").text
+    client.post(f"/catalog/user/{person.pk}/delete/", {"post": "yes"})
+    selection = {"action": "delete_selected", "index": "0", "_selected_action": [keys[1].user_id], "post": "yes"}
+    client.post("/catalog/user/", selection)
+    assert list(ApiKey.objects.all()) == [keys[2]]

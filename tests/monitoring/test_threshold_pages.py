@@ -96,6 +96,15 @@ def test_a_threshold_is_stored_as_it_was_filled_in(owner, listing):
     assert AuditEvent.objects.get(object_type="monitoring.threshold").action == "added"
 
 
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("", "List price below ¥90.00 (which itself is within the range)"), ("Floor", "Floor")],
+)
+def test_a_threshold_without_a_name_is_called_by_its_rule(owner, listing, name, called):
+    answer = owner.post(reverse(ADD), form(listing=listing.pk, min_price="90", name=name), follow=True)
+    assert f"Added “{called}”." in answer.text
+
+
 @pytest.mark.parametrize("about", ["listing", "product", "brand", "channel"])
 def test_only_the_chosen_subject_counts(owner, about):
     listing = ListingFactory(sku=SkuFactory(product=ProductFactory(brand="MOKA")))

@@ -35,7 +35,7 @@ def check_readings(*, channel_id: int, reads: Sequence[Read], now: datetime, sta
     """Open and end alerts for good readings of one channel that were stored just now, and read near ones sooner.
 
     Belongs into the transaction that stores them, after they are stored. The number of statements does not depend on
-    how many readings there are; without a threshold it is one.
+    how many readings there are; in a database without thresholds it is one.
     """
     # The usual answer of a shop without thresholds, and by far the cheapest question.
     if not reads or not Threshold.objects.filter(is_active=True).exists():
