@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Permission
 
 
 class RolesBackend(ModelBackend):
@@ -12,8 +13,8 @@ class RolesBackend(ModelBackend):
             return super().get_all_permissions(user_obj, obj)
         if not hasattr(user_obj, "_perm_cache"):
             own, of_roles = (
-                found.values_list("content_type__app_label", "codename").order_by()
-                for found in (self._get_user_permissions(user_obj), self._get_group_permissions(user_obj))
+                found.order_by().values_list("content_type__app_label", "codename")
+                for found in (user_obj.user_permissions, Permission.objects.filter(group__user=user_obj))
             )
             user_obj._perm_cache = {f"{app_label}.{codename}" for app_label, codename in own.union(of_roles)}
         found: set[str] = user_obj._perm_cache

@@ -100,7 +100,7 @@ class State(NamedTuple):
 
     last: int | None = None  # the last known value, however long ago
     is_in_force: bool = False
-    side: int = 0  # of the crossing in force: 1 above, -1 below, 0 where there is but one limit
+    side: int = 0  # of the last crossing: 1 above, -1 below, 0 where there is but one limit
     compared_with: int | None = None  # of the crossing in force
     crossed_us: int | None = None  # the last crossing, in force or over
     baseline: int | None = None
@@ -177,11 +177,13 @@ def step(
     is_event = rule.kind == Kind.PRICE_CHANGE and rule.reference == Reference.PREVIOUS
     if found.is_over and (not in_force or is_event or found.side != state.side):
         is_again = state.crossed_us is not None and at_us - state.crossed_us < rule.cooldown_us
+        if rule.kind == Kind.PRICE_RANGE and found.side != state.side:
+            is_again = False  # too high after too low is other news
         move = Move.AGAIN if is_again else Move.OPENED
         after = after._replace(is_in_force=True, side=found.side, compared_with=found.old, crossed_us=at_us)
         return after, Crossing(move, found.old, found.new, found.limit)
     if state.is_in_force and (found.is_back or not in_force):
-        after = after._replace(is_in_force=False, side=0, compared_with=None)
+        after = after._replace(is_in_force=False, compared_with=None)
         return after, Crossing(Move.CLEARED, found.old, found.new, found.limit)
     return after, None
 

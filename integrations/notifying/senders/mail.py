@@ -135,14 +135,17 @@ class MailSender(Sender):
         return (*super().secrets(), *self._recipients, settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
 
 
+_AGAIN_SECONDS = 0.2
+
+
 class _Deadline:
     """Ends a conversation after `seconds`: timeouts of a socket limit silence only, not a server that drips."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._smtp: smtplib.SMTP | None = None
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
+        self._timer = self._timer_of(seconds)
+        self._is_left = False
         self.is_over = False
 
     def __enter__(self) -> "_Deadline":
@@ -150,6 +153,7 @@ class _Deadline:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._is_left = True
         self._timer.cancel()
         if self._smtp is not None:
             self._smtp.close()  # without a word: a server that hangs now has the mail all the same
@@ -168,10 +172,20 @@ class _Deadline:
             raise smtplib.SMTPConnectError(code, said)
         return self._smtp
 
+    def _timer_of(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self._end)
+        timer.daemon = True
+        return timer
+
     def _end(self) -> None:
         self.is_over = True
         sock = self._smtp.sock if self._smtp is not None else None
-        if sock is not None:
+        if sock is None:
+            # Still connecting, which has limits of its own; the conversation after it has none but this.
+            if not self._is_left:
+                self._timer = self._timer_of(_AGAIN_SECONDS)
+                self._timer.start()
+        else:
             try:
                 # Not through TLS, which would wait for the thread that reads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)

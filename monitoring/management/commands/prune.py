@@ -12,7 +12,10 @@ from monitoring import services
 
 
 class Command(BaseCommand):
-    help = "Roll observations older than OBSERVATION_RETENTION_DAYS up by day, and remove them, old poll runs and deliveries."
+    help = (
+        "Roll observations older than OBSERVATION_RETENTION_DAYS up by day, and remove them, old poll runs and "
+        "deliveries."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")

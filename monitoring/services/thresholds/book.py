@@ -30,6 +30,13 @@ class LastAlert(NamedTuple):
     acknowledged_us: int | None
     snoozed_us: int | None
     resolved_by: int | None
+    kind: str
+    fact: str
+
+    def is_of(self, threshold: Threshold) -> bool:
+        """Whether it was opened by the rule that the threshold is now; its values say nothing about another one."""
+        is_about_price = self.fact in PRICES
+        return self.kind == threshold.kind and (not is_about_price or self.fact == threshold.price)
 
     def state(self, rule: Rule) -> State:
         old, new, limit = (figure_of(rule, text) for text in (self.old_value, self.new_value, self.limit))
@@ -46,7 +53,10 @@ class LastAlert(NamedTuple):
 def last_alerts(
     alerts: QuerySet[Alert], subject: str, thresholds: Sequence[Threshold], now: datetime
 ) -> dict[tuple[int, int], LastAlert]:
-    """The alerts in force, and the newest of those within a cooldown; by threshold and listing or channel."""
+    """The alerts in force, and the newest of those within a cooldown; by threshold and listing or channel.
+
+    Those that a threshold opened before it was made into another rule are left out, and ended where in force.
+    """
     longest = timedelta(minutes=max(threshold.cooldown_minutes for threshold in thresholds))
     found = alerts.filter(
         Q(cleared_at__isnull=True) | Q(last_at__gt=now - longest),
@@ -68,13 +78,21 @@ def last_alerts(
             Microseconds("acknowledged_at"),
             Microseconds("snoozed_until"),
             "resolved_by_id",
+            "kind",
+            "fact",
         ),
     )
+    by_id = {threshold.pk: threshold for threshold in thresholds}
     newest: dict[tuple[int, int], LastAlert] = {}
+    of_another_rule: list[int] = []
     for row in map(LastAlert._make, rows):
+        if not row.is_of(by_id[row.threshold_id]):
+            of_another_rule += [row.pk] if row.cleared_us is None else []
+            continue
         key = row.threshold_id, row.subject_id
         if key not in newest or newest[key].cleared_us is not None:
             newest[key] = row
+    end_alerts(alert_ids=of_another_rule, now=now)
     return newest
 
 

@@ -72,7 +72,10 @@ def last_known(listing_ids: Collection[int], now: datetime) -> dict[int, list[An
         for price in PRICES
     ]
     columns.append(Subquery(before.filter(stock__isnull=False).values("stock")[:1]))
-    told = Q(stock__isnull=False) | Q(shelf_state="sold_out")
+    # As value_of() understands it: sold out with stock left contradicts itself, and tells nothing.
+    told = (Q(stock__isnull=False) & ~Q(shelf_state="sold_out")) | (
+        Q(shelf_state="sold_out") & (Q(stock__isnull=True) | Q(stock=0))
+    )
     for of_orderable in ("stock", "shelf_state"):
         columns.append(Subquery(before.filter(told).values(of_orderable)[:1]))
     columns.append(Subquery(before.exclude(shelf_state="unknown").values("shelf_state")[:1]))

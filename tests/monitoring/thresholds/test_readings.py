@@ -461,3 +461,69 @@ def test_near_listings_of_a_chunk_cost_one_statement_more():
     threshold(channel=channel)
     far = len(captured_read(priced(260), NOW, channel))
     assert len(captured_read(priced(205), NOW + INTERVAL, channel)) <= far + 2  # what is held, and the update
+
+
+# --- A threshold that was made into another rule ----------------------------------------------------------------------
+
+RULES = [
+    {"kind": Kind.PRICE_RANGE, "min_price": 300},
+    {"kind": Kind.PRICE_RANGE, "min_price": 300, "price": "live_price"},
+    {"kind": Kind.PRICE_CHANGE, "percent": 5, "reference": "previous"},
+    {"kind": Kind.VOLATILITY, "percent": 5, "days": 7},
+    {"kind": Kind.STOCK_AT_MOST, "stock": 5},
+    {"kind": Kind.SOLD_OUT},
+    {"kind": Kind.OFF_SHELF},
+    {"kind": Kind.BLIND, "intervals": 3},
+]
+
+
+# What an alert of a kind holds: fact, before, now.
+HELD = {
+    Kind.PRICE_RANGE: ("list_price", "268.00", "189.00"),
+    Kind.PRICE_CHANGE: ("list_price", "268.00", "189.00"),
+    Kind.VOLATILITY: ("list_price", "189.00", "268.00"),
+    Kind.STOCK_AT_MOST: ("stock", "9", "3"),
+    Kind.SOLD_OUT: ("stock", "9", "0"),
+    Kind.OFF_SHELF: ("stock", "on_shelf", "off_shelf"),
+    Kind.BLIND: ("", "2026-11-20T10:00:00+00:00", ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [(one, other) for one in RULES for other in RULES if one is not other and other["kind"] != Kind.BLIND],
+    ids=lambda rule: f"{rule['kind']} {rule.get('price', '')}".strip(),
+)
+@pytest.mark.parametrize("was_over", [False, True])
+def test_what_an_earlier_rule_opened_says_nothing_about_a_later_one(listing, earlier, later, was_over):
+    fact, old, new = HELD[earlier["kind"]]
+    fact = earlier.get("price", fact)
+    made = of(listing, **later, cooldown_minutes=60)
+    alert = AlertFactory(
+        threshold=made, listing=listing, channel=listing.channel, kind=earlier["kind"], fact=fact, old_value=old,
+        new_value=new,
+    )  # fmt: skip
+    if was_over:
+        Alert.objects.filter(pk=alert.pk).update(cleared_at=NOW, status=Status.RESOLVED, resolved_at=NOW)
+    read(Facts(Decimal(100), Decimal(100), None, 0, ShelfState.SOLD_OUT), NOW + INTERVAL)
+    alert.refresh_from_db()
+    assert (alert.kind, alert.count, alert.cleared_at is not None) == (earlier["kind"], 1, True)
+    opened = Alert.objects.exclude(pk=alert.pk)
+    fires_at_once = later["kind"] in (Kind.PRICE_RANGE, Kind.STOCK_AT_MOST, Kind.SOLD_OUT)
+    assert [each.kind for each in opened] == ([later["kind"]] if fires_at_once else [])
+
+
+def test_too_high_after_too_low_is_told_though_the_cooldown_lasts(listing):
+    of(listing, min_price=200, max_price=300, cooldown_minutes=60)
+    read_each([priced(250), priced(150), priced(900)])
+    assert [(alert.new_value, alert.cleared_at is None) for alert in Alert.objects.order_by("pk")] == [
+        ("150.00", False),
+        ("900.00", True),
+    ]
+
+
+def test_sold_out_with_stock_left_does_not_hide_that_it_was_sold_out(listing):
+    of(listing, kind=Kind.RESTOCKED)
+    contradiction = stocked(5, ShelfState.SOLD_OUT)
+    read_each([stocked(5), stocked(0), contradiction, stocked(5)])
+    assert Alert.objects.filter(kind=Kind.RESTOCKED).count() == 1
