@@ -1,5 +1,6 @@
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -465,7 +466,7 @@ def test_near_listings_of_a_chunk_cost_one_statement_more():
 
 # --- A threshold that was made into another rule ----------------------------------------------------------------------
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     {"kind": Kind.PRICE_RANGE, "min_price": 300},
     {"kind": Kind.PRICE_RANGE, "min_price": 300, "price": "live_price"},
     {"kind": Kind.PRICE_CHANGE, "percent": 5, "reference": "previous"},
