@@ -187,4 +187,6 @@ def test_the_comparison_draws_each_listing(browser_page, owner, listing):
     page.wait_for_selector(".chart[aria-busy=false]")
     assert pixels(page, "price", "--c1")["close"] > 150
     assert pixels(page, "price", "--c4")["close"] > 150
-    assert page.locator(".chart-legend li").count() == 2
+    names = page.locator(".chart-legend li").all_inner_texts()
+    assert len(names) == 3
+    assert names[-1] == "Not read"
