@@ -99,7 +99,7 @@ def update_rows(
     """Set `fields` row by row, and the values of `also` on each of them; returns the keys of the updated rows.
 
     A row is (key, value of each field, ...). Rows that are gone, or that no longer hold the values of `only`, are left
-    out. One statement on PostgreSQL; on SQLite as few as its limit of parameters allows.
+    out. One statement.
     """
     if not rows:
         return []

@@ -35,8 +35,8 @@ class MomentField(forms.Field):
             moment = parse_datetime(value.strip().replace(" ", "+"))
             if moment is not None and not is_naive(moment) and moment.year >= 1970:
                 return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
+        except (ValueError, OverflowError) as error:
+            raise ValidationError(self.error_messages["invalid"]) from error
         raise ValidationError(self.error_messages["invalid"])
 
 
