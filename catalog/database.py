@@ -4,7 +4,7 @@ This is the only place that asks which database it is. What writes rows belongs 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -12,9 +12,8 @@ from django.db import connection, models, transaction
 from django.db.models import Func
 from django.db.models.expressions import RawSQL
 
-# SQLite takes this many parameters in one statement (since 3.32).
-_SQLITE_PARAMETERS = 32_766
 _KEYS_AT_ONCE = 5_000
+_ROWS_AT_ONCE = 10_000  # in one text, on SQLite
 
 
 def parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -56,13 +55,12 @@ def copy_rows(model: type[models.Model], fields: Sequence[str], rows: Iterable[S
                 for row in rows:
                     copy.write_row(row)
             return
-        prepared = list(_prepared(columns, rows))
-        at_once = _SQLITE_PARAMETERS // len(columns)
-        for start in range(0, len(prepared), at_once):
-            part = prepared[start : start + at_once]
-            marks = ", ".join([f"({', '.join(['%s'] * len(columns))})"] * len(part))
-            statement = f"INSERT INTO {table} ({names}) VALUES {marks}"  # noqa: S608  # names of our own columns
-            cursor.execute(statement, list(chain.from_iterable(part)))
+        # All of a statement's rows in one parameter: to bind each value takes longer than to find it in a text.
+        picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
+        statement = f"INSERT INTO {table} ({names}) SELECT {picked} FROM json_each(%s)"  # noqa: S608  # our own columns
+        prepared = _prepared(columns, rows)
+        while part := list(islice(prepared, _ROWS_AT_ONCE)):
+            cursor.execute(statement, [_as_json(part)])
 
 
 def insert_new(model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[int]:
@@ -114,7 +112,7 @@ def update_rows(
             column = _field(model, name)
             parts.append(form.format(_name(column)))
             after.append(column.get_db_prep_save(value, connection))
-    source = ", ".join(names)
+    split = len(also or {})  # `also` comes before the rows in the text of the statement, `only` after them
     head = f"UPDATE {table} SET {', '.join(settings)} FROM "  # noqa: S608  # names of our own columns
     tail = f" WHERE {' AND '.join(conditions)}"
     with connection.cursor() as cursor:
@@ -122,20 +120,20 @@ def update_rows(
             arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns[:1])
             arrays += "".join(f", %s::{column.db_type(connection)}[]" for column in columns[1:])
             values = [list(column_values) for column_values in zip(*rows, strict=True)]
-            # `also` comes before the arrays in the text of the statement, `only` after them.
-            split = len(also or {})
             cursor.execute(
-                f"{head}unnest({arrays}) AS v({source}){tail} RETURNING {table}.{names[0]}",
+                f"{head}unnest({arrays}) AS v({', '.join(names)}){tail} RETURNING {table}.{names[0]}",
                 [*after[:split], *values, *after[split:]],
             )
             return [updated for (updated,) in cursor.fetchall()]
         if only:
             held = set(_held_keys(cursor, model, columns[0], [row[0] for row in rows], only))
             rows = [row for row in rows if row[0] in held]
-        # All of it in one parameter: to bind each value takes longer than to find it in a text.
-        picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
-        given_rows = f"WITH v({source}) AS (SELECT {picked} FROM json_each(%s))"  # noqa: S608  # our own columns
-        cursor.execute(f"{given_rows} {head}v{tail}", [_as_json(_prepared(columns, rows)), *after])
+        # In one parameter, as in copy_rows(). The statement begins with UPDATE: only then does the driver count its rows.
+        picked = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(names))
+        cursor.execute(
+            f"{head}(SELECT {picked} FROM json_each(%s)) AS v{tail}",
+            [*after[:split], _as_json(_prepared(columns, rows)), *after[split:]],
+        )
         keys = [row[0] for row in rows]
         return keys if cursor.rowcount == len(keys) else _held_keys(cursor, model, columns[0], keys, {})
 

@@ -32,7 +32,7 @@ from monitoring.services import Claim, claim_due, due_watches, open_run
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 500  # listings that are claimed and recorded together
+CHUNK = 1_000  # listings that are claimed and recorded together
 SHARE = 8  # threads that a channel may hold while others have batches waiting
 _AHEAD = 64  # batches of a channel that should be ready to send, so that threads have work while we write
 _LOOK_EVERY = 1.0  # seconds between two looks for channels that became due
