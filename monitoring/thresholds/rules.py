@@ -7,6 +7,7 @@ Amounts are whole ten-thousandths of their unit, percentages and hysteresis whol
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import NamedTuple
 
 from catalog.facts import ShelfState
@@ -188,20 +189,40 @@ def step(
     return after, None
 
 
-def is_quiet(rule: Rule, value: int) -> bool:
-    """Whether a value is on the right side of a limit that each reading is judged by: with nothing in force, nothing
-    to do."""
+def calm_range(rule: Rule) -> tuple[float, float] | None:
+    """The values, inclusive, that with nothing in force open nothing and are not near the limit either.
+
+    None for rules that a value alone does not tell about.
+    """
+    low, high = -inf, inf
     match rule.kind:
         case Kind.PRICE_RANGE:
-            return (rule.low is None or value >= rule.low) and (rule.high is None or value <= rule.high)
+            if rule.low is not None:
+                low = rule.low + rule.low * NEAR_PRICE_PERCENT // 100 + 1
+            if rule.high is not None:
+                high = rule.high - rule.high * NEAR_PRICE_PERCENT // 100 - 1
         case Kind.STOCK_AT_MOST:
-            return value > rule.stock
+            low = rule.stock + max(NEAR_STOCK_UNITS, rule.stock * NEAR_STOCK_PERCENT // 100) + 1
         case Kind.SOLD_OUT:
-            return value > 0
+            low = 1
         case Kind.OFF_SHELF:
-            return value == 0
+            low = high = 0
         case _:
-            return False
+            return None
+    return low, high
+
+
+def is_calm_among(rule: Rule, value: int, low: int | None, high: int | None) -> bool:
+    """Whether a rule that looks at days opens nothing at this value, whatever their prices, of which `low` and `high`
+    are the lowest and the highest; None: none was known. False where it takes the prices themselves to tell."""
+    if low is None or high is None:
+        return True
+    if low <= 0:
+        return False
+    if rule.kind == Kind.VOLATILITY:
+        return (max(high, value) - min(low, value)) * _WHOLE < rule.percent * min(low, value)
+    # A median lies between the two, and no price between them is farther from the value than the farther one.
+    return abs(value - low) * _WHOLE < rule.percent * low and abs(value - high) * _WHOLE < rule.percent * high
 
 
 def is_near(rule: Rule, value: int) -> bool:

@@ -7,7 +7,7 @@ from heapq import merge
 from operator import itemgetter
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from catalog.database import Microseconds, TenThousandths, among, driver_rows
@@ -40,6 +40,29 @@ def price_histories(ids: Sequence[int], price: str, start: datetime, now: dateti
     for listing_id, at_us, amount in later:
         histories[listing_id].append((at_us, amount))
     return histories
+
+
+def price_ranges(
+    ids: Sequence[int], price: str, start: datetime, now: datetime
+) -> dict[int, tuple[int | None, int | None]]:
+    """The lowest and the highest known price of these listings from `start` to `now`, with what was in force at
+    `start`; two statements."""
+    before = Observation.objects.filter(listing=OuterRef("pk"), observed_at__lte=start).order_by("-observed_at")
+    in_force = Subquery(before.annotate(its=TenThousandths(price)).values("its")[:1])
+    ranges: dict[int, tuple[int | None, int | None]] = {
+        pk: (amount, amount)
+        for pk, amount in driver_rows(Listing.objects.filter(pk__in=among(ids)).order_by(), ("pk", in_force))
+    }
+    later = Observation.objects.filter(listing__in=among(ids), observed_at__gt=start, observed_at__lte=now)
+    ends = later.order_by().values("listing_id").annotate(low=Min(price), high=Max(price))
+    columns = ("listing_id", TenThousandths("low"), TenThousandths("high"))
+    for listing_id, low, high in driver_rows(ends, columns):
+        first, _first = ranges[listing_id]
+        if first is None:
+            ranges[listing_id] = low, high
+        elif low is not None:
+            ranges[listing_id] = min(first, low), max(first, high)
+    return ranges
 
 
 def _points(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from math import inf
 from typing import NamedTuple
 
 from django.db.models import Q, Subquery
@@ -12,9 +13,16 @@ from catalog.models import Channel, Listing
 from monitoring.models import Alert, ListingWatch, Threshold
 from monitoring.services.thresholds.book import Book, last_alerts
 from monitoring.services.thresholds.figures import place_of, rule_of, value_read
-from monitoring.services.thresholds.past import Point, baselines_of, last_known, last_value, price_histories
+from monitoring.services.thresholds.past import (
+    Point,
+    baselines_of,
+    last_known,
+    last_value,
+    price_histories,
+    price_ranges,
+)
 from monitoring.services.watching import Claim, microseconds
-from monitoring.thresholds.rules import READING_KINDS, Kind, Rule, State, is_near, is_quiet, step
+from monitoring.thresholds.rules import READING_KINDS, Kind, Rule, State, calm_range, is_calm_among, is_near, step
 from monitoring.timing import due_after_success
 
 # A listing near a limit is read this many times as often, but not more often than listings can be.
@@ -74,7 +82,7 @@ class _Pending(NamedTuple):
 
     judge: _Judge
     read: Read
-    value: int | None
+    value: int
     state: State
     is_first: bool
 
@@ -102,20 +110,21 @@ class _Check:
         book = Book(channel_id=self._channel_id, now=self._now)
         near: dict[int, Read] = {}
         pending: list[_Pending] = []
-        now_us = self._now_us
+        now_us, alerts = self._now_us, self._alerts
         for judge, reads in self._subjects():
             rule, place, threshold_id = judge.rule, judge.place, judge.threshold.pk
             is_level, looks_back = rule.is_level, rule.has_window or rule.has_baseline
+            calm_low, calm_high = calm_range(rule) or (inf, -inf)
             for read in reads:
                 claim = read.claim
                 value = value_read(rule, read.values, place)
                 if value is None:
                     continue
+                alert = alerts.get((threshold_id, claim.listing_id))
+                if calm_low <= value <= calm_high and alert is None:
+                    continue
                 if is_level and is_near(rule, value):
                     near[claim.listing_id] = read
-                alert = self._alerts.get((threshold_id, claim.listing_id))
-                if is_level and alert is None and is_quiet(rule, value):
-                    continue
                 last = value_read(rule, claim[6:11], place)
                 is_first = claim.read_us is None or claim.read_us < judge.changed_us <= now_us
                 if not is_level and not is_first and value == last:
@@ -165,6 +174,7 @@ class _Check:
         baselines = baselines_of(
             [(each.judge.threshold, each.read.claim.listing_id) for each in pending if each.judge.rule.has_baseline]
         )
+        pending = self._without_calm(pending)
         histories = self._histories(pending)
         for each in pending:
             (threshold, rule, *_rest), listing_id, state = each.judge, each.read.claim.listing_id, each.state
@@ -179,19 +189,35 @@ class _Check:
             if crossing is not None:
                 book.enter(threshold, rule, listing_id, crossing, self._alerts.get((threshold.pk, listing_id)))
 
+    def _without_calm(self, pending: Sequence[_Pending]) -> list[_Pending]:
+        """Those that the lowest and the highest price of their days do not settle: a small part of all, as a rule."""
+        looking_back = [each for each in pending if each.judge.rule.has_window]
+        if not looking_back:
+            return list(pending)
+        spans = self._spans(looking_back)
+        ranges = {price: price_ranges(ids, price, start, self._now) for price, (ids, start) in spans.items()}
+        calm = {
+            id(each)
+            for each in looking_back
+            if not each.state.is_in_force
+            and is_calm_among(each.judge.rule, each.value, *ranges[each.judge.rule.fact][each.read.claim.listing_id])
+        }
+        return [each for each in pending if id(each) not in calm]
+
     def _histories(self, pending: Sequence[_Pending]) -> dict[str, dict[int, list[Point]]]:
-        """The prices over the days that rules look at, by price and listing; one statement for each price."""
+        """The prices over the days that rules look at, by price and listing; two statements for each price."""
+        spans = self._spans([each for each in pending if each.judge.rule.has_window])
+        return {price: price_histories(ids, price, start, self._now) for price, (ids, start) in spans.items()}
+
+    def _spans(self, looking_back: Sequence[_Pending]) -> dict[str, tuple[list[int], datetime]]:
+        """Which listings' prices are looked at since when; by price."""
         wanted: dict[str, set[int]] = defaultdict(set)
         days: dict[str, int] = defaultdict(int)
-        for each in pending:
+        for each in looking_back:
             rule = each.judge.rule
-            if rule.has_window:
-                wanted[rule.fact].add(each.read.claim.listing_id)
-                days[rule.fact] = max(days[rule.fact], rule.days)
-        return {
-            price: price_histories(sorted(ids), price, self._now - timedelta(days=days[price]), self._now)
-            for price, ids in wanted.items()
-        }
+            wanted[rule.fact].add(each.read.claim.listing_id)
+            days[rule.fact] = max(days[rule.fact], rule.days)
+        return {price: (sorted(ids), self._now - timedelta(days=days[price])) for price, ids in wanted.items()}
 
 
 def _read_sooner(near: Sequence[Read], started_at: datetime, now: datetime) -> None:

@@ -1,6 +1,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitoring.thresholds.rules import (
     FIELDS,
@@ -10,8 +12,9 @@ from monitoring.thresholds.rules import (
     Reference,
     Rule,
     State,
+    calm_range,
+    is_calm_among,
     is_near,
-    is_quiet,
     median,
     step,
     value_of,
@@ -278,19 +281,41 @@ def test_the_same_reading_twice_changes_nothing():
         assert prices(rule, [*values, values[-1]])[-1] is None
 
 
-@pytest.mark.parametrize(
-    "rule", [RANGE, replace(RANGE, low=None), replace(RANGE, high=None), STOCK, SOLD_OUT, OFF_SHELF]
+@given(
+    rule=st.sampled_from(
+        [
+            RANGE,
+            replace(RANGE, low=None),
+            replace(RANGE, high=None),
+            STOCK,
+            replace(STOCK, stock=100),
+            SOLD_OUT,
+            OFF_SHELF,
+        ]
+    ),
+    data=st.data(),
 )
-def test_a_quiet_value_is_one_that_opens_nothing(rule):
-    values = (
-        [yuan(amount) for amount in (199.9999, 200, 300, 300.0001)]
-        if rule.fact == "list_price"
-        else range(8)
-        if rule.kind != Kind.OFF_SHELF
-        else (0, 1)
-    )
-    for value in values:
-        assert is_quiet(rule, value) == (step(rule, State(), value, DAY)[1] is None)
+def test_a_calm_value_is_one_that_opens_nothing_and_is_not_near(rule, data):
+    values = {"list_price": st.integers(yuan(150), yuan(350)), "stock": st.integers(0, 130)}[rule.fact]
+    value = data.draw(st.integers(0, 1) if rule.kind == Kind.OFF_SHELF else values)
+    calm = calm_range(rule)
+    assert calm is not None
+    opens = step(rule, State(), value, DAY)[1] is not None
+    assert (calm[0] <= value <= calm[1]) == (not opens and not is_near(rule, value))
+
+
+@given(
+    rule=st.sampled_from([MEDIAN, SWINGS]),
+    moments=st.lists(st.integers(0, 8), max_size=6, unique=True).map(sorted),
+    data=st.data(),
+    value=st.integers(1, 400),
+)
+def test_what_the_lowest_and_highest_price_settle_needs_no_history(rule, moments, value, data):
+    history = [(at * DAY, data.draw(st.none() | st.integers(1, 400))) for at in moments]
+    known = [price for _at, price in history if price is not None]
+    low, high = (min(known), max(known)) if known else (None, None)
+    if is_calm_among(rule, value, low, high):
+        assert step(rule, State(), value, 8 * DAY, is_first=True, history=history)[1] is None
 
 
 @pytest.mark.parametrize(
