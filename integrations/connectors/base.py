@@ -10,6 +10,7 @@ from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Protocol, Self
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext as _
 
 from catalog.facts import Facts
-from integrations.connectors.addresses import is_exempt, is_refused
+from integrations.connectors.addresses import is_exempt, is_refused, port_of, refusal
 from integrations.connectors.errors import Fatal
 from integrations.connectors.http import HttpClient
 
@@ -31,7 +32,15 @@ class Capability(StrEnum):
     READ_LISTINGS = "read_listings"  # read_listings() of own listings
     READ_COMPETITORS = "read_competitors"  # read_listings() of listings of other shops
     DISCOVER_LISTINGS = "discover_listings"
+    READ_CHANGES = "read_changes"
+    READ_STOCK_LEVELS = "read_stock_levels"  # stock per location
+    PUSH_STOCK = "push_stock"
+    READ_ORDERS = "read_orders"
+    READ_PROMOTIONS = "read_promotions"
+    RECEIVE_WEBHOOKS = "receive_webhooks"  # is_genuine() and parse_webhook()
+    PULL_MESSAGES = "pull_messages"  # pull_messages() and confirm_messages()
     AUTHORISE = "authorise"  # authorise_url() and exchange_code()
+    REQUEST_TOKEN = "request_token"  # noqa: S105  # request_token(); ask `can_request_token`
     REFRESH_TOKEN = "refresh_token"  # noqa: S105  # refresh(); ask `can_refresh`, since it may depend on the kind of app
 
 
@@ -60,6 +69,28 @@ class ListingRef(NamedTuple):
     item_id: str
     sku_id: str = ""
     is_own: bool = True
+
+
+class SettingKind(StrEnum):
+    TEXT = "text"
+    SECRET = "secret"  # noqa: S105  # masked once it is stored, never sent back to a browser
+    CHOICE = "choice"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting that a platform's connection asks for: a field of its Credentials, or `base_url`.
+
+    `only_for` limits it to one choice of another setting: ("app_kind", ("custom",)).
+    """
+
+    name: str
+    label: str | _StrPromise
+    kind: SettingKind = SettingKind.TEXT
+    help_text: str | _StrPromise = ""  # where the person finds it
+    choices: tuple[tuple[str, str | _StrPromise], ...] = ()
+    is_required: bool = True
+    only_for: tuple[str, tuple[str, ...]] | None = None
 
 
 class ReadOutcome(StrEnum):
@@ -91,10 +122,159 @@ class DiscoveredListing:
     item_id: str
     sku_id: str
     title: str
-    outer_id: str
+    outer_id: str  # the merchant's own code for it
     facts: Facts
     is_own: bool = True
     cause: str = ""  # a remark, as in Reading
+    barcode: str = ""  # GTIN, EAN or UPC
+    stock_id: str = ""  # what the platform counts its stock by, where that is none of the ids above
+    changed_at: datetime | None = None  # the platform's own mark, aware UTC
+
+
+class StockLevel(NamedTuple):
+    """What one location can sell of a listing; None: not known, or not counted there."""
+
+    listing_id: int
+    location_id: str
+    available: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    location_id: str
+    name: str
+    is_active: bool = True
+
+
+class StockTarget(NamedTuple):
+    """What the platform is to show: units it may sell, an absolute figure, not below 0.
+
+    `expected` is what it showed when the target was worked out. A connector whose `has_compare_and_set` is true refuses
+    a row whose figure moved since as STALE; None writes whatever is there. `location_id` "" is the shop's only one.
+    """
+
+    listing_id: int
+    item_id: str
+    sku_id: str
+    quantity: int
+    expected: int | None = None
+    location_id: str = ""
+    stock_id: str = ""  # as of DiscoveredListing; "" is looked up
+
+
+class PushStatus(StrEnum):
+    APPLIED = "applied"  # the platform shows it now
+    ACCEPTED = "accepted"  # taken, not yet visible
+    REFUSED = "refused"  # by a rule of the platform; the cause says which
+    STALE = "stale"  # the figure moved since it was read: read again, work it out again
+    UNKNOWN = "unknown"  # nobody can tell whether it was written: read back before repeating
+
+
+class PushOutcome(NamedTuple):
+    """What became of one target. `shown` is what the platform says it shows after the write, None where it does not."""
+
+    listing_id: int
+    location_id: str
+    status: PushStatus
+    cause: str = ""  # slug, as of errors
+    shown: int | None = None
+
+
+class OrderStatus(StrEnum):
+    UNPAID = "unpaid"
+    PAID = "paid"  # to be sent
+    SENT = "sent"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """Units of one listing in an order; `returned` are those taken back or refunded, of `quantity`."""
+
+    line_id: str
+    item_id: str
+    sku_id: str
+    outer_id: str
+    quantity: int
+    returned: int = 0
+    paid_per_unit: Decimal | None = None  # in the currency of the order, after discounts; None: not told
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order; times are aware UTC."""
+
+    order_id: str
+    status: OrderStatus
+    created_at: datetime
+    changed_at: datetime
+    currency: str
+    lines: tuple[OrderLine, ...]
+    paid_at: datetime | None = None
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One promotion or coupon as the platform tells it, in the words of the rules of true price.
+
+    Amounts are in the currency's own unit; `value` is an amount, or for "percent_off" percent (20 is 20 % off).
+    `unknown` names facts that could not be read: then nobody may compute with it. Empty `item_ids`: all items.
+    """
+
+    promotion_id: str
+    title: str
+    kind: str  # "amount_off" or "percent_off"
+    value: Decimal | None
+    currency: str
+    codes: tuple[str, ...] = ()  # none: it applies by itself
+    minimum_amount: Decimal | None = None
+    minimum_quantity: int | None = None
+    maximum_amount: Decimal | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None  # exclusive
+    item_ids: tuple[str, ...] = ()
+    excluded_item_ids: tuple[str, ...] = ()
+    sku_ids: tuple[str, ...] = ()
+    is_on_each_unit: bool = False
+    is_alone: bool = False  # with no other promotion
+    excludes_on_sale: bool = False
+    is_active: bool = True
+    remaining: int | None = None  # uses left; None: no limit known
+    unknown: tuple[str, ...] = ()
+
+
+class HintKind(StrEnum):
+    """What a webhook or message says has happened."""
+
+    LISTING = "listing"
+    STOCK = "stock"
+    ORDER = "order"
+    PROMOTION = "promotion"
+    UNINSTALLED = "uninstalled"  # the shop took our access away
+    PING = "ping"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """News from the platform that something changed. Never acted on by itself: the thing is read again.
+
+    `delivery_key` is the same when the same news comes again, whatever a platform calls it.
+    """
+
+    delivery_key: str
+    topic: str  # the platform's own word
+    kind: HintKind
+    item_id: str = ""
+    sku_id: str = ""
+    stock_id: str = ""  # where the platform names neither: what it counts stock by
+    order_id: str = ""
+    is_deleted: bool = False
+    changed_at: datetime | None = None
+    receipt: str = ""  # what confirm_messages() takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +305,12 @@ class Connector(ABC):
     Credentials: ClassVar[type[PlatformCredentials]]
     default_base_url: ClassVar[str]
     default_auth_url: ClassVar[str]
+    settings: ClassVar[tuple[Setting, ...]]  # in the order in which they are asked for
     max_items_per_read: ClassVar[int]  # distinct own items in one call
     max_competitor_items_per_read: ClassVar[int] = 0  # distinct items of other shops in one call
+    max_rows_per_push: ClassVar[int] = 0  # targets in one call
+    has_compare_and_set: ClassVar[bool] = False
+    has_locations: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -153,6 +337,23 @@ class Connector(ABC):
         """Whether refresh() works for these credentials."""
         return Capability.REFRESH_TOKEN in self.capabilities
 
+    @property
+    def needs_token(self) -> bool:
+        """Whether calls need an access token; where not, the stored keys are enough."""
+        return True
+
+    @property
+    def can_request_token(self) -> bool:
+        """Whether request_token() works for these credentials: no person has to grant anything."""
+        return Capability.REQUEST_TOKEN in self.capabilities
+
+    def check_connection(self, *, now: datetime) -> str:
+        """Make the cheapest call that needs every permission of a reader; returns the shop's name.
+
+        Raises ConnectorError, whose cause says what is wrong.
+        """
+        self._unsupported("check_connection")
+
     def read_batches(self, refs: Sequence[ListingRef]) -> list[list[ListingRef]]:
         """The refs in groups that one call can read: own and other shops' apart, all variants of an item together."""
         batches: list[list[ListingRef]] = []
@@ -177,6 +378,64 @@ class Connector(ABC):
     def discover_listings(self, *, now: datetime) -> Iterator[DiscoveredListing]:
         """Every listing of the shop, on the shelf or not, each once; calls are made while iterating."""
         self._unsupported("discover_listings")
+
+    def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
+        """The own listings that changed at `since` or later, whole; some may come though they did not change.
+
+        Deletions are not among them. Calls are made while iterating.
+        """
+        self._unsupported("read_changes")
+
+    def read_locations(self, *, now: datetime) -> list[Location]:
+        self._unsupported("read_stock_levels")
+
+    def read_stock_levels(self, batch: Sequence[ListingRef], *, now: datetime) -> list[StockLevel]:
+        """What each location can sell of the listings of one batch of read_batches()."""
+        self._unsupported("read_stock_levels")
+
+    def push_batches(self, targets: Sequence[StockTarget]) -> list[list[StockTarget]]:
+        """The targets in groups that one push_stock() takes."""
+        if not self.max_rows_per_push:
+            self._unsupported("push_stock")
+        size = self.max_rows_per_push
+        return [list(targets[start : start + size]) for start in range(0, len(targets), size)]
+
+    def push_stock(self, batch: Sequence[StockTarget], *, key: str, now: datetime) -> list[PushOutcome]:
+        """Exactly one outcome per target of one batch, in its order.
+
+        `key` names this push: the same key with the same batch is the same push once more, which is applied once where
+        the platform can tell. One refused row is an outcome and fails no other. Raises ConnectorError only when nothing
+        of the batch was written.
+        """
+        self._unsupported("push_stock")
+
+    def read_orders(self, *, since: datetime, until: datetime, now: datetime) -> Iterator[Order]:
+        """The orders that changed from `since` (inclusive) to `until`, each once; calls are made while iterating."""
+        self._unsupported("read_orders")
+
+    def read_promotions(self, *, now: datetime) -> Iterator[Promotion]:
+        """The shop's promotions that are running or to come; calls are made while iterating."""
+        self._unsupported("read_promotions")
+
+    def is_genuine(self, *, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool:
+        """Whether a webhook was signed with one of the secrets. Header names are in lower case, the body is raw."""
+        self._unsupported("receive_webhooks")
+
+    def parse_webhook(self, *, headers: Mapping[str, str], body: bytes) -> list[Hint]:
+        """What a genuine webhook says; raises Retry for a body that is not what the platform documents."""
+        self._unsupported("receive_webhooks")
+
+    def pull_messages(self, *, now: datetime) -> list[Hint]:
+        """The messages that wait, at most one call's worth; each comes again until it is confirmed."""
+        self._unsupported("pull_messages")
+
+    def confirm_messages(self, receipts: Sequence[str], *, now: datetime) -> None:
+        """Have these messages not come again; call it once what they say is stored."""
+        self._unsupported("pull_messages")
+
+    def request_token(self, *, now: datetime) -> Tokens:
+        """A token for the stored keys; only where `can_request_token`."""
+        self._unsupported("request_token")
 
     def authorise_url(self, *, redirect_uri: str, state: str) -> str:
         """Where a person grants access; the platform then sends them to `redirect_uri` with a code and `state`."""
@@ -211,9 +470,9 @@ def _checked_address(field: str, address: str) -> str:
         raise InvalidSetting(field, _("The address must start with http:// or https:// and name a host."))
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidSetting(field, _("The address must not hold a user name, a query or a fragment."))
-    if not is_exempt(parts.hostname, parts.port):
+    if not is_exempt(parts.hostname, port_of(parts)):
         if is_refused(parts.hostname):
-            raise InvalidSetting(field, _("A private address must be named in ALLOWED_PRIVATE_HOSTS."))
+            raise InvalidSetting(field, refusal(parts.hostname, port_of(parts)))
         if parts.scheme != "https":
             raise InvalidSetting(
                 field, _("The address must start with https://, or be named in ALLOWED_PRIVATE_HOSTS.")
