@@ -12,7 +12,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,11 +27,13 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from integrations.connectors.addresses import is_exempt, is_refused
+from integrations.connectors.addresses import is_exempt, is_metadata, is_refused
 from integrations.connectors.errors import ConnectorError, Fatal, Retry, Review, Wait
 
 MAX_RETRY_AFTER = timedelta(hours=1)
 DEFAULT_RETRY_AFTER = timedelta(seconds=30)  # for a 429 that does not say
+STREAM_SECONDS = 600.0  # that a large file may take
+_PIECE = 64 * 1024
 
 _HEADERS = {
     "Accept": "application/json",
@@ -142,6 +145,26 @@ class HttpClient:
                 platform, operation, cause="not-json", detail=_kind_of_body(content), may_have_arrived=True
             ) from error
 
+    def lines(self, url: str, *, platform: str, operation: str, now: datetime) -> Iterator[bytes]:
+        """The lines of a file that a platform has ready, as they arrive: however large it is, one line is held.
+
+        Nothing is sent but the address, which is a secret of its own. May take STREAM_SECONDS in all. Raises
+        ConnectorError, also in the middle.
+        """
+        if self.before_call is not None:
+            self.before_call()
+        rest = b""
+        with self._answered("GET", url, None, _HEADERS, platform, operation, STREAM_SECONDS) as response:
+            if response.status != 200:
+                raise _status_error(response.status, response.headers, platform, operation, now)
+            for piece in response.stream(_PIECE, decode_content=False):
+                *whole, rest = (rest + piece).split(b"\n")
+                yield from whole
+                if len(rest) > self.limits.max_bytes:
+                    raise Retry(platform, operation, cause="too-large", detail="one line")
+        if rest:
+            yield rest
+
     def _exchange(
         self,
         method: str,
@@ -154,9 +177,30 @@ class HttpClient:
     ) -> tuple[int, Mapping[str, str], bytes | None]:
         """Status, headers and body of the answer; the body is None when it was not to be read."""
         limits = self.limits
-        _threads.deadline = time.monotonic() + limits.total_seconds
-        connect_seconds = min(limits.connect_seconds, limits.total_seconds)
         content = None
+        with self._answered(method, url, body, headers, platform, operation, limits.total_seconds) as response:
+            if read_body:
+                content = _bounded_body(response, limits.max_bytes)
+                if content is None:
+                    detail = f"more than {limits.max_bytes} bytes"
+                    raise Retry(platform, operation, cause="too-large", detail=detail, may_have_arrived=True)
+        return response.status, response.headers, content
+
+    @contextmanager
+    def _answered(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        platform: str,
+        operation: str,
+        total_seconds: float,
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer before its body is read; what goes wrong inside is told as a ConnectorError as well."""
+        limits = self.limits
+        _threads.deadline = time.monotonic() + total_seconds
+        connect_seconds = min(limits.connect_seconds, total_seconds)
         try:
             # What holds connections is used without a session around it, which would cost more than the call itself:
             # nothing is redirected, repeated, unpacked or remembered in a cookie here.
@@ -175,13 +219,11 @@ class HttpClient:
                 if 300 <= response.status < 400:
                     host = _host_of(response.headers.get("Location", ""))
                     raise Fatal(platform, operation, cause="redirect", code=str(response.status), detail=host)
-                if read_body:
-                    content = _bounded_body(response, limits.max_bytes)
-                    if content is None:
-                        detail = f"more than {limits.max_bytes} bytes"
-                        raise Retry(platform, operation, cause="too-large", detail=detail, may_have_arrived=True)
+                yield response
             finally:
                 _return(response)
+        except ConnectorError:
+            raise
         except _PrivateAddress as error:
             raise Fatal(platform, operation, cause="wrong-address", detail="leads into a private network") from error
         except urllib3.exceptions.LocationValueError:  # which quotes the address, and that may hold a token
@@ -199,7 +241,6 @@ class HttpClient:
             raise Retry(platform, operation, cause="connection", may_have_arrived=True) from error
         except ValueError:  # a header that no header can be; the text quotes it
             raise Fatal(platform, operation, cause="bad-request", detail="header") from None
-        return response.status, response.headers, content
 
 
 def parse_json(body: bytes) -> Any:
@@ -392,7 +433,8 @@ class _PublicOnly(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        if not is_exempt(self.host, self.port) and is_refused(sock.getpeername()[0]):
+        peer = sock.getpeername()[0]
+        if is_metadata(peer) or (is_refused(peer) and not is_exempt(self.host, self.port)):
             sock.close()
             raise _PrivateAddress(self.host)
         return sock
