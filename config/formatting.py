@@ -3,6 +3,8 @@
 None becomes an em dash: not known is shown, never guessed. The minus sign is U+2212 and stands before the currency.
 """
 
+import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
@@ -11,13 +13,15 @@ from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import format_currency
 from django.utils import timezone
-from django.utils.translation import get_language, gettext, pgettext, to_locale
+from django.utils.translation import get_language, gettext, ngettext, pgettext, to_locale
 
 UNKNOWN = "—"
 MINUS = "−"
 # Chinese symbols tell currencies apart in every language: ¥ is the yuan, JP¥ the yen, US$ and AU$ the dollars.
 _SYMBOLS = Locale.parse("zh_Hans_CN")
 _AGO_DAYS = 7
+_HAN, _LATIN = "[\u3400-\u9fff\uf900-\ufaff]", "[A-Za-z0-9]"
+_BETWEEN_SCRIPTS = re.compile(f"(?<={_HAN})(?={_LATIN})|(?<={_LATIN})(?={_HAN})")
 
 
 @cache
@@ -39,6 +43,18 @@ def money(amount: Decimal | None, currency: str) -> str:
 def count(number: int | None) -> str:
     """A whole number with thousands by comma."""
     return UNKNOWN if number is None else f"{number:,}".replace("-", MINUS)
+
+
+def units(number: int | None) -> str:
+    """A stock on its own, with its unit: 26 units."""
+    if number is None:
+        return UNKNOWN
+    return ngettext("%(count)s unit", "%(count)s units", number) % {"count": count(number)}
+
+
+def joined(parts: Iterable[str]) -> str:
+    """The parts of a list on one line, with what the language puts between them."""
+    return pgettext("between the parts of a list", ", ").join(parts)
 
 
 def percent(ratio: Decimal | None) -> str:
@@ -127,6 +143,11 @@ def duration(length: timedelta | None) -> str:
     if not hours:
         return gettext("%(days)d d") % {"days": days}
     return gettext("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
+
+
+def spaced(text: str) -> str:
+    """A sentence with a space between Han and Latin letters or digits, wherever a name that was put in lacks it."""
+    return _BETWEEN_SCRIPTS.sub(" ", text)
 
 
 def _tenths(figure: Decimal) -> Decimal:

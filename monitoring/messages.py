@@ -7,9 +7,9 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
-from config.formatting import count, duration, moment
+from config.formatting import count, duration, joined, moment
 from monitoring.alert_text import alert_sentence, alert_title, alert_url, severity_word
 from monitoring.models import Alert, Notification, Severity
 
@@ -47,7 +47,7 @@ def alert_message(news: News, *, now: datetime) -> Text:
     """One alert: what it is, where, the figures, and what became of it."""
     alert = news.alert
     name = _name(alert)
-    subject = f"{_label(news)}: {alert_title(alert)} · {name}"
+    subject = _labelled(_label(news), f"{alert_title(alert)} · {name}")
     listing = [alert.listing.title or alert.listing.platform_item_id] if alert.listing else []
     lines = [*listing, alert.channel.name, alert_sentence(alert), *_remarks(news, now)]
     lines.append(_("Since %(time)s (%(zone)s)") % _time_and_zone(alert.opened_at))
@@ -69,14 +69,15 @@ def digest_message(
     number = sum(by_severity.values()) + over
     shown = told[:DIGEST_LINES]
     counted = [
-        f"{count(by_severity[severity])} {Severity(severity).label}"
+        pgettext("how many of a severity", "%(count)s %(severity)s")
+        % {"count": count(by_severity[severity]), "severity": Severity(severity).label}
         for severity in Severity.values
         if by_severity.get(severity)
     ]
     if over:
         counted.append(_("%(count)s over") % {"count": count(over)})
     alerts = ngettext("%(count)s alert", "%(count)s alerts", number) % {"count": count(number)}
-    subject = f"{alerts}: {', '.join(counted)}"
+    subject = _labelled(alerts, joined(counted))
     lines = [_digest_line(news, now) for news in shown]
     if more := number - len(shown):
         lines.append(_("and %(count)s more") % {"count": count(more)})
@@ -128,12 +129,16 @@ def _label(news: News) -> str:
     return _("Over") if news.is_over else severity_word(news.alert.severity)
 
 
+def _labelled(label: str, text: str) -> str:
+    return pgettext("label and text", "%(label)s: %(text)s") % {"label": label, "text": text}
+
+
 def _digest_line(news: News, now: datetime) -> str:
     alert = news.alert
     where = f"{_name(alert)} · {alert.channel.name}" if alert.listing else alert.channel.name
-    line = f"{_label(news)} · {where}: {alert_sentence(alert)}"
-    remarks = [moment(alert.opened_at), *_remarks(news, now)]
-    return f"{line} ({'; '.join(remarks)})"
+    line = _labelled(f"{_label(news)} · {where}", alert_sentence(alert))
+    remarks = pgettext("between remarks", "; ").join([moment(alert.opened_at), *_remarks(news, now)])
+    return pgettext("line and remarks", "%(line)s (%(remarks)s)") % {"line": line, "remarks": remarks}
 
 
 def _remarks(news: News, now: datetime) -> list[str]:

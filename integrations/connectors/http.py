@@ -142,7 +142,12 @@ class HttpClient:
             return Answer(parse_json(content), answered.get("Date", ""), status, answered)
         except ValueError as error:
             raise Retry(
-                platform, operation, cause="not-json", detail=_kind_of_body(content), may_have_arrived=True
+                platform,
+                operation,
+                cause="not-json",
+                code=str(status),
+                detail=_kind_of_body(content),
+                may_have_arrived=True,
             ) from error
 
     def lines(self, url: str, *, platform: str, operation: str, now: datetime) -> Iterator[bytes]:

@@ -1,9 +1,13 @@
 """Values as platforms' JSON has them in, plain ones out; what cannot be right is not a value. Pure."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from integrations.connectors.errors import Retry
 
 LONGEST_TITLE = 255
 LONGEST_CODE = 128
@@ -15,6 +19,15 @@ _LARGEST_COUNT = 2**31 - 1
 
 class HalfAnswer(ValueError):
     """Valid JSON that is not the documented answer."""
+
+
+@contextmanager
+def whole(platform: str, operation: str) -> Iterator[None]:
+    """What is not the documented shape inside of it is told as Retry("half-answer")."""
+    try:
+        yield
+    except (HalfAnswer, AttributeError) as half:
+        raise Retry(platform, operation, cause="half-answer", detail=str(half), may_have_arrived=True) from half
 
 
 def text(value: Any) -> str:

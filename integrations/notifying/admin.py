@@ -1,9 +1,12 @@
 """Targets, whom we tell: their list, form and page, with a button that sends a test message."""
 
+from __future__ import annotations
+
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -28,7 +31,7 @@ from config.admin_site import (
 )
 from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
-from integrations.notifying.deliveries import TooSoon, release
+from integrations.notifying.deliveries import TooSoon, give_up, release
 from integrations.notifying.delivery_admin import (
     CHANGE_DELIVERY,
     STATUS_BADGES,
@@ -39,6 +42,7 @@ from integrations.notifying.delivery_admin import (
 from integrations.notifying.forms import (
     RouteForm,
     RouteFormSet,
+    TargetForm,
     form_for,
     offered_severity,
     option_names,
@@ -46,11 +50,13 @@ from integrations.notifying.forms import (
 )
 from integrations.notifying.lane import send_test
 from integrations.notifying.problems import explain
-from integrations.notifying.state import UNSENT, shown_address, state_of, target_badge, with_state
+from integrations.notifying.state import UNSENT, done_with, shown_address, state_of, target_badge, with_state
 from integrations.notifying.targets import KINDS, OPTIONS
 from integrations.state import masked
 from monitoring.models import Delivery, Route, Target
-from monitoring.services.notifying import TARGET_INACTIVE, drop_waiting
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 CHANGE_TARGET = "monitoring.change_target"
 _DELIVERIES_SHOWN = 10
@@ -100,7 +106,7 @@ class TargetAdmin(FrameModelAdmin):
                 **self.admin_site.each_context(request),
                 "title": gettext("Add %(name)s") % {"name": self.opts.verbose_name},
                 "opts": self.opts,
-                "kinds": [(kind.value, capfirst(str(kind.label)), _KIND_LINES[kind]) for kind in Target.Kind],
+                "kinds": [(kind.value, capfirst(str(kind.label)), _kind_line(kind)) for kind in Target.Kind],
             }
             return TemplateResponse(request, "admin/monitoring/target/kinds.html", context)
         return super().add_view(request, form_url, extra_context)
@@ -123,7 +129,13 @@ class TargetAdmin(FrameModelAdmin):
         asked = KINDS[kind]
         own = ["name", "address", *(["role"] if asked.has_role else []), *(["secret"] if asked.secret else [])]
         return [
-            (None, {"fields": [*own, *option_names(kind), "language", "is_active"]}),
+            (
+                None,
+                {
+                    "fields": [*own, *option_names(kind), "language", "is_active"],
+                    "description": _no_mail_server() if kind == Target.Kind.MAIL and not settings.EMAIL_HOST else "",
+                },
+            ),
             (
                 _("When"),
                 {
@@ -138,12 +150,12 @@ class TargetAdmin(FrameModelAdmin):
             ),
         ]
 
-    def save_model(self, request: HttpRequest, obj: Target, form: forms.ModelForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Target, form: TargetForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        if not obj.is_active:
-            drop_waiting(target=obj, cause=TARGET_INACTIVE)
-        elif {"address", "secret", "role", *OPTIONS} & set(form.changed_data):
-            release(target=obj, now=timezone.now())
+        if not obj.is_active or "is_active" in form.changed_data:
+            give_up(target=obj)  # once more when it is switched on: what is days old is no news
+        if {"address", "secret", "role", *OPTIONS} & set(form.changed_data):
+            release(target=obj, now=timezone.now(), leads_elsewhere=form.leads_elsewhere)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         form.routes_before = _route_sentences(form.instance)
@@ -172,7 +184,7 @@ class TargetAdmin(FrameModelAdmin):
         except TooSoon as error:
             seconds = max(1, round((error.retry_at - timezone.now()).total_seconds()))
             wait = formatting.duration(timedelta(seconds=seconds))
-            told = f"{explain(error.cause).what} {gettext('Send the test in %(time)s.') % {'time': wait}}"
+            told = f"{explain(error.cause, is_test=True).what} {gettext('Send the test in %(time)s.') % {'time': wait}}"
             self.message_user(request, told, messages.WARNING)
         else:
             self._tell(request, target, delivery)
@@ -186,9 +198,12 @@ class TargetAdmin(FrameModelAdmin):
             said = answer_text(delivery)
             text = gettext("Test message sent. Answer: %(answer)s") if said else gettext("Test message sent.")
             self.message_user(request, text % {"answer": said}, messages.SUCCESS)
+            if not target.routes.exists():
+                text = gettext("No route uses this target yet: add one below, or it will never get an alert.")
+                self.message_user(request, text, messages.WARNING)
         else:
             said = answer_text(delivery)
-            told = str(explain(delivery.cause))
+            told = str(explain(delivery.cause, is_test=True))
             level = messages.ERROR if delivery.status == Status.FAILED else messages.WARNING
             self.message_user(request, f"{told} ({said})" if said else told, level)
 
@@ -212,7 +227,7 @@ class TargetAdmin(FrameModelAdmin):
         return target
 
 
-_KIND_LINES = {
+_KIND_LINES: dict[str, _StrPromise] = {
     Target.Kind.MAIL: _("To addresses, or to everybody of a role."),
     Target.Kind.DINGTALK: _("A custom robot of a group."),
     Target.Kind.FEISHU: _("A custom bot of a group."),
@@ -221,6 +236,20 @@ _KIND_LINES = {
     Target.Kind.WEBHOOK: _("Each alert as signed JSON, for programs."),
     Target.Kind.APPRISE: _("Telegram, Slack, Bark, PushPlus and others."),
 }
+
+
+def _kind_line(kind: str) -> str:
+    is_missing = kind == Target.Kind.MAIL and not settings.EMAIL_HOST
+    return f"{_KIND_LINES[kind]} {gettext('No mail server is set up yet.')}" if is_missing else str(_KIND_LINES[kind])
+
+
+def _no_mail_server() -> SafeString:
+    return format_html(
+        "<p><strong>{}</strong></p><p>{} <code>{}</code></p>",
+        gettext("No mail server is set up yet: mail targets cannot be saved."),
+        gettext("Whoever runs the server sets it in the file .env and starts the program again, for example:"),
+        "EMAIL_URL=smtp+tls://name:password@mail.example.com:587",
+    )
 
 
 def _kind(request: HttpRequest, target: Target | None) -> str:
@@ -275,18 +304,24 @@ def _facts(request: HttpRequest, target: Target) -> dict[str, Any]:
 
 
 def _problem(request: HttpRequest, target: Target) -> dict[str, Any] | None:
+    """What holds the target back, or else why its last message did not arrive."""
     now = timezone.now()
     is_lost = isinstance(target.address, LostSecret) or isinstance(target.secret, LostSecret)
     cause = "key-missing" if is_lost else target.held_cause
     is_held = target.held_until is not None and target.held_until > now
-    if not cause or not (is_held or explain(cause).severity == "critical"):
+    last = done_with(target.deliveries.all()).first()
+    if cause and (is_held or explain(cause).severity == "critical"):
+        failed = target.deliveries.filter(cause=cause).order_by("-created_at").first()
+    elif last is not None and last.status != Status.SENT:
+        cause, failed = last.cause, last
+    else:
         return None
-    failed = target.deliveries.filter(cause=cause).order_by("-created_at").first()
+    is_test = failed is not None and failed.is_test
     return {
-        "explanation": explain(cause),
+        "explanation": explain(cause, is_test=is_test),
         "answer": answer_text(failed) if failed else "",
         "at": failed.created_at if failed else None,
-        "retry_at": target.held_until if is_held else None,
+        "retry_at": target.held_until if is_held and not is_test else None,
         "edit_url": _edit_url(request, target),
     }
 
@@ -302,6 +337,7 @@ def _settings(request: HttpRequest, target: Target) -> dict[str, Any]:
         "address": shown_address(target),
         "secret_label": kind.secret,
         "secret": masked(target.secret) if target.secret else "",
+        "role": gettext(target.role.name) if target.role else "",
         "options": [
             (OPTIONS[name].label, target.options[name])
             for name in option_names(target.kind)
@@ -333,7 +369,7 @@ def _test_url(request: HttpRequest, target: Target) -> str | None:
 
 def _send_again_url(request: HttpRequest, target: Target) -> str | None:
     is_wanted = target.deliveries.filter(UNSENT, created_at__gt=timezone.now() - _RECENT).exists()
-    if not is_wanted or not request.user.has_perm(CHANGE_DELIVERY):
+    if not (is_wanted and target.is_active and request.user.has_perm(CHANGE_DELIVERY)):
         return None
     return reverse("admin:monitoring_target_send_again", args=[target.pk])
 

@@ -7,6 +7,9 @@ The pace. After a message a target rests for as long as its platform's limit per
 several alerts for a minute. What comes in meanwhile is merged into the next one, so however many alerts there are, a
 robot gets one digest a minute. Webhooks are read by programs: they get every alert, in parts, without a pause.
 
+Quiet hours. They are looked at when news is put down and again here, since a retry, the platform's own wait or a pause
+may end within them. Only a message with critical news passes, where the target lets it.
+
 No answer. When the line broke after a message was sent, or the worker died, nobody knows whether it arrived. Twice is
 better than never for a critical alert, so such a message is sent once more; any other stays "not known", with a button
 to send it again, because a chat that tells everything twice is soon muted. Where the receiver knows a repetition by its
@@ -29,13 +32,13 @@ from django.utils.translation import gettext_noop
 from catalog.models import User
 from catalog.services import audit_many
 from integrations.connectors.errors import ConnectorError, Retry, Wait
-from integrations.notifying.gathering import all_role_addresses, fill, gather
-from integrations.notifying.problems import is_limit, is_of_message
+from integrations.notifying.gathering import all_role_addresses, fill, gather, hold_in_quiet_hours
+from integrations.notifying.problems import is_limit, is_of_message, limits
 from integrations.notifying.senders.base import Message, Receipt
 from integrations.notifying.targets import KINDS, BadTarget, sender_class
 from monitoring.messages import trial_message
 from monitoring.models import Delivery, Notification, Severity, Target
-from monitoring.services.notifying import WAITING
+from monitoring.services.notifying import TARGET_INACTIVE, WAITING, drop_waiting
 from monitoring.signals import notification_queued
 
 logger = logging.getLogger(__name__)
@@ -138,6 +141,7 @@ def claim(*, target_id: int, now: datetime) -> Job | None:
         waiting = target.deliveries.filter(status=Status.WAITING)
         if waiting.filter(lease_until__isnull=False).exists():
             return None
+        hold_in_quiet_hours(target, now)
         if _is_at_daily_limit(target, now):
             return None
         delivery = waiting.filter(next_due_at__lte=now).order_by("next_due_at", "pk").first()
@@ -239,11 +243,15 @@ def _judge(delivery: Delivery, target: Target, outcome: Receipt | ConnectorError
         delivery.code = "" if isinstance(outcome, BadTarget) else _cut(outcome.code, 40)
         delivery.status, target.held_until = _failed(delivery, outcome, now)
         target.held_cause = delivery.cause
+        if not target.is_active and delivery.status in (Status.WAITING, Status.REPLACED):
+            delivery.status, delivery.cause = Status.DROPPED, TARGET_INACTIVE
         logger.warning("delivery %s to target %s: %s (%s)", delivery.pk, target.pk, delivery.status, delivery.cause)
     delivery.save()
     target.save(update_fields=["held_until", "held_cause"])
     if delivery.status == Status.REPLACED:
         delivery.notifications.update(delivery=None, due_at=now)
+    if delivery.status == Status.DROPPED:
+        delivery.notifications.update(dropped_cause=TARGET_INACTIVE)
 
 
 def _failed(delivery: Delivery, error: ConnectorError | BadTarget, now: datetime) -> tuple[Delivery.Status, datetime]:
@@ -277,10 +285,10 @@ def _cut(text: str, longest: int) -> str:
 
 def send_again(*, deliveries: QuerySet[Delivery], actor: User | None, now: datetime) -> int:
     """Let the news of failed deliveries, and of those not known to have arrived, wait again: it goes out with the next
-    message. Returns how many deliveries that were; tests, and those without news, are left alone."""
+    message. Returns how many deliveries that were; tests, and those of inactive targets, are left alone."""
     with transaction.atomic():
         chosen = list(
-            deliveries.filter(status__in=[Status.FAILED, Status.UNKNOWN], is_test=False)
+            deliveries.filter(status__in=[Status.FAILED, Status.UNKNOWN], is_test=False, target__is_active=True)
             .order_by("pk")
             .select_for_update(of=("self",))
         )
@@ -298,8 +306,24 @@ def hold(*, target_id: int, cause: str, now: datetime) -> None:
     Target.objects.filter(pk=target_id).update(held_until=now + LONGEST_PAUSE, held_cause=cause)
 
 
-def release(*, target: Target, now: datetime) -> None:
-    """The target was mended: what waits for it goes out at once."""
-    Target.objects.filter(pk=target.pk).update(held_until=None, held_cause="")
+def release(*, target: Target, now: datetime, leads_elsewhere: bool = False) -> None:
+    """The target was mended: what waits for it goes out at once, or when the limit ends that it was at.
+
+    A target that leads elsewhere now is not at its old limit any more.
+    """
+    held = Target.objects.filter(pk=target.pk)
+    if not leads_elsewhere:
+        held = held.exclude(held_until__gt=now, held_cause__in=limits())
+    held.update(held_until=None, held_cause="")
     Delivery.objects.filter(target=target, status=Status.WAITING, lease_until__isnull=True).update(next_due_at=now)
     transaction.on_commit(partial(notification_queued.send, Notification))
+
+
+def give_up(*, target: Target) -> None:
+    """The target was switched off: what waits for it is never sent. What is under way is its worker's to judge."""
+    with transaction.atomic():
+        Target.objects.select_for_update().get(pk=target.pk)
+        drop_waiting(target=target, cause=TARGET_INACTIVE)
+        waiting = Delivery.objects.filter(target=target, status=Status.WAITING, lease_until__isnull=True)
+        Notification.objects.filter(delivery__in=waiting).update(dropped_cause=TARGET_INACTIVE)
+        waiting.update(status=Status.DROPPED, cause=TARGET_INACTIVE)

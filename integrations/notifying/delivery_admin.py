@@ -29,6 +29,7 @@ STATUS_BADGES: dict[str, Badge] = {
     Status.UNKNOWN: Badge("unknown", _("Not known")),
     Status.FAILED: Badge("critical", _("Failed")),
     Status.REPLACED: Badge("muted", _("In a later message")),
+    Status.DROPPED: Badge("muted", _("Given up")),
 }
 
 
@@ -97,7 +98,7 @@ add_tab(Delivery, "unknown", _("Not known"), lambda rows, request: rows.filter(s
 def send_news_again(model_admin: ModelAdmin, request: HttpRequest, deliveries: QuerySet[Any]) -> None:
     count = send_again(deliveries=deliveries, actor=person(request), now=timezone.now())
     if not count:
-        text = gettext("None of them failed; nothing is sent again.")
+        text = gettext("Nothing is sent again: none of them failed, or their target is inactive.")
         model_admin.message_user(request, text, messages.INFO)
         return
     text = ngettext(
@@ -118,7 +119,7 @@ def _message(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
 def _outcome(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
     return {
         "delivery": delivery,
-        "explanation": explain(delivery.cause) if delivery.cause else None,
+        "explanation": explain(delivery.cause, is_test=delivery.is_test) if delivery.cause else None,
         "answer": answer_text(delivery),
         "badge": STATUS_BADGES[delivery.status],
     }

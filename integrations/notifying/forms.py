@@ -8,6 +8,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.fields import LostSecret
+from config.formatting import joined
 from integrations.connectors.base import InvalidSetting
 from integrations.notifying.senders import SENDERS
 from integrations.notifying.targets import KINDS, OPTIONS, Kind
@@ -32,6 +33,7 @@ class TargetForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.stored_address = _readable(self.instance.address)
         self.stored_secret = _readable(self.instance.secret)
+        self.leads_elsewhere = False  # known once the form is judged
         kind = KINDS[self.kind]
         # What is not sent to the browser counts as unchanged while it comes back empty.
         for name, stored in (("address", self.stored_address), ("secret", self.stored_secret)):
@@ -62,8 +64,10 @@ class TargetForm(forms.ModelForm):
             self.add_error("quiet_until", _("Quiet hours end at another time than they begin."))
         if self.errors:
             return cleaned
-        if kind.is_address_secret and is_new_address and self._is_taken(address):
-            self.add_error("address", _("Another target has this address. Add a route there instead."))
+        identity = SENDERS[self.kind].identity
+        self.leads_elsewhere = identity(address) != identity(self.stored_address)
+        if kind.taken is not None and is_new_address and self._is_taken(address):
+            self.add_error("address", kind.taken)
             return cleaned
         try:
             judged = address or (_ANYBODY if cleaned.get("role") else "")
@@ -84,7 +88,8 @@ class TargetForm(forms.ModelForm):
     def _is_taken(self, address: str) -> bool:
         """Whether two targets would share a robot, and so its limit. Few targets are there to be decrypted."""
         others = Target.objects.filter(kind=self.kind).exclude(pk=self.instance.pk)
-        return address in {other.address for other in others}
+        identity = SENDERS[self.kind].identity
+        return identity(address) in {identity(_readable(other.address)) for other in others}
 
 
 def _readable(secret: str) -> str:
@@ -94,6 +99,11 @@ def _readable(secret: str) -> str:
 def option_names(kind: str) -> list[str]:
     """The options that targets of this kind have, in the order of the form."""
     return [name for name in OPTIONS if name in SENDERS[kind].option_names]
+
+
+class _RoleField(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Group) -> str:
+        return gettext(obj.name)
 
 
 def form_for(kind: str) -> type[TargetForm]:
@@ -107,7 +117,7 @@ def form_for(kind: str) -> type[TargetForm]:
             label=OPTIONS[name].label, help_text=OPTIONS[name].help_text, max_length=200, required=False
         )
     if asked.has_role:
-        fields["role"] = forms.ModelChoiceField(
+        fields["role"] = _RoleField(
             Group.objects.order_by("name"),
             label=_("Role"),
             required=False,
@@ -174,5 +184,5 @@ def route_sentence(route: Route) -> str:
         parts.append(gettext("if not acknowledged after %(count)d min") % {"count": route.after_minutes})
     if route.tells_end:
         parts.append(gettext("also when it is over"))
-    sentence = ", ".join(parts)
+    sentence = joined(parts)
     return sentence[:1].upper() + sentence[1:]

@@ -9,7 +9,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
 from django.urls import reverse
 from django.utils import timezone, translation
 
@@ -18,7 +18,7 @@ from integrations.notifying.targets import KINDS
 from monitoring.messages import DIGEST_LINES, News, Text, alert_message, digest_message, machine_readable
 from monitoring.models import Alert, Delivery, Notification, Severity, Target
 from monitoring.open_alerts import SEVERITY_RANK
-from monitoring.services.notifying import WAITING
+from monitoring.services.notifying import ACKNOWLEDGED, OVER, RESOLVED, WAITING, after_quiet
 
 Event = Notification.Event
 _BACKEND = "django.contrib.auth.backends.ModelBackend"  # it knows who may what; others only guard the sign-in
@@ -47,14 +47,34 @@ def gather(target: Target, now: datetime) -> Delivery | None:
     return deliveries[0] if deliveries else None
 
 
+def hold_in_quiet_hours(target: Target, now: datetime) -> None:
+    """In quiet hours, let all but critical news wait for their end, whatever it has waited for until now."""
+    ends_at = after_quiet(target, now)
+    if ends_at == now:
+        return
+    waiting = target.deliveries.filter(status=Delivery.Status.WAITING, next_due_at__lt=ends_at)
+    news = Notification.objects.filter(WAITING, target=target, due_at__lt=ends_at)
+    if target.critical_passes_quiet:
+        passing = Notification.objects.filter(alert__severity=Severity.CRITICAL).exclude(event=Event.ENDED)
+        waiting = waiting.exclude(Exists(passing.filter(delivery=OuterRef("pk"))))
+        news = news.exclude(pk__in=passing.filter(target=target).values("pk"))
+    waiting.update(next_due_at=ends_at)
+    news.update(due_at=ends_at)
+
+
 def _drop_outdated(target: Target, now: datetime) -> None:
     """Give up news that nobody needs any more, each with its cause."""
     due = Notification.objects.filter(WAITING, target=target, due_at__lte=now)
     escalated = due.filter(event=Event.ESCALATED)
-    escalated.filter(alert__cleared_at__isnull=False).update(dropped_cause="over")
-    escalated.exclude(alert__status=Alert.Status.OPEN).update(dropped_cause="acknowledged")
+    escalated.filter(alert__cleared_at__isnull=False).update(dropped_cause=OVER)
+    # Nobody has taken care of what is only snoozed.
+    snoozed = escalated.filter(alert__status=Alert.Status.SNOOZED)
+    alert = Alert.objects.filter(pk=OuterRef("alert"))
+    snoozed.update(due_at=Subquery(alert.values("snoozed_until")))
+    treated = escalated.filter(alert__status__in=[Alert.Status.ACKNOWLEDGED, Alert.Status.RESOLVED])
+    treated.update(dropped_cause=ACKNOWLEDGED)
     begun = due.filter(event__in=[Event.OPENED, Event.WOKEN])
-    begun.filter(alert__status=Alert.Status.RESOLVED, alert__resolved_by__isnull=False).update(dropped_cause="resolved")
+    begun.filter(alert__status=Alert.Status.RESOLVED, alert__resolved_by__isnull=False).update(dropped_cause=RESOLVED)
     told = Notification.objects.filter(alert=OuterRef("alert"), target=target, dropped_cause="")
     due.filter(~Exists(told.exclude(event=Event.ENDED)), event=Event.ENDED).update(dropped_cause="not-told-before")
 

@@ -20,6 +20,7 @@ class Kind:
     severity: Severity
     what: _StrPromise
     advice: _StrPromise
+    is_repeated: bool = False  # we try again, but for tests
     is_limit: bool = False  # it ends by itself, and nothing may be sent before, not even a test
     is_of_message: bool = False  # it says nothing about the next message
 
@@ -27,34 +28,45 @@ class Kind:
 _WE_TRY_AGAIN = _("We try again by ourselves. Nothing to do.")
 _MERGED = _("What waits is sent as one message as soon as we may. Nothing to do.")
 _THEN_TEST = _("Then send a test message, and send what failed again.")
+_THEN_ANOTHER_TEST = _("Then send another test message.")
+_NOT_REPEATED = _("A test message is not repeated. Check the address and the network, then send another.")
+_AFTER_THE_LIMIT = _("Send the test message again when the limit has ended.")
 _LOOK_THERE = _("Look there whether it arrived; if not, send it again.")
 
 PROBLEMS: dict[str, Kind] = {
     # No usable answer.
-    "timeout": Kind("warning", _("The other side did not answer in time."), _WE_TRY_AGAIN),
+    "timeout": Kind("warning", _("The other side did not answer in time."), _WE_TRY_AGAIN, is_repeated=True),
     "connection": Kind(
         "warning",
         _("The other side could not be reached."),
         _("We try again by ourselves. If it lasts, check the address and this computer's network."),
+        is_repeated=True,
     ),
     "tls": Kind(
         "warning",
         _("No secure connection to the other side could be made."),
         _("Check the address, the proxy and the clock of this computer."),
     ),
-    "server-error": Kind("warning", _("The other side reported an error of its own."), _WE_TRY_AGAIN),
+    "server-error": Kind("warning", _("The other side reported an error of its own."), _WE_TRY_AGAIN, is_repeated=True),
     "not-json": Kind(
         "warning",
         _("The other side answered with something that is not data."),
         _("We try again by ourselves. If it lasts, check the address and the proxy."),
+        is_repeated=True,
     ),
-    "half-answer": Kind("warning", _("The other side sent half an answer."), _WE_TRY_AGAIN),
+    "half-answer": Kind("warning", _("The other side sent half an answer."), _WE_TRY_AGAIN, is_repeated=True),
     "too-large": Kind(
         "warning",
         _("The other side sent an answer larger than we accept."),
         _("We try again by ourselves. If it lasts, check the address and the proxy."),
+        is_repeated=True,
     ),
     "no-answer": Kind("warning", _("No answer after we sent. We do not know whether it arrived."), _LOOK_THERE),
+    "partly-sent": Kind(
+        "warning",
+        _("Some of the addresses were sent the message, the others were not."),
+        _("A critical one goes out to all of them again; any other if you send it again."),
+    ),
     "cut-off": Kind("warning", _("We were stopped while sending. We do not know whether it arrived."), _LOOK_THERE),
     # Too much sent.
     "quota": Kind("info", _("The other side limited our messages."), _MERGED, is_limit=True),
@@ -159,7 +171,10 @@ PROBLEMS: dict[str, Kind] = {
     "wrong-address": Kind(
         "critical",
         _("Nothing for us answers at the address, or it leads into a private network."),
-        _("Enter the address again. A private host must be named in ALLOWED_PRIVATE_HOSTS."),
+        _(
+            "Enter the address again. For a private host, ask whoever runs the server to add HOST:PORT to"
+            " ALLOWED_PRIVATE_HOSTS."
+        ),
     ),
     "redirect": Kind(
         "critical",
@@ -170,6 +185,11 @@ PROBLEMS: dict[str, Kind] = {
         "critical",
         _("The receiver has closed this address for good."),
         _("Ask whoever runs it for a new address, or deactivate the target."),
+    ),
+    "target-inactive": Kind(
+        "muted",
+        _("The target was deactivated before it was sent."),
+        _("What opens after the target is active again is sent. Look at the alerts on the board."),
     ),
     "bad-setting": Kind("critical", _("A setting of the target cannot work."), _("Edit the target.")),
     "key-missing": Kind(
@@ -184,7 +204,7 @@ PROBLEMS: dict[str, Kind] = {
     ),
     "internal": Kind("critical", _("Sending met a fault of ours."), _("Look it up in the log.")),
 }
-_OTHER = Kind("unknown", _("The message was not sent."), _WE_TRY_AGAIN)
+_OTHER = Kind("unknown", _("The message was not sent."), _WE_TRY_AGAIN, is_repeated=True)
 
 
 @dataclass(frozen=True)
@@ -197,18 +217,28 @@ class Explanation:
         return f"{self.what} {self.advice}"
 
 
-def explain(cause: str) -> Explanation:
-    """Tell a cause; one that is not in the table is told as "not sent".
+def explain(cause: str, *, is_test: bool = False) -> Explanation:
+    """Tell a cause, of a test message or of one about alerts; one that is not in the table is told as "not sent".
 
     What a person must mend ends with what to do then: the target is tried by itself only once an hour.
     """
     kind = PROBLEMS.get(cause, _OTHER)
-    advice = f"{kind.advice} {_THEN_TEST}" if kind.severity == "critical" else str(kind.advice)
+    then = _THEN_ANOTHER_TEST if is_test else _THEN_TEST
+    advice = f"{kind.advice} {then}" if kind.severity == "critical" else str(kind.advice)
+    if is_test and kind.is_limit:
+        advice = str(_AFTER_THE_LIMIT)
+    elif is_test and kind.is_repeated:
+        advice = str(_NOT_REPEATED)
     return Explanation(kind.severity, str(kind.what), advice)
 
 
 def is_limit(cause: str) -> bool:
     return cause in PROBLEMS and PROBLEMS[cause].is_limit
+
+
+def limits() -> list[str]:
+    """The causes that are limits."""
+    return [cause for cause in PROBLEMS if is_limit(cause)]
 
 
 def is_of_message(cause: str) -> bool:

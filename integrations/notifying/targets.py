@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 
+_TAKEN = _("Another target has this address. Add a route there instead.")
+
+
 @dataclass(frozen=True)
 class Kind:
     """What we ask for and promise about targets of one kind."""
@@ -31,6 +34,8 @@ class Kind:
     is_for_people: bool = True  # many alerts become one digest; programs get each of them
     most_alerts: int | None = None  # in one message
     knows_repetitions: bool = False  # the receiver tells a repeated message by its id
+    # What is said of an address that another target has; None: it may have it.
+    taken: _StrPromise | None = _TAKEN
 
 
 KINDS: dict[str, Kind] = {
@@ -39,6 +44,7 @@ KINDS: dict[str, Kind] = {
         _("One or several, with commas between them."),
         is_address_secret=False,
         has_role=True,
+        taken=None,
     ),
     Target.Kind.DINGTALK: Kind(
         _("Webhook address"),
@@ -61,6 +67,7 @@ KINDS: dict[str, Kind] = {
         _("One or several, with commas between them."),
         is_address_secret=False,
         secret=_("AccessKey secret"),
+        taken=_("Another target has these numbers. Add a route there instead."),
     ),
     Target.Kind.WEBHOOK: Kind(
         _("Address"),

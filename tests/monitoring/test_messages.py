@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone, translation
+from django.utils.translation import trans_real
 
 from monitoring.messages import News, alert_message, digest_message, machine_readable, trial_message
 from monitoring.models import Alert, Notification, Severity
@@ -107,6 +108,38 @@ def test_messages_speak_the_language_they_are_asked_for():
         text = alert_message(news(), now=LATER)
     assert "¥200" in text.subject
     assert "11-21 12:00" in " ".join(text.lines)
+
+
+_CHINESE = {
+    "between the parts of a list\x04, ": "、",
+    "between remarks\x04; ": "；",
+    "label and text\x04%(label)s: %(text)s": "%(label)s：%(text)s",
+    "how many of a severity\x04%(count)s %(severity)s": "%(count)s 条%(severity)s",
+    "line and remarks\x04%(line)s (%(remarks)s)": "%(line)s（%(remarks)s）",
+}
+
+
+def test_the_language_says_what_stands_between_the_parts_of_a_message(monkeypatch):
+    catalog = trans_real.translation("zh-hans")._catalog._catalogs[0]
+    for message, translated in _CHINESE.items():
+        monkeypatch.setitem(catalog, message, translated)
+    over = news(Event.OPENED, cleared_at=LATER)
+    held = news(Event.ESCALATED, severity=Severity.WARNING, listing__channel=over.alert.channel)
+    with translation.override("zh-hans"):
+        texts = [
+            alert_message(held, now=LATER),
+            digest_message([held, over], by_severity={"critical": 3, "warning": 1_200}, over=2, path="/", now=LATER),
+        ]
+        labels = [str(Severity(severity).label) for severity in ("critical", "warning")]
+    subject = texts[1].subject
+    assert f"：3 条{labels[0]}、1,200 条{labels[1]}、" in subject
+    assert "：" in texts[0].subject
+    line = texts[1].lines[0]
+    assert line.endswith("）")
+    assert "（" in line
+    assert "；" in line
+    for text in (texts[0].subject, subject, line.split("（")[0].partition("：")[0], line.split("（")[1]):
+        assert not [mark for mark in (", ", ": ", "; ", " (", ")") if mark in text]
 
 
 def test_variables_of_a_text_message_are_short():

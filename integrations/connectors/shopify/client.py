@@ -35,11 +35,12 @@ from integrations.connectors.base import (
     StockTarget,
     Tokens,
 )
+from integrations.connectors.clock import Clock
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
 from integrations.connectors.http import Answer, HttpClient, parse_json
 from integrations.connectors.shopify import documents, parse, refusals, signing, webhooks
 from integrations.connectors.shopify.pacing import CostBucket
-from integrations.connectors.values import HalfAnswer, text
+from integrations.connectors.values import HalfAnswer, text, whole
 
 logger = logging.getLogger(__name__)
 
@@ -218,13 +219,13 @@ class ShopifyConnector(Connector):
         readings = {ref: Reading(ref.listing_id, ReadOutcome.REFUSED, cause="bad-listing-id") for ref in batch}
         if asked:
             data = self._query("variants-by-id", {"ids": _variant_gids(asked)}, now)
-            with self._whole("variants-by-id"):
+            with whole(self.platform, "variants-by-id"):
                 found = parse.readings(asked, parse.field(data, "nodes"))
             readings |= dict(zip(asked, found, strict=True))
         return [readings[ref] for ref in batch]
 
     def discover_listings(self, *, now: datetime) -> Iterator[DiscoveredListing]:
-        clock = _Clock(now)
+        clock = Clock(now)
         data = self._query("variant-count", {}, clock.now())
         total = parse.field(data, "productVariantsCount", "count")
         if isinstance(total, int) and total >= _BULK_FROM:
@@ -234,7 +235,7 @@ class ShopifyConnector(Connector):
 
     def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
         """A stock figure can move without its variant being touched, so changed stock levels are asked for too."""
-        clock = _Clock(now)
+        clock = Clock(now)
         seen: set[str] = set()
         changed = f"updated_at:>='{_stamp(since)}'"
         for listing in self._variants(changed, clock):
@@ -245,19 +246,19 @@ class ShopifyConnector(Connector):
             variables = {"location": parse.gid("Location", location.location_id), "query": changed, "first": _PAGE}
             for node in self._pages("changed-levels", variables, ("location", "inventoryLevels"), clock):
                 for variant in parse.field(node, "item", "variants", "nodes") or ():
-                    with self._whole("changed-levels"):
+                    with whole(self.platform, "changed-levels"):
                         listing = parse.discovered(variant)
                     if listing.sku_id not in seen:
                         seen.add(listing.sku_id)
                         yield listing
 
-    def _variants(self, query: str, clock: _Clock) -> Iterator[DiscoveredListing]:
+    def _variants(self, query: str, clock: Clock) -> Iterator[DiscoveredListing]:
         for node in self._pages("variants", {"first": _PAGE, "query": query or None}, ("productVariants",), clock):
-            with self._whole("variants"):
+            with whole(self.platform, "variants"):
                 listing = parse.discovered(node)
             yield listing
 
-    def _bulk_variants(self, clock: _Clock) -> Iterator[DiscoveredListing]:
+    def _bulk_variants(self, clock: Clock) -> Iterator[DiscoveredListing]:
         """All variants by one bulk operation, whose result is read line by line."""
         data = self._query("run-bulk", {"query": documents.BULK_VARIANTS}, clock.now())
         for error in parse.field(data, "bulkOperationRunQuery", "userErrors") or ():
@@ -272,11 +273,11 @@ class ShopifyConnector(Connector):
         if not url:  # nothing was found
             return
         lines = (parse_json(line) for line in self._bulk_lines(url, clock) if line.strip())
-        with self._whole("bulk"):
+        with whole(self.platform, "bulk"):
             for row in parse.bulk_rows(lines):
                 yield parse.discovered(row)
 
-    def _finished_bulk(self, operation: Any, clock: _Clock) -> Mapping[str, Any]:
+    def _finished_bulk(self, operation: Any, clock: Clock) -> Mapping[str, Any]:
         identity = text(parse.field(operation, "id"))
         ends = time.monotonic() + _BULK_SECONDS
         polls = iter(_BULK_POLL_SECONDS)
@@ -298,19 +299,19 @@ class ShopifyConnector(Connector):
                     raise Retry(self.platform, "bulk", cause="half-answer")
         raise Wait(self.platform, "bulk", retry_at=clock.now() + timedelta(minutes=5), cause="bulk-running")
 
-    def _bulk_lines(self, url: str, clock: _Clock) -> Iterator[bytes]:
+    def _bulk_lines(self, url: str, clock: Clock) -> Iterator[bytes]:
         # The result lies on another host, whose address is signed: our token is not for it.
         return self.http.lines(url, platform=self.platform, operation="bulk", now=clock.now())
 
     # --- Stock ------------------------------------------------------------------------------------------------------
 
     def read_locations(self, *, now: datetime) -> list[Location]:
-        nodes = self._pages("locations", {}, ("locations",), _Clock(now))
-        with self._whole("locations"):
+        nodes = self._pages("locations", {}, ("locations",), Clock(now))
+        with whole(self.platform, "locations"):
             return [parse.location(node) for node in nodes]
 
     def read_stock_levels(self, batch: Sequence[ListingRef], *, now: datetime) -> list[StockLevel]:
-        clock = _Clock(now)
+        clock = Clock(now)
         asked = [ref for ref in batch if parse.is_id(ref.sku_id)]
         if not asked:
             return []
@@ -326,8 +327,8 @@ class ShopifyConnector(Connector):
             for location_id, available in by_variant.get(ref.sku_id, {}).items()
         ]
 
-    def _levels_of(self, item: Any, clock: _Clock) -> dict[str, int | None]:
-        with self._whole("levels"):
+    def _levels_of(self, item: Any, clock: Clock) -> dict[str, int | None]:
+        with whole(self.platform, "levels"):
             page = parse.page(parse.field(item, "inventoryLevels"))
             found = parse.levels(page.nodes)
             if page.end:
@@ -337,7 +338,7 @@ class ShopifyConnector(Connector):
         return found
 
     def push_stock(self, batch: Sequence[StockTarget], *, key: str, now: datetime) -> list[PushOutcome]:
-        clock = _Clock(now)
+        clock = Clock(now)
         outcomes: dict[int, PushOutcome] = {}  # by place in the batch
         addressed = self._addressed(batch, outcomes, clock)
         attempt = failed = 0
@@ -350,18 +351,18 @@ class ShopifyConnector(Connector):
                 outcomes |= self._read_back(rows, clock)
                 break
             attempt += 1
-            with self._whole("set-stock"):
+            with whole(self.platform, "set-stock"):
                 errors = parse.write_errors(payload)
                 changed = parse.changed_rows(payload)
             if any(error.code == refusals.IDEMPOTENCY_FAILED for error in errors) and failed < _MOST_FAILED:
                 failed += 1  # what was tried under this key before failed; under a new one it may work
                 continue
             for refusal in errors:
-                whole = refusals.write_error(
+                of_all = refusals.write_error(
                     refusal.code, refusal.message, "set-stock", clock.now(), self.without_secrets
                 )
-                if whole is not None:
-                    raise whole
+                if of_all is not None:
+                    raise of_all
                 about = rows if refusal.row is None or refusal.row >= len(rows) else [rows[refusal.row]]
                 outcomes |= {row.place: parse.refused(row.target, refusal) for row in about}
             # One refused row makes Shopify refuse them all: the others are sent again without it, under a new key.
@@ -371,7 +372,7 @@ class ShopifyConnector(Connector):
                 }
         return [outcomes[place] for place in range(len(batch))]
 
-    def _write(self, rows: Sequence[_Row], key: str, attempt: int, clock: _Clock) -> Any:
+    def _write(self, rows: Sequence[_Row], key: str, attempt: int, clock: Clock) -> Any:
         """One write; one that may have arrived without an answer is repeated once, under the same key."""
         if self._is_behind():
             raise Fatal(self.platform, "set-stock", cause="api-version", detail=self._served_version)
@@ -400,7 +401,7 @@ class ShopifyConnector(Connector):
             data = self._query("set-stock", variables, clock.now())
         return parse.field(data, "inventorySetQuantities")
 
-    def _addressed(self, batch: Sequence[StockTarget], outcomes: dict[int, PushOutcome], clock: _Clock) -> list[_Row]:
+    def _addressed(self, batch: Sequence[StockTarget], outcomes: dict[int, PushOutcome], clock: Clock) -> list[_Row]:
         """The targets with the inventory item and location that each is written to; others get their outcome."""
         unknown = [target for target in batch if not target.stock_id and parse.is_id(target.sku_id)]
         stock_ids = self._stock_ids(unknown, clock) if unknown else {}
@@ -416,7 +417,7 @@ class ShopifyConnector(Connector):
                 rows.append(_Row(place, target, stock_id, location_id))
         return rows
 
-    def _stock_ids(self, targets: Sequence[StockTarget], clock: _Clock) -> dict[tuple[str, str], str]:
+    def _stock_ids(self, targets: Sequence[StockTarget], clock: Clock) -> dict[tuple[str, str], str]:
         ids = list(dict.fromkeys(parse.gid("ProductVariant", target.sku_id) for target in targets))
         nodes = parse.field(self._query("stock-ids", {"ids": ids}, clock.now()), "nodes")
         if not isinstance(nodes, list):
@@ -429,12 +430,12 @@ class ShopifyConnector(Connector):
             if parse.field(node, "id")
         }
 
-    def _only_location(self, clock: _Clock) -> str:
+    def _only_location(self, clock: Clock) -> str:
         """The shop's location, where it has but one that is active; "" where somebody must choose."""
         active = [each.location_id for each in self.read_locations(now=clock.now()) if each.is_active]
         return active[0] if len(active) == 1 else ""
 
-    def _read_back(self, rows: Sequence[_Row], clock: _Clock) -> dict[int, PushOutcome]:
+    def _read_back(self, rows: Sequence[_Row], clock: Clock) -> dict[int, PushOutcome]:
         """What became of a write that nobody answered: what the platform shows now tells, where it can be read."""
         refs = [ListingRef(row.place, row.target.item_id, row.target.sku_id) for row in rows]
         try:
@@ -459,11 +460,11 @@ class ShopifyConnector(Connector):
     # --- Orders, promotions, webhooks -------------------------------------------------------------------------------
 
     def read_orders(self, *, since: datetime, until: datetime, now: datetime) -> Iterator[Order]:
-        clock = _Clock(now)
+        clock = Clock(now)
         query = f"updated_at:>='{_stamp(since)}' AND updated_at:<'{_stamp(until)}'"
         seen: set[str] = set()
         for node in self._pages("orders", {"first": _ORDERS_PAGE, "query": query}, ("orders",), clock):
-            with self._whole("orders"):
+            with whole(self.platform, "orders"):
                 page = parse.page(parse.field(node, "lineItems"))
                 lines = page.nodes
                 if page.end:
@@ -475,11 +476,11 @@ class ShopifyConnector(Connector):
                 yield order
 
     def read_promotions(self, *, now: datetime) -> Iterator[Promotion]:
-        clock = _Clock(now)
+        clock = Clock(now)
         currency = text(parse.field(self._query("shop", {}, clock.now()), "shop", "currencyCode"))
         for status in ("active", "scheduled"):
             for node in self._pages("discounts", {"query": f"status:{status}"}, ("discountNodes",), clock):
-                with self._whole("discounts"):
+                with whole(self.platform, "discounts"):
                     promotion = parse.promotion(node, currency)
                 if promotion is not None:
                     yield promotion
@@ -488,7 +489,7 @@ class ShopifyConnector(Connector):
         return signing.is_genuine_body(body, headers.get(webhooks.SIGNATURE, ""), secrets)
 
     def parse_webhook(self, *, headers: Mapping[str, str], body: bytes) -> list[Hint]:
-        with self._whole("webhook"):
+        with whole(self.platform, "webhook"):
             try:
                 content = parse_json(body)
             except ValueError as error:
@@ -541,7 +542,7 @@ class ShopifyConnector(Connector):
         if code or answer.status != 200:
             description = text(parse.field(answer.json, "error_description"))
             raise refusals.token_error(code, description, _TOKEN, lambda said: self._without(said, grant))
-        with self._whole(_TOKEN):
+        with whole(self.platform, _TOKEN):
             return parse.tokens(answer.json, now, self.credentials.shop)
 
     def _without(self, said: str, grant: Mapping[str, str]) -> str:
@@ -554,13 +555,13 @@ class ShopifyConnector(Connector):
     # --- Calls ------------------------------------------------------------------------------------------------------
 
     def _pages(
-        self, document: str, variables: Mapping[str, Any], path: tuple[str, ...], clock: _Clock
+        self, document: str, variables: Mapping[str, Any], path: tuple[str, ...], clock: Clock
     ) -> Iterator[Mapping[str, Any]]:
         """The rows of all pages of a connection."""
         after = variables.get("after")
         while True:
             data = self._query(document, {**variables, "after": after}, clock.now())
-            with self._whole(document):
+            with whole(self.platform, document):
                 page = parse.page(parse.field(data, *path))
                 if page.end and page.end == after:
                     raise HalfAnswer("a page that leads to itself")
@@ -642,9 +643,6 @@ class ShopifyConnector(Connector):
         """Whether Shopify serves another version than the one we speak: it does so when ours has been retired."""
         return self._served_version not in {"", self.credentials.api_version}
 
-    def _whole(self, operation: str) -> _Whole:
-        return _Whole(self.platform, operation)
-
 
 class _Row(NamedTuple):
     """A target with its place in the batch, and where it is written to."""
@@ -653,34 +651,6 @@ class _Row(NamedTuple):
     target: StockTarget
     stock_id: str
     location_id: str
-
-
-class _Whole:
-    """What is not the documented shape inside of it is a half answer."""
-
-    def __init__(self, platform: str, operation: str) -> None:
-        self._platform = platform
-        self._operation = operation
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, HalfAnswer | AttributeError):
-            raise Retry(
-                self._platform, self._operation, cause="half-answer", detail=str(error), may_have_arrived=True
-            ) from error
-
-
-class _Clock:
-    """The caller's `now`, moving on: reading all pages can take longer than a moment."""
-
-    def __init__(self, now: datetime) -> None:
-        self._start = now
-        self._started = time.monotonic()
-
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=int(time.monotonic() - self._started))
 
 
 def _variant_gids(refs: Sequence[ListingRef]) -> list[str]:

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.connectors.addresses import is_named, is_refused
+from integrations.connectors.addresses import is_named, is_refused, port_of, refusal
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import Retry
 from integrations.connectors.http import Answer, HttpClient, Limits
@@ -85,6 +85,11 @@ class Sender(ABC):
     def check(cls, address: str, secret: str = "", options: Mapping[str, Any] | None = None) -> None:
         """What a form asks before it saves: raises InvalidSetting(field, message). May look a host's name up."""
         cls(address, secret, options)
+
+    @classmethod
+    def identity(cls, address: str) -> str:
+        """The same for every way to write one address; the address itself where it cannot be read."""
+        return address.strip()
 
     @abstractmethod
     def send(self, message: Message, *, now: datetime) -> Receipt:
@@ -179,9 +184,9 @@ def split_address(address: str) -> SplitResult:
         raise InvalidSetting("address", _("The address must start with https:// and name a host."))
     if parts.username is not None or parts.fragment or not _PATH.fullmatch(parts.path + parts.query):
         raise InvalidSetting("address", _("The address must not hold a user name, a fragment or a space."))
-    if not is_named(host, parts.port):
+    if not is_named(host, port_of(parts)):
         if is_refused(host) or host.lower().rstrip(".") == "localhost":
-            raise InvalidSetting("address", _("A private address must be named in ALLOWED_PRIVATE_HOSTS."))
+            raise InvalidSetting("address", refusal(host, port_of(parts)))
         if parts.scheme != "https":
             raise InvalidSetting("address", _("The address must start with https://."))
     return parts

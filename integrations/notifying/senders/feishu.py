@@ -16,6 +16,7 @@ WINDOW = timedelta(hours=1)  # how old a timestamp may be
 
 _PATH = re.compile(r"/open-apis/bot/v2/hook/([0-9A-Za-z_-]+)/?")
 _AT = re.compile(r"<(?=/?at\b)", re.IGNORECASE)
+_TOO_FAST = frozenset({"11232", "11233", "99991400"})
 _CAUSES = {
     "9499": "bad-request",
     "19001": "unknown-robot",
@@ -52,7 +53,7 @@ class FeishuSender(Robot):
         )
 
     def refusal(self, code: str, text: str, answer: Answer, now: datetime) -> ConnectorError:
-        if code in {"11232", "99991400"} or (code == "9499" and "too many" in text.lower()):
+        if code in _TOO_FAST or (code == "9499" and "too many" in text.lower()):
             return Wait(self.kind, "send", retry_at=now + WAIT, cause="quota", code=code, detail=text)
         if code == "19021":
             # One code for a wrong secret and a wrong clock; the answer's own time tells which.

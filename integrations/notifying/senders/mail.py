@@ -5,7 +5,7 @@ import smtplib
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from integrations.connectors.errors import ConnectorError, Fatal, Retry, Review
 from integrations.connectors.http import HttpClient
 from integrations.notifying.senders.base import Message, Receipt, Sender, encodable
 
-MAX_RECIPIENTS = 50
+MAX_RECIPIENTS = 50  # of one mail; servers refuse more
 
 _SEPARATOR = re.compile(r"[\s,;，；]+")
 
@@ -30,7 +30,8 @@ _SEPARATOR = re.compile(r"[\s,;，；]+")
 class MailSender(Sender):
     """Plain text to mail addresses, separated by commas or line ends.
 
-    Who is refused for good, or has no room just now, does not keep the others from their mail: the receipt tells.
+    Who is refused for good, or has no room just now, does not keep the others from their mail: the receipt tells. More
+    than MAX_RECIPIENTS get several mails; a failure after the first of them was taken is told as "partly-sent".
     """
 
     kind = "mail"
@@ -50,8 +51,6 @@ class MailSender(Sender):
             raise InvalidSetting("address", _("No mail server is set up: set EMAIL_URL first."))
         if not self._recipients:
             raise InvalidSetting("address", _("Enter at least one mail address."))
-        if len(self._recipients) > MAX_RECIPIENTS:
-            raise InvalidSetting("address", _("Enter at most %d mail addresses.") % MAX_RECIPIENTS)
         for recipient in self._recipients:
             try:
                 validate_email(recipient)
@@ -59,30 +58,48 @@ class MailSender(Sender):
                 raise InvalidSetting("address", _("%s is not a mail address.") % recipient) from None
 
     def send(self, message: Message, *, now: datetime) -> Receipt:
-        text = _text(message, self._recipients, now)
-        recipients = [sanitize_address(recipient, "utf-8") for recipient in self._recipients]
+        done = 0  # addresses that were told, or refused
+        taken: list[tuple[int, bytes]] = []
+        refused: list[tuple[int, bytes]] = []
         with _Deadline(settings.EMAIL_TIMEOUT) as deadline:
             try:
-                return self._deliver(deadline, recipients, text)
-            except (smtplib.SMTPException, OSError) as error:
-                raise self._failure(error, deadline) from error
+                smtp = deadline.connect()
+                self._sign_in(smtp)
+                smtp.ehlo_or_helo_if_needed()
+                while recipients := self._recipients[done : done + MAX_RECIPIENTS]:
+                    if done:
+                        smtp.rset()  # where all of a mail's recipients were refused it is still open
+                    answer = self._deliver(smtp, recipients, _text(message, recipients, now), refused)
+                    taken += [answer] if answer else []
+                    done += len(recipients)
+            except (ConnectorError, smtplib.SMTPException, OSError) as error:
+                failure = error if isinstance(error, ConnectorError) else self._failure(error, deadline)
+                raise (self._partly(failure, done) if taken else failure) from error
+        if not taken:
+            # One that may be taken later is reason enough to come back.
+            raise self._refusal("refused-recipient", *min(refused))
+        code, said = taken[-1]
+        words = [self._words(said)]
+        if refused:
+            words.append(
+                _("%(refused)d of %(all)d addresses were refused: %(words)s")
+                % {"refused": len(refused), "all": len(self._recipients), "words": self._words(refused[0][1])}
+            )
+        return Receipt(str(code), " · ".join(filter(None, words)))
 
-    def _deliver(self, deadline: "_Deadline", recipients: list[str], text: bytes) -> Receipt:
-        smtp = deadline.connect()
-        self._sign_in(smtp)
-        smtp.ehlo_or_helo_if_needed()
+    def _deliver(
+        self, smtp: smtplib.SMTP, recipients: Sequence[str], text: bytes, refused: list[tuple[int, bytes]]
+    ) -> tuple[int, bytes] | None:
+        """One mail: the answer to it, None when all of the recipients were refused, who are added to `refused`."""
         sender = sanitize_address(settings.DEFAULT_FROM_EMAIL, "utf-8")
         code, said = smtp.mail(_bare(sender), ["body=8bitmime"] if smtp.has_extn("8bitmime") else [])
         if code != 250:
             raise self._refusal("refused-sender", code, said)
-        refused: list[tuple[int, bytes]] = []
-        for recipient in recipients:
-            code, said = smtp.rcpt(recipient)
-            if code not in {250, 251}:
-                refused.append((code, said))
-        if len(refused) == len(recipients):
-            # One that may be taken later is reason enough to come back.
-            raise self._refusal("refused-recipient", *min(refused))
+        answers = [smtp.rcpt(sanitize_address(recipient, "utf-8")) for recipient in recipients]
+        turned_away = [answer for answer in answers if answer[0] not in {250, 251}]
+        refused += turned_away
+        if len(turned_away) == len(recipients):
+            return None
         try:
             code, said = smtp.data(text)
         except smtplib.SMTPDataError as error:
@@ -91,13 +108,12 @@ class MailSender(Sender):
             raise Retry(self.kind, "send", cause="no-answer", may_have_arrived=True) from error
         if code != 250:
             raise self._refusal("refused-content", code, said)
-        words = [self._words(said)]
-        if refused:
-            words.append(
-                _("%(refused)d of %(all)d addresses were refused: %(words)s")
-                % {"refused": len(refused), "all": len(recipients), "words": self._words(refused[0][1])}
-            )
-        return Receipt(str(code), " · ".join(filter(None, words)))
+        return code, said
+
+    def _partly(self, failure: ConnectorError, done: int) -> Retry:
+        told = _("%(done)d of %(all)d addresses") % {"done": done, "all": len(self._recipients)}
+        detail = " · ".join(filter(None, (told, failure.detail)))
+        return Retry(self.kind, "send", cause="partly-sent", code=failure.code, detail=detail, may_have_arrived=True)
 
     def _sign_in(self, smtp: smtplib.SMTP) -> None:
         if settings.EMAIL_USE_TLS:
@@ -193,13 +209,13 @@ class _Deadline:
                 return  # it is closed already
 
 
-def _text(message: Message, recipients: list[str], now: datetime) -> bytes:
+def _text(message: Message, recipients: Sequence[str], now: datetime) -> bytes:
     from_domain = _bare(settings.DEFAULT_FROM_EMAIL).rpartition("@")[2] or "localhost"
     mail = EmailMessage(
         subject=encodable(" ".join(message.subject.split())),
         body=encodable("\n".join([*message.lines, *(["", message.url] if message.url else []), ""])),
         from_email=settings.DEFAULT_FROM_EMAIL,
-        to=recipients,
+        to=list(recipients),
         headers={
             # The same on every try, so that a mailbox can tell a repeated mail.
             "Message-ID": f"<{re.sub(r'[^0-9A-Za-z_-]', '', message.message_id)}@{from_domain}>",

@@ -70,6 +70,11 @@ class OtherSender(Sender):
             # Half of them could fail, and a second try would reach the others twice.
             raise InvalidSetting("address", _("Enter one recipient; make a target for each."))
 
+    @classmethod
+    def identity(cls, address: str) -> str:
+        scheme, mark, rest = address.strip().partition("://")
+        return f"{scheme.lower()}{mark}{rest}"
+
     def send(self, message: Message, *, now: datetime) -> Receipt:
         service = _service(self.address)  # made anew: it keeps the time of its last call, and two threads may send
         if service is None:

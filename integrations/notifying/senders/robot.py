@@ -7,11 +7,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import SplitResult, parse_qs
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
-from integrations.connectors.addresses import is_named
+from integrations.connectors.addresses import is_named, port_of
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import ConnectorError, Fatal, Retry
 from integrations.connectors.http import Answer, HttpClient
@@ -49,11 +50,18 @@ class Robot(Sender):
         self._parts = split_address(self.address)
         # Others are named in ALLOWED_PRIVATE_HOSTS: a gateway of one's own, or the simulator.
         is_own = self._parts.hostname in self.hosts and self._parts.port in {None, 443}
-        if not is_own and not is_named(self._parts.hostname or "", self._parts.port):
+        if not is_own and not is_named(self._parts.hostname or "", port_of(self._parts)):
             raise InvalidSetting("address", _("The address of this robot starts with %s.") % self.start)
         self._token = self.token(self._parts)
         if not self._token:
             raise InvalidSetting("address", _("Copy the whole address of the robot, with its token."))
+
+    @classmethod
+    def identity(cls, address: str) -> str:
+        try:
+            return cls.token(urlsplit(address.strip())) or address
+        except ValueError:
+            return address
 
     @classmethod
     @abstractmethod
@@ -76,7 +84,10 @@ class Robot(Sender):
         keyword = self.options.get("keyword", "")
         subject, *lines = (self.harmless(_CONTROL.sub(" ", line)) for line in (message.subject, *message.lines))
         if keyword not in f"{subject}\n{''.join(lines[:1])}":
-            subject = f"{subject} ({keyword})"
+            subject = pgettext("subject and keyword", "%(subject)s (%(keyword)s)") % {
+                "subject": subject,
+                "keyword": keyword,
+            }
         return fit_lines(subject, lines, link or message.url, max_bytes)
 
     def harmless(self, text: str) -> str:

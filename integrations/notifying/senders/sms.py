@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations.connectors.addresses import is_named
+from integrations.connectors.addresses import is_named, port_of
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import ConnectorError, Fatal, Retry, Wait
 from integrations.connectors.http import HttpClient
@@ -92,6 +92,13 @@ class SmsSender(Sender):
         if not self.options.get(name):
             raise InvalidSetting(name, message)
         return self.options[name]
+
+    @classmethod
+    def identity(cls, address: str) -> str:
+        try:
+            return ",".join(sorted(_numbers(address)))
+        except InvalidSetting:
+            return address
 
     def send(self, message: Message, *, now: datetime) -> Receipt:
         query = {
@@ -184,7 +191,7 @@ def _host(base_url: str) -> str:
         raise InvalidSetting("base_url", str(error)) from None
     host = parts.hostname or ""
     is_own = host.startswith("dysmsapi.") and host.endswith(".aliyuncs.com") and parts.port in {None, 443}
-    if parts.path or parts.query or not (is_own or is_named(host, parts.port)):
+    if parts.path or parts.query or not (is_own or is_named(host, port_of(parts))):
         raise InvalidSetting("base_url", _("The address must be %s, or be named in ALLOWED_PRIVATE_HOSTS.") % _BASE_URL)
     return parts.netloc.lower()
 

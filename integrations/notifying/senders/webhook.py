@@ -4,10 +4,11 @@ import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 
-from integrations.connectors.addresses import is_named, is_refused
+from integrations.connectors.addresses import is_metadata, is_named, is_refused, port_of, refusal
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import Fatal, Review
 from integrations.connectors.http import HttpClient
@@ -47,8 +48,19 @@ class WebhookSender(Sender):
         """Also refuses a name that leads to a private address today; one that leads nowhere may be set up later."""
         parts = cls(address, secret, options)._parts
         host = parts.hostname or ""
-        if not is_named(host, parts.port) and _leads_inside(host):
-            raise InvalidSetting("address", _("A private address must be named in ALLOWED_PRIVATE_HOSTS."))
+        found = _addresses(host)
+        refused = filter(is_metadata if is_named(host, port_of(parts)) else is_refused, found)
+        if inside := next(refused, None):
+            raise InvalidSetting("address", refusal(inside if is_metadata(inside) else host, port_of(parts)))
+
+    @classmethod
+    def identity(cls, address: str) -> str:
+        try:
+            parts = urlsplit(address.strip())
+            port = port_of(parts)
+        except ValueError:
+            return address
+        return f"{parts.scheme}://{parts.hostname}:{port}{parts.path or '/'}?{parts.query}"
 
     def send(self, message: Message, *, now: datetime) -> Receipt:
         body = _body(message, now)
@@ -101,9 +113,10 @@ def _body(message: Message, now: datetime) -> bytes:
     return body
 
 
-def _leads_inside(host: str) -> bool:
+def _addresses(host: str) -> list[str]:
+    """Where the name leads today; nowhere when nobody knows it."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return False
-    return any(is_refused(str(address[0])) for *_ignored, address in found)
+        return []
+    return [str(address[0]) for *_ignored, address in found]

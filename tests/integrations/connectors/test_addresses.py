@@ -1,9 +1,11 @@
 """Which hosts a base URL may lead to."""
 
 from datetime import UTC, datetime
+from ipaddress import ip_network
 
 import pytest
 
+from integrations.connectors import addresses
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import Fatal
 from integrations.connectors.http import HttpClient, Limits
@@ -88,6 +90,47 @@ def test_what_the_settings_name_is_taken(settings, address):
     assert TaobaoConnector(CREDENTIALS, base_url=address).base_url == address
 
 
+_METADATA = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "100.100.100.200",
+    "fd00:ec2::254",
+    "fe80::a9fe:a9fe",
+    "::ffff:169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+    "2002:a9fe:a9fe::1",
+]
+
+
+@pytest.mark.parametrize("host", _METADATA)
+def test_a_metadata_service_is_refused_even_when_the_settings_name_it(settings, host):
+    settings.ALLOWED_PRIVATE_HOSTS = [host, f"{host}:80", f"[{host}]"]
+    netloc = f"[{host}]" if ":" in host else host
+    for address in (f"http://{netloc}", f"https://{netloc}"):
+        with pytest.raises(InvalidSetting) as caught:
+            TaobaoConnector(CREDENTIALS, base_url=address)
+        assert "never allowed" in str(caught.value)
+
+
+def test_a_name_in_the_settings_may_not_lead_to_a_metadata_service(resolve, settings, monkeypatch):
+    """This machine stands for the service."""
+    settings.ALLOWED_PRIVATE_HOSTS = ["shop.example"]
+    monkeypatch.setattr(addresses, "METADATA", [ip_network("127.0.0.1/32")])
+    with RawServer(answer(b"{}")) as server:
+        port = server.url.rpartition(":")[2]
+        with pytest.raises(Fatal) as caught:
+            call(f"http://shop.example:{port}/latest/meta-data")
+    assert caught.value.cause == "wrong-address"
+    assert server.heads == []
+
+
+def test_a_refusal_says_what_whoever_runs_the_server_is_to_add():
+    for address, named in [("http://10.0.0.5", "10.0.0.5:80"), ("https://10.0.0.5:8443", "10.0.0.5:8443")]:
+        with pytest.raises(InvalidSetting) as caught:
+            TaobaoConnector(CREDENTIALS, base_url=address)
+        assert f"ask whoever runs the server to add {named} to ALLOWED_PRIVATE_HOSTS" in str(caught.value)
+
+
 def test_a_name_that_leads_inside_is_told_nothing(resolve):
     with RawServer(answer(b"{}")) as server:
         port = server.url.rpartition(":")[2]
@@ -104,9 +147,12 @@ def test_a_name_in_the_settings_may_lead_inside(resolve, settings):
         assert call(f"http://shop.example:{port}/router/rest").json == {}
 
 
-@pytest.mark.parametrize(("address", "is_taken"), [("http://10.0.0.5:8900", True), ("http://10.0.0.5:8901", False)])
+@pytest.mark.parametrize(
+    ("address", "is_taken"),
+    [("http://10.0.0.5:8900", True), ("http://10.0.0.5:8901", False), ("https://10.0.0.5", True)],
+)
 def test_the_settings_may_name_one_port_of_a_host(settings, address, is_taken):
-    settings.ALLOWED_PRIVATE_HOSTS = ["10.0.0.5:8900"]
+    settings.ALLOWED_PRIVATE_HOSTS = ["10.0.0.5:8900", "10.0.0.5:443"]
     if is_taken:
         assert TaobaoConnector(CREDENTIALS, base_url=address).base_url == address
     else:

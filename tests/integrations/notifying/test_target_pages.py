@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.utils import timezone
+from django.db.models import F
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 
 from catalog.models import AuditEvent
 from integrations.notifying.problems import PROBLEMS, explain
@@ -30,7 +32,7 @@ TOKEN = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab7f3a"
 ROBOT = f"https://oapi.dingtalk.com/robot/send?access_token={TOKEN}"
 SECRET = "SEC0123456789abcdef0123456789abcdef9c1e"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-PRIVATE = "private address must be named"
+PRIVATE = "ask whoever runs the server to add 127.0.0.1:9 to ALLOWED_PRIVATE_HOSTS"
 
 
 @pytest.fixture
@@ -186,10 +188,18 @@ def test_the_audit_log_tells_of_changed_routes(client, manager, target):
             "webhook", {"address": "http://127.0.0.1:9/", "secret": WHSEC}, "address", PRIVATE, id="this machine"
         ),
         pytest.param(
-            "webhook", {"address": "http://169.254.169.254/", "secret": WHSEC}, "address", PRIVATE, id="metadata"
+            "webhook",
+            {"address": "http://169.254.169.254/", "secret": WHSEC},
+            "address",
+            "never allowed",
+            id="metadata",
         ),
         pytest.param(
-            "webhook", {"address": "https://localhost/", "secret": WHSEC}, "address", PRIVATE, id="a name for it"
+            "webhook",
+            {"address": "https://localhost/", "secret": WHSEC},
+            "address",
+            "add localhost:443",
+            id="a name for it",
         ),
         pytest.param("webhook", {"address": "https://example.com/hook"}, "secret", "whsec_", id="no secret"),
         pytest.param("sms", {"address": "12345", "secret": "x" * 30}, "address", "11 digits", id="no phone number"),
@@ -222,9 +232,53 @@ def test_settings_that_cannot_work_are_refused_at_their_field(client, manager, k
     assert not Target.objects.exists()
 
 
-def test_two_targets_never_share_a_robot(client, manager, target):
-    response = client.post("/monitoring/target/add/?kind=dingtalk", form_data({}, address=ROBOT))
-    assert "Another target has this address." in response.text
+_FEISHU = "https://open.feishu.cn/open-apis/bot/v2/hook/7f3a-0001"
+_WECOM = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=7f3a-0001"
+_HOOK = "https://93.184.216.34/hook?x=1"
+_BARK = "barks://api.day.app/7f3a0001"
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "written"),
+    [
+        pytest.param("dingtalk", ROBOT, ROBOT, id="the same"),
+        pytest.param("dingtalk", ROBOT, ROBOT.replace("com/", "com:443/"), id="with the port"),
+        pytest.param("dingtalk", ROBOT, ROBOT.replace("oapi", "OAPI"), id="host in capitals"),
+        pytest.param("dingtalk", ROBOT, ROBOT.replace("?", "?from=x&"), id="another parameter"),
+        pytest.param("dingtalk", ROBOT, ROBOT.replace(TOKEN, "%30" + TOKEN[1:]), id="percent-encoded"),
+        pytest.param("feishu", _FEISHU, _FEISHU + "/", id="a slash behind"),
+        pytest.param("feishu", _FEISHU, _FEISHU.replace("feishu.cn", "feishu.cn:443"), id="feishu with the port"),
+        pytest.param("wecom", _WECOM, _WECOM.replace("?", "?debug=1&"), id="wecom, another parameter"),
+        pytest.param("webhook", _HOOK, _HOOK.replace("34/", "34:443/").replace("https", "HTTPS"), id="webhook"),
+        pytest.param("apprise", _BARK, _BARK.replace("barks", "BARKS"), id="scheme in capitals"),
+        pytest.param("sms", "13800000000, 13900000000", "+8613900000000;138-0000-0000", id="telephone numbers"),
+    ],
+)
+def test_two_targets_never_share_a_robot_however_it_is_written(client, manager, kind, stored, written):
+    TargetFactory(kind=kind, address=stored)
+    data = form_data({"least_severity": "critical"}, address=written, **{**_ACCOUNT, "secret": WHSEC})
+    response = client.post(f"/monitoring/target/add/?kind={kind}", data)
+    if kind == "sms":
+        assert "Another target has these numbers." in response.text
+    else:
+        assert "Another target has this address." in response.text
+    assert Target.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "written"),
+    [
+        pytest.param("dingtalk", ROBOT, ROBOT.replace("7f3a", "0000"), id="another token"),
+        pytest.param("webhook", _HOOK, _HOOK.replace("x=1", "x=2"), id="another query"),
+        pytest.param("sms", "13800000000, 13900000000", "13800000000", id="fewer numbers"),
+        pytest.param("dingtalk", "http://[broken", ROBOT, id="beside one that cannot be read"),
+    ],
+)
+def test_another_address_is_another_target(client, manager, kind, stored, written):
+    TargetFactory(kind=kind, address=stored)
+    data = form_data({"least_severity": "critical"}, address=written, **{**_ACCOUNT, "secret": WHSEC})
+    client.post(f"/monitoring/target/add/?kind={kind}", data)
+    assert Target.objects.count() == 2
 
 
 def test_text_messages_are_for_critical_alerts_only(client, manager):
@@ -233,6 +287,37 @@ def test_text_messages_are_for_critical_alerts_only(client, manager):
     data["routes-0-least_severity"] = "critical"
     client.post("/monitoring/target/add/?kind=sms", data)
     assert Target.objects.get().options["sign_name"] == "Evenshelf"
+
+
+NO_MAIL_SERVER = "No mail server is set up"
+
+
+def test_before_a_mail_target_is_filled_in_it_says_that_a_mail_server_is_missing(client, manager, settings):
+    url = "/monitoring/target/add/?kind=mail"
+    settings.EMAIL_HOST = ""
+    text = client.get(url).text
+    assert NO_MAIL_SERVER in text
+    assert "EMAIL_URL=smtp+tls://name:password@mail.example.com:587" in text
+    assert text.index(NO_MAIL_SERVER) < text.index('name="name"')
+    assert NO_MAIL_SERVER in client.get("/monitoring/target/add/").text
+    assert NO_MAIL_SERVER not in client.get("/monitoring/target/add/?kind=dingtalk").text
+    settings.EMAIL_HOST = "mail.example.com"
+    assert NO_MAIL_SERVER not in client.get(url).text
+    assert NO_MAIL_SERVER not in client.get("/monitoring/target/add/").text
+
+
+def test_roles_are_named_in_the_language_of_the_page(client, manager, settings):
+    settings.EMAIL_HOST = "mail.example.com"
+    settings.LANGUAGE_CODE = "zh-hans"
+    buyer = Group.objects.get(name="Buyer")
+    target = TargetFactory(kind="mail", address="", role=buyer)
+    with translation.override("zh-hans"):
+        name = gettext("Buyer")
+    assert name != "Buyer"
+    chinese = {"headers": {"accept-language": "zh-hans"}}
+    assert f'<option value="{buyer.pk}" selected>{name}</option>' in client.get(page(target, "edit"), **chinese).text
+    text = client.get(page(target), **chinese).text
+    assert f"<dd>{name}</dd>" in text
 
 
 def test_mail_goes_to_addresses_or_to_a_role(client, manager, settings):
@@ -246,8 +331,62 @@ def test_mail_goes_to_addresses_or_to_a_role(client, manager, settings):
 
 def test_a_deactivated_target_gives_up_what_waits_for_it(client, manager, target):
     NotificationFactory(target=target)
+    delivery = DeliveryFactory(target=target, status=Status.WAITING, sent_at=None, cause="timeout")
+    NotificationFactory(target=target, delivery=delivery, alert=AlertFactory())
     save(client, target, is_active="")
+    assert set(Notification.objects.values_list("dropped_cause", flat=True)) == {"target-inactive"}
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.cause) == (Status.DROPPED, "target-inactive")
+    for address in ("/monitoring/delivery/", page(target), f"/monitoring/delivery/{delivery.pk}/change/"):
+        text = client.get(address).text
+        assert "Given up" in text
+        assert "The target was deactivated before it was sent." in text
+    assert "Send what failed again" not in client.get(page(target)).text
+
+
+def test_a_target_that_is_switched_on_again_begins_anew(client, manager, target):
+    """What came in between, as news of a worker that had asked for the routes before."""
+    Target.objects.update(is_active=False)
+    NotificationFactory(target=target)
+    waiting = DeliveryFactory(target=target, status=Status.WAITING, sent_at=None)
+    save(client, target, is_active="on")
     assert Notification.objects.get().dropped_cause == "target-inactive"
+    waiting.refresh_from_db()
+    assert waiting.status == Status.DROPPED
+
+
+def test_news_of_an_inactive_target_is_not_sent_again(client, manager, target):
+    Target.objects.update(is_active=False)
+    failed = DeliveryFactory(target=target, status=Status.FAILED, cause="bad-signature", created_at=timezone.now())
+    NotificationFactory(target=target, delivery=failed)
+    assert "Send what failed again" not in client.get(page(target)).text
+    text = client.post(page(target, "send_again"), follow=True).text
+    assert "Nothing is sent again: none of them failed, or their target is inactive." in text
+    failed.refresh_from_db()
+    assert failed.status == Status.FAILED
+
+
+@pytest.mark.parametrize("cause", ["own-daily-limit", "daily-quota", "quota"])
+@pytest.mark.parametrize(
+    ("changed", "stays"),
+    [
+        pytest.param({"template_code": "SMS_2"}, True, id="another template"),
+        pytest.param({"secret": "y" * 30}, True, id="another secret"),
+        pytest.param({"address": "+8613800000000"}, True, id="the same number"),
+        pytest.param({"address": "13900000000"}, False, id="another number"),
+    ],
+)
+def test_saving_a_target_lifts_a_limit_only_for_another_address(client, manager, cause, changed, stays):
+    options = {name: value for name, value in _ACCOUNT.items() if name != "secret"}
+    target = TargetFactory(kind="sms", address="13800000000", secret="x" * 30, options=options)
+    RouteFactory(target=target, least_severity="critical")
+    until = timezone.now() + timedelta(hours=5)
+    Target.objects.update(held_until=until, held_cause=cause)
+    route = {"id": target.routes.get().pk, "target": target.pk, "least_severity": "critical"}
+    filled = {"name": target.name, "address": target.address, **options, **changed}
+    assert "Saved" in client.post(page(target, "edit"), form_data(route, **filled), follow=True).text
+    target.refresh_from_db()
+    assert (target.held_until, target.held_cause) == ((until, cause) if stays else (None, ""))
 
 
 def test_new_settings_end_what_held_the_target_back(client, manager, target):
@@ -361,6 +500,51 @@ def test_a_test_message_is_sent_and_the_answer_told(client, manager, robot, simu
     assert Delivery.objects.get().is_test
 
 
+def test_a_test_message_says_when_no_alert_will_follow_it(client, manager, robot):
+    words = "No route uses this target yet: add one below, or it will never get an alert."
+    assert words in client.post(page(robot, "test"), follow=True).text
+    RouteFactory(target=robot)
+    Target.objects.update(next_send_at=None)
+    text = client.post(page(robot, "test"), follow=True).text
+    assert "Test message sent." in text
+    assert words not in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        pytest.param({"status": 502}, "The other side reported an error of its own.", id="502"),
+        pytest.param({"kind": "drop"}, "We do not know whether it arrived.", id="no answer"),
+        pytest.param({"code": 310000, "msg": "sign not match"}, "did not accept our signature", id="refused"),
+        pytest.param({"code": 430102, "msg": "bad words"}, "refused what the message says", id="content"),
+    ],
+)
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=2)])
+def test_after_a_failed_test_nothing_on_the_page_says_that_it_works(
+    client, manager, robot, simulator, fault, says, later
+):
+    """Neither at once nor when the target is not held any more."""
+    RouteFactory(target=robot)
+    DeliveryFactory(target=robot, created_at=timezone.now() - timedelta(days=1))
+    simulator.robots.fail_next("dingtalk", **fault)
+    told = client.post(page(robot, "test"), follow=True).text
+    Target.objects.update(held_until=F("held_until") - later)
+    text = client.get(page(robot)).text
+    for shown in (told, text, client.get("/monitoring/target/").text):
+        assert "Works" not in shown
+        assert "Trying again" not in shown
+        assert "We try again by ourselves" not in shown
+    assert says in told
+    assert "What is wrong" in text
+    assert says in text
+    assert "failed or not known" not in text  # that counts what alerts said
+    assert "no message of an alert" in text
+    Target.objects.update(held_until=None, next_send_at=None, held_cause="")
+    told = client.post(page(robot, "test"), follow=True).text
+    assert "Works" in told
+    assert "What is wrong" not in told
+
+
 def test_a_test_message_keeps_the_robots_limit(client, manager, robot, simulator):
     client.post(page(robot, "test"))
     text = client.post(page(robot, "test"), follow=True).text
@@ -376,6 +560,7 @@ def test_a_test_message_that_is_refused_says_what_to_do(client, manager, robot, 
     text = client.post(page(robot, "test"), follow=True).text
     assert "The other side did not accept our signature." in text
     assert "310000" in text
+    assert "Then send another test message." in text
     assert "Does not work" in text
     assert robot.address not in text
 

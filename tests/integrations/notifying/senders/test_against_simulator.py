@@ -147,6 +147,18 @@ def test_more_than_a_robots_limit_waits(simulator, key, taken, pause):
     assert sender.send(message(lines=(), url=""), now=at).code == "0"
 
 
+def test_feishu_tells_its_limit_with_the_code_of_a_bad_request_too(simulator):
+    simulator.robots.fail_next("feishu", status=400, code=9499, msg="too many request")
+    at = now()
+    with pytest.raises(Wait) as caught:
+        robot(simulator, "feishu-open").send(message(), now=at)
+    assert (caught.value.cause, caught.value.code, caught.value.retry_at - at) == (
+        "quota",
+        "9499",
+        timedelta(minutes=1),
+    )
+
+
 @pytest.mark.parametrize("platform", ["dingtalk", "feishu", "wecom"])
 @pytest.mark.parametrize(
     ("fault", "cause"),

@@ -113,6 +113,8 @@ def test_a_public_address_is_taken(address):
 @pytest.mark.parametrize(
     ("address", "is_allowed"),
     [
+        ("https://127.0.0.1/x", True),
+        ("https://169.254.169.254/x", False),
         ("http://127.0.0.1:8900/x", True),
         ("http://127.0.0.1:8901/x", False),
         ("http://127.0.0.1/x", False),
@@ -122,7 +124,7 @@ def test_a_public_address_is_taken(address):
     ],
 )
 def test_the_settings_allow_a_host_or_one_of_its_ports(settings, address, is_allowed):
-    settings.ALLOWED_PRIVATE_HOSTS = ["127.0.0.1:8900", "Robots.internal"]
+    settings.ALLOWED_PRIVATE_HOSTS = ["127.0.0.1:8900", "127.0.0.1:443", "Robots.internal", "169.254.169.254"]
     if is_allowed:
         assert split_address(address).geturl() == address
     else:

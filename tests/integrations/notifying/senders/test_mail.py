@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -36,6 +36,7 @@ class Mailbox:
         self.mails = []
         self.answers = {}
         self.data_answer = "250 2.0.0 queued as 4F2"
+        self.later_answer = ""  # to the second mail and those after it
 
     async def handle_MAIL(self, server, session, envelope, address, mail_options):  # noqa: N802
         if address in self.answers:
@@ -51,7 +52,7 @@ class Mailbox:
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
         self.mails.append(envelope)
-        return self.data_answer
+        return self.data_answer if len(self.mails) == 1 or not self.later_answer else self.later_answer
 
 
 def free_port():
@@ -152,6 +153,35 @@ def test_a_message_arrives_as_plain_text_in_utf8(mailbox):
         "",
         "https://shop.example/alerts/1/",
     ]
+
+
+CROWD = [f"m{number:03}@shop.example" for number in range(120)]
+
+
+def test_many_addresses_are_told_in_mails_to_50_at_most(mailbox):
+    receipt = send(", ".join(CROWD))
+    assert [len(envelope.rcpt_tos) for envelope in mailbox.mails] == [50, 50, 20]
+    assert [name for envelope in mailbox.mails for name in envelope.rcpt_tos] == CROWD
+    assert [read(envelope)["To"].count("@") for envelope in mailbox.mails] == [50, 50, 20]
+    assert (receipt.code, receipt.text) == ("250", "2.0.0 queued as 4F2")
+
+
+def test_of_many_addresses_those_that_are_refused_are_counted(mailbox):
+    """Also when it is every one of a mail's."""
+    mailbox.answers |= dict.fromkeys(CROWD[:51], "550 no such mailbox")
+    receipt = send(", ".join(CROWD))
+    assert [len(envelope.rcpt_tos) for envelope in mailbox.mails] == [49, 20]
+    assert receipt.text == "2.0.0 queued as 4F2 · 51 of 120 addresses were refused: no such mailbox"
+    mailbox.answers |= dict.fromkeys(CROWD, "550 no such mailbox")
+    assert refused(", ".join(CROWD)).cause == "refused-recipient"
+
+
+@pytest.mark.parametrize("answer", ["451 later", "552 too much mail data"])
+def test_when_only_the_first_mails_are_taken_that_is_told(mailbox, answer):
+    mailbox.later_answer = answer
+    error = refused(", ".join(CROWD))
+    assert (type(error), error.cause, error.may_have_arrived) == (Retry, "partly-sent", True)
+    assert (error.code, error.detail) == (answer[:3], f"50 of 120 addresses · {answer[4:]}")
 
 
 def test_every_try_has_the_same_message_id(mailbox):
@@ -299,6 +329,11 @@ def hang_after_data(connection):
     hang(connection)
 
 
+def hang_in_the_second_mail(connection):
+    say(connection, b"250 hello", *[b"250 ok"] * 51, b"354 go on", b"250 queued", b"250 ok")
+    hang(connection)
+
+
 def hang_up_after_data(connection):
     say(connection, b"250 hello", b"250 ok", b"250 ok", b"250 ok", b"354 go on")
     connection.recv(65536)
@@ -325,6 +360,48 @@ def test_no_server_holds_a_worker_longer_than_the_timeout(settings, handler, exp
         error = refused()
     assert (type(error), error.cause) == (expected, cause)
     assert time.monotonic() - started < 2
+
+
+def test_a_server_that_hangs_between_two_mails_took_the_first(settings):
+    with misbehaving(settings, hang_in_the_second_mail):
+        error = refused(", ".join(CROWD))
+    assert (type(error), error.cause, error.may_have_arrived) == (Retry, "partly-sent", True)
+
+
+@contextmanager
+def crowded_port():
+    """An address of this machine whose connections are neither taken nor refused."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.2", 0), backlog=0))
+        for _waiting in range(3):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_a_server_that_drips_after_a_slow_connection_is_cut_off(settings, monkeypatch):
+    """The name has two addresses: the first takes up all of the time, the second one drips."""
+    with crowded_port() as port, socket.create_server(("127.0.0.1", port)) as listener:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "mail.shop.example", port
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: found)
+
+        def serve():
+            connection, _address = listener.accept()
+            with connection, suppress(OSError):
+                for _byte in range(200):  # four seconds, never silent for long
+                    connection.sendall(b"2")
+                    time.sleep(0.02)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        started = time.monotonic()
+        error = refused()
+        took = time.monotonic() - started
+        thread.join(timeout=5)
+    assert (type(error), error.cause) == (Retry, "timeout")
+    assert 0.6 < took < 2
 
 
 def test_a_server_without_tls_gets_no_mail_that_asks_for_it(settings):
@@ -406,7 +483,6 @@ def test_a_server_with_tls_gets_the_mail_only_when_its_certificate_is_right(sett
         "mei@",
         "Mei <mei@shop.example>",
         "mei@shop.example\r\nRCPT TO:<x@y.example>",
-        ",".join(f"m{number}@shop.example" for number in range(51)),
     ],
 )
 def test_what_is_no_mail_address_is_refused(address):

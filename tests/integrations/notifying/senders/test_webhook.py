@@ -184,6 +184,15 @@ def test_a_name_that_leads_inside_is_refused_when_it_is_entered(resolve, setting
     assert caught.value.field == "address"
 
 
+def test_a_name_that_leads_to_a_metadata_service_is_refused_even_when_the_settings_name_it(monkeypatch, settings):
+    settings.ALLOWED_PRIVATE_HOSTS = ["hooks.example"]
+    found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fd00:ec2::254", 443, 0, 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: found)
+    with pytest.raises(InvalidSetting) as caught:
+        WebhookSender.check("https://hooks.example/x", SECRET)
+    assert "never allowed" in str(caught.value)
+
+
 def test_a_name_that_leads_inside_later_is_told_nothing(resolve, settings, http):
     with RawServer(answer(b"{}")) as server:
         port = server.url.rpartition(":")[2]
