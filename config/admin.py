@@ -3,6 +3,7 @@
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel, Listing
@@ -20,8 +21,12 @@ def _has_channel(request: HttpRequest) -> bool:
 
 
 def _has_authorised_channel(request: HttpRequest) -> bool:
-    # An access token that is not set is stored as "", which is never encrypted.
-    return Credential.objects.filter(channel__in=_channels(request)).exclude(access_token="").exists()
+    now = timezone.now()
+    stored = Credential.objects.filter(channel__in=_channels(request)).select_related("channel")
+    return any(credential.state(now) not in _BEFORE for credential in stored)
+
+
+_BEFORE = {Credential.State.NOT_SET_UP, Credential.State.NOT_AUTHORISED}
 
 
 def _has_listing(request: HttpRequest) -> bool:
@@ -55,7 +60,7 @@ add_setup_step(
 )
 add_setup_step(
     _("Let the platform authorise us"),
-    _("Enter the app’s key and secret, then sign in at the platform as the seller."),
+    _("Enter the app’s keys; where the platform asks for it, sign in there as the seller."),
     is_done=_has_authorised_channel,
     url=_authorise_url,
     button=_("Open channel"),

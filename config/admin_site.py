@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -353,6 +354,16 @@ def setup_steps(request: HttpRequest) -> list[ShownStep]:
     return steps
 
 
+class ChoicesView(AutocompleteJsonView):
+    """The choices that match what was typed, by the names that the forms themselves show."""
+
+    model_admin: Any
+
+    def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, str]:
+        found: dict[str, str] = super().serialize_result(obj, to_field_name)
+        return {**found, "text": self.model_admin.choice_text(obj)}
+
+
 class EvenshelfAdminSite(AdminSite):
     site_header = site_title = "Evenshelf"
     empty_value_display = "—"
@@ -425,6 +436,10 @@ class EvenshelfAdminSite(AdminSite):
         """The numbered steps from an empty site to one that watches."""
         context = {**self.each_context(request), "title": _("Set up Evenshelf"), "steps": setup_steps(request)}
         return TemplateResponse(request, "admin/setup.html", context)
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        answer: Any = ChoicesView.as_view(admin_site=self)(request)
+        return answer  # type: ignore[no-any-return]
 
     def search(self, request: HttpRequest) -> HttpResponse:
         """What of all that this person may see holds the words of `q`, a few rows of each kind."""

@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from catalog.facts import ShelfState
 from catalog.models import Channel, Listing
-from integrations.models import Credential, Heartbeat
+from integrations.models import SECRETS, Credential, Heartbeat
 from integrations.work import CLUSTERS
 from monitoring.freshness import OF_LISTING, being_watched
 from monitoring.models import ListingWatch
@@ -182,20 +182,31 @@ class Figures(Collector):
         """Counts of channels by the first of their states that applies. One query, which decrypts nothing."""
         states: Counter[str] = Counter()
         channels = Channel.objects.order_by().values(
+            "platform",
             "is_watched",
             "health__retry_at",
             "credential__app_key",
+            "credential__options",
+            "credential__base_url",
+            "credential__authorised_at",
+            "credential__refresh_expires_at",
             "credential__token_expires_at",
             "credential__token_levels",
             "credential__revoked_cause",
-            has_secret=Exists(Credential.objects.filter(channel=OuterRef("pk")).exclude(app_secret="")),
-            has_token=Exists(Credential.objects.filter(channel=OuterRef("pk")).exclude(access_token="")),
+            **{
+                f"has_{name}": Exists(Credential.objects.filter(channel=OuterRef("pk")).exclude(**{name: ""}))
+                for name in SECRETS
+            },
         )
         for channel in channels:
             state = Credential(
+                channel=Channel(platform=channel["platform"]),
                 app_key=channel["credential__app_key"] or "",
-                app_secret="set" if channel["has_secret"] else "",
-                access_token="set" if channel["has_token"] else "",
+                **{name: "set" if channel[f"has_{name}"] else "" for name in SECRETS},
+                options=channel["credential__options"] or {},
+                base_url=channel["credential__base_url"] or "",
+                authorised_at=channel["credential__authorised_at"],
+                refresh_expires_at=channel["credential__refresh_expires_at"],
                 token_expires_at=channel["credential__token_expires_at"],
                 token_levels=channel["credential__token_levels"] or {},
                 revoked_cause=channel["credential__revoked_cause"] or "",

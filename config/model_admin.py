@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.audit_text import action_label, readable_changes
@@ -28,8 +28,11 @@ from catalog.services import audit, audit_many
 from config.admin_site import Action, Column, page_badge, page_buttons, page_panels, registry
 from config.change_list import TAB_VAR, FrameChangeList
 from config.form_changes import form_changes
+from config.formatting import spaced
 
 _EVENTS_PER_PAGE = 50
+
+gettext_noop(":")  # stands behind the label of every field; Django asks our catalogue for it before its own
 
 
 class ReadOnly(ModelAdmin):
@@ -66,6 +69,10 @@ class FrameModelAdmin(ModelAdmin):
         """What stands below an object's name among search results."""
         return ""
 
+    def choice_text(self, obj: Any) -> str:
+        """What an object is called where a form offers it as a choice with a search."""
+        return str(obj)
+
     # What a person sees
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -80,6 +87,8 @@ class FrameModelAdmin(ModelAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Beside a choice stands only "add"; an existing one is looked up or changed on its own page."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field and db_field.name in self.autocomplete_fields:
+            field.label_from_instance = self.admin_site.get_model_admin(db_field.related_model).choice_text  # type: ignore[attr-defined]
         if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget.can_change_related = field.widget.can_delete_related = field.widget.can_view_related = False
             if isinstance(field.widget.widget, forms.CheckboxSelectMultiple):
@@ -201,7 +210,7 @@ class FrameModelAdmin(ModelAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         if add:
-            context["title"] = gettext("Add %(name)s") % {"name": self.opts.verbose_name}
+            context["title"] = spaced(gettext("Add %(name)s") % {"name": self.opts.verbose_name})
         elif self.has_change_permission(request, obj):
             context |= {"title": gettext("Edit “%(name)s”") % {"name": self.title_of(obj)}, "subtitle": None}
         else:

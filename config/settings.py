@@ -238,9 +238,11 @@ FETCH_THREADS = env.int("FETCH_THREADS", default=32)
 # A token that ends within this many days shows a badge on its channel.
 TOKEN_WARNING_DAYS = env.int("TOKEN_WARNING_DAYS", default=14)
 
-# How long history is kept; `manage.py prune` removes what is older, after rolling it up by day.
+# How long history is kept; `manage.py prune` removes what is older, observations after rolling them up by day.
 OBSERVATION_RETENTION_DAYS = env.int("OBSERVATION_RETENTION_DAYS", default=400)
 POLL_RUN_RETENTION_DAYS = env.int("POLL_RUN_RETENTION_DAYS", default=30)
+# After their end; one whose condition lasts is kept.
+ALERT_RETENTION_DAYS = env.int("ALERT_RETENTION_DAYS", default=365)
 
 # The demo world's two accounts; only `manage.py demo` reads them.
 DEMO_STAFF_PASSWORD = env.str("DEMO_STAFF_PASSWORD", default="")

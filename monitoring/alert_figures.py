@@ -1,5 +1,6 @@
 """The values of an alert as its page and the board show them, each under the name that its kind gives it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +22,7 @@ class Figures:
     limit: str = ""
     before_label: str = ""
     now_label: str = ""
+    was_true_already: bool = False  # nothing had changed: the threshold began to watch, or was changed
 
     @property
     def change(self) -> str:
@@ -28,21 +30,22 @@ class Figures:
         return self.now if self.before in ("", self.now) else f"{self.before} → {self.now}"
 
 
-def figures(alert: Alert) -> Figures:
+def figures(alert: Alert, *, has_unit: bool = False) -> Figures:
+    """`has_unit`: a stock is written with its unit, where each figure stands alone."""
+
     def amount(text: str) -> str:
         return formatting.money(Decimal(text), alert.currency) if text else ""
 
     def units(text: str) -> str:
-        return formatting.count(int(text)) if text else ""
+        return (formatting.units if has_unit else formatting.count)(int(text)) if text else ""
 
     def at(text: str) -> str:
         return formatting.moment(datetime.fromisoformat(text)) if text else ""
 
     share = formatting.percent(Decimal(alert.limit) / 100) if alert.kind in _IN_PERCENT and alert.limit else ""
-    names = _("Before"), _("Then")
     match alert.kind:
         case AlertKind.PRICE_RANGE:
-            return Figures(amount(alert.old_value), amount(alert.new_value), amount(alert.limit), *names)
+            return _moved(alert, amount)
         case AlertKind.PRICE_CHANGE:
             compared = {
                 Threshold.Reference.BASELINE: _("When the comparison began"),
@@ -53,10 +56,18 @@ def figures(alert: Alert) -> Figures:
             low, high = amount(alert.old_value), amount(alert.new_value)
             return Figures(low, high, share, _("Lowest"), _("Highest"))
         case AlertKind.STOCK_AT_MOST | AlertKind.SOLD_OUT | AlertKind.RESTOCKED:
-            return Figures(units(alert.old_value), units(alert.new_value), units(alert.limit), *names)
+            return _moved(alert, units)
         case AlertKind.BLIND:
             return Figures(before=at(alert.old_value), before_label=_("Last read"))
         case AlertKind.AUTHORISATION:
             return Figures(now=at(alert.new_value), now_label=_("Ends"))
         case _:
             return Figures()
+
+
+def _moved(alert: Alert, shown: Callable[[str], str]) -> Figures:
+    """Before, then and the limit; then alone where the reading that opened the alert changed nothing."""
+    now, limit = shown(alert.new_value), shown(alert.limit)
+    if alert.old_value and alert.old_value == alert.new_value:
+        return Figures(now=now, limit=limit, now_label=_("Then"), was_true_already=True)
+    return Figures(shown(alert.old_value), now, limit, _("Before"), _("Then"))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
+from config.formatting import count
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.utils.functional import _StrPromise
 
 CAUSE_LABELS: dict[str, _StrPromise] = {
@@ -31,6 +36,7 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "key-missing": _("key missing"),
     "not-authorised": _("channel not authorised"),
     "expired": _("authorisation ended"),
+    "token-renewal": _("token being renewed"),
     "forbidden": _("access refused"),
     "permission": _("permission missing"),
     "ip-whitelist": _("address not allowed"),
@@ -90,3 +96,14 @@ def cause_label(cause: str) -> str:
 def short_cause_label(cause: str) -> str:
     """The same in two or three words, for a column of figures."""
     return str(SHORT_LABELS[cause]) if cause in SHORT_LABELS else cause_label(cause)
+
+
+def cause_lines(causes: Mapping[str, int]) -> list[str]:
+    """Why the listings of a pass were not read: words and how many listings, most first; no number beside one alone."""
+    listings: Counter[str] = Counter()
+    for cause, number in causes.items():
+        listings[cause_label(cause)] += number
+    if len(listings) == 1:
+        return list(listings)
+    ordered = sorted(listings.items(), key=lambda entry: (-entry[1], entry[0]))
+    return [f"{label} · {count(number)}" for label, number in ordered]

@@ -34,7 +34,7 @@ channel_states: list[ChannelStates] = []
 
 PERIODS = {"24h": timedelta(hours=24), "7d": timedelta(days=7)}
 DEFAULT_PERIOD = "24h"
-TOP_MOVES = 7
+TOP_MOVES, TOP_STOCK_MOVES = 7, 4
 RECENT = timedelta(hours=1)
 _LISTINGS_AT_ONCE = 500
 MOVES_CSV_HEAD = ["listing", "channel", "item", "title", "was", "now", "change", "currency"]
@@ -278,7 +278,7 @@ class Dashboard:
 
     @cached_property
     def stock_moves(self) -> list[Move]:
-        return top_moves(self.scope, "stock")
+        return top_moves(self.scope, "stock", TOP_STOCK_MOVES)
 
     @property
     def blind(self) -> int:

@@ -5,16 +5,20 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from babel.numbers import get_currency_precision
 from django import forms
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel, Listing, Product, User
 from config.formatting import moment
+from monitoring.alert_text import threshold_sentence
 from monitoring.charts.data import plain_amount
 from monitoring.models import Alert, Threshold
 from monitoring.thresholds.rules import FIELDS
@@ -106,6 +110,7 @@ def staff_who_see(channel: Channel, also: int | None = None) -> QuerySet[User]:
 SUBJECTS = ("listing", "product", "brand", "channel")
 _DATE_AND_TIME = "%Y-%m-%dT%H:%M"
 RULE_FIELDS = sorted(frozenset().union(*FIELDS.values()))
+_AMOUNTS = {"min_price", "max_price"}
 
 
 class ThresholdForm(forms.ModelForm):
@@ -138,6 +143,7 @@ class ThresholdForm(forms.ModelForm):
     class Meta:
         model = Threshold
         fields = [*SUBJECTS, *RULE_FIELDS, "severity", "name", "is_active", "cooldown_minutes"]
+        error_messages = {"kind": {"required": _("Choose when an alert opens.")}}
         help_texts = {
             "currency": _("Empty: the currency of the listings. Listings in another currency are left alone."),
             "min_price": _("An alert opens below this price; the price itself is fine. Empty: no lowest price."),
@@ -220,7 +226,28 @@ class ThresholdForm(forms.ModelForm):
                     self._drop(name, cleaned)
             if "currency" in used and "currency" not in self.errors:
                 self._clean_currency_of_amounts(cleaned)
+                self._clean_decimals(cleaned)
         return cleaned
+
+    def validate_unique(self) -> None:
+        """The same rule about the same listings twice would tell everybody everything twice."""
+        super().validate_unique()
+        if self.errors:
+            return
+        given = self.instance
+        # How severe it is, and when it is over, does not make it another rule.
+        names = {*SUBJECTS, "kind", *given.used_fields} - {"hysteresis"}
+        alike = Threshold.objects.filter(**{name: getattr(given, name) for name in names}).exclude(pk=given.pk)
+        if same := alike.select_related("listing", "product", "channel").first():
+            self.add_error(
+                None,
+                format_html(
+                    '<span>{} <a href="{}">{}</a></span>',
+                    gettext("There is a threshold like this already:"),
+                    reverse("admin:monitoring_threshold_change", args=[same.pk]),
+                    same.name or threshold_sentence(same),
+                ),
+            )
 
     def _drop(self, name: str, cleaned: dict[str, Any]) -> None:
         """Take no notice of a field that is not shown."""
@@ -252,6 +279,7 @@ class ThresholdForm(forms.ModelForm):
         if hasattr(errors, "error_dict"):
             known = set(self.errors)
             known |= {*SUBJECTS, "__all__"} if known & {"about", *SUBJECTS} else set()
+            known |= _AMOUNTS if known & _AMOUNTS else set()
             rest = {name: found for name, found in errors.error_dict.items() if name not in known}
             if not rest:
                 return
@@ -271,6 +299,20 @@ class ThresholdForm(forms.ModelForm):
         else:
             cleaned["currency"] = used[0] if used else Threshold._meta.get_field("currency").get_default()
 
+    def _clean_decimals(self, cleaned: dict[str, Any]) -> None:
+        """A limit between two amounts of the currency would be shown rounded, as another one."""
+        if "currency" in self.errors:
+            return
+        decimals = get_currency_precision(cleaned["currency"])
+        for name in _AMOUNTS:
+            amount: Decimal | None = cleaned.get(name)
+            is_too_fine = self.has_error(name, "max_decimal_places") or (
+                amount is not None and amount != round(amount, decimals)
+            )
+            if is_too_fine:
+                self.errors.pop(name, None)
+                self.add_error(name, _decimals_text(cleaned["currency"], decimals))
+
     def _currencies(self, cleaned: dict[str, Any]) -> list[str]:
         if channel := cleaned.get("channel"):
             return [channel.currency]
@@ -285,3 +327,13 @@ class ThresholdForm(forms.ModelForm):
             return []
         listings = Listing.objects.current().filter(**about).order_by("channel__currency")
         return list(listings.values_list("channel__currency", flat=True).distinct())
+
+
+def _decimals_text(currency: str, decimals: int) -> str:
+    if not decimals:
+        return gettext("Prices in %(currency)s have no decimals: enter a whole number.") % {"currency": currency}
+    return ngettext(
+        "Prices in %(currency)s have at most %(count)d decimal.",
+        "Prices in %(currency)s have at most %(count)d decimals.",
+        decimals,
+    ) % {"currency": currency, "count": decimals}

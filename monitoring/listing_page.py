@@ -1,7 +1,7 @@
 """What the page of a listing says of its facts and of how it is watched."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from catalog.facts import ShelfState
 from catalog.models import Listing, User
-from config.formatting import count, day, moment, money
+from config.formatting import ago, count, day, moment, money, units
 from monitoring import history
 from monitoring.causes import cause_label
 from monitoring.charts.data import FACTS
@@ -52,6 +52,21 @@ def shown_facts(listing: Listing, now: datetime) -> list[ShownFact]:
         else:
             shown.append(ShownFact(fact_label(fact), None, _reason(watch, text, fresh, now, zone)))
     return [*shown, _shelf(listing, watch, known_since.get("shelf_state"), fresh, now)]
+
+
+def present_fact(listing: Listing, fact: str, now: datetime) -> ShownFact:
+    """A price, "stock" or "shelf_state" as it is now, with the age of its reading; one query, for the watch."""
+    watch, fresh = watch_of(listing), is_fresh(listing, now)
+    if fact == "shelf_state":
+        shown = _shelf(listing, watch, None, fresh, now)
+    else:
+        value = getattr(listing, fact)
+        text = None if value is None else units(value) if fact == "stock" else _figure(listing, fact)
+        reason = _reason(watch, text, fresh, now, ZoneInfo(listing.channel.time_zone))
+        shown = ShownFact(fact_label(fact), text if fresh else None, reason)
+    if shown.value is None or watch is None:
+        return shown
+    return replace(shown, line=gettext("read %(time)s") % {"time": ago(watch.read_at, now)})
 
 
 def _figure(listing: Listing, fact: str) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.cache import caches
+from django.utils import translation
 
 pytest_plugins = ["tests.simulator"]
 
@@ -10,3 +11,4 @@ pytest_plugins = ["tests.simulator"]
 def a_process_without_memories():
     """Every test begins like a process that has just started."""
     caches["process"].clear()
+    translation.deactivate()

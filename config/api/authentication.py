@@ -53,12 +53,19 @@ class MayRead(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         if not isinstance(request.user, User):
             return False
-        scope = getattr(view, "scope", None)
-        if scope and isinstance(request.auth, ApiKey) and scope not in request.auth.scopes:
-            raise PermissionDenied(gettext("This API key does not have the scope %(scope)s.") % {"scope": scope})
-        if not request.user.has_perms(getattr(view, "permissions", ())):
-            raise PermissionDenied(gettext("Your role does not include reading this."))
+        if reason := refusal(request, view):
+            raise PermissionDenied(reason)
         return True
+
+
+def refusal(request: Request, resource: Any) -> str:
+    """Why somebody who is known may not read the resource; "" when they may."""
+    scope = getattr(resource, "scope", None)
+    if scope and isinstance(request.auth, ApiKey) and scope not in request.auth.scopes:
+        return gettext("This API key does not have the scope %(scope)s.") % {"scope": scope}
+    if not request.user.has_perms(getattr(resource, "permissions", ())):
+        return gettext("Your role does not include reading this.")
+    return ""
 
 
 def may_read_costs(request: Request) -> bool:

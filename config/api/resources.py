@@ -19,9 +19,19 @@ from config.api.paging import CursorPages
 from config.api.reading import ReadSerializer
 
 
+class PersonalAnswers:
+    """An answer may be kept, but is asked for each time; it belongs to who asked."""
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        if response.status_code < 400:
+            patch_cache_control(response, private=True, no_cache=True)
+        patch_vary_headers(response, ["Authorization", "Cookie"])
+        return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+
+
 # The tag is that of the plain text, so that 304 does not depend on how the text travels.
 @method_decorator([gzip_page, conditional_page], name="dispatch")
-class Resource(GenericViewSet):
+class Resource(PersonalAnswers, GenericViewSet):
     """A model as programs read it. `queryset` must have `visible_to`."""
 
     http_method_names = ["get", "head"]
@@ -49,10 +59,3 @@ class Resource(GenericViewSet):
         if not rows:
             raise Http404
         return Response(rows[0])
-
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        if response.status_code < 400:
-            # May be kept, but asked for each time; an answer belongs to who asked.
-            patch_cache_control(response, private=True, no_cache=True)
-        patch_vary_headers(response, ["Authorization", "Cookie"])
-        return super().finalize_response(request, response, *args, **kwargs)

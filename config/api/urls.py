@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from catalog.api import ChannelResource, ProductResource, SkuResource
 from config.api.problems import unknown_address
+from config.api.root import Root
 from monitoring.api import AlertResource, ListingResource, ThresholdResource
 
 router = SimpleRouter()
@@ -20,6 +21,7 @@ router.register("alerts", AlertResource)
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html")
 
 urlpatterns = [
+    path("v1/", Root.as_view(resources=router.registry)),
     path("v1/", include(router.urls)),
     path("v1/schema/", SpectacularJSONAPIView.as_view(), name="api-schema"),
     path("v1/docs/", admin.site.admin_view(docs), name="api-docs"),

@@ -72,6 +72,11 @@ def duration(length: timedelta | None) -> str:
     return formatting.duration(length)
 
 
+@register.filter
+def spaced(text: str) -> str:
+    return formatting.spaced(text)
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A symbol of the sprite in templates/admin/sprite.html; a word always stands beside it."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 from django.db import OperationalError
 
 from catalog.models import Channel
-from integrations.connections import mark_failed, mark_good, needs_probe
+from integrations.connections import Unconnected, connector_after_refusal, mark_failed, mark_good, needs_probe
 from integrations.connectors.base import Reading, ReadOutcome
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
 from integrations.fetching.lanes import OWN_QUOTA, READ, Batch, Chunk, Lane
@@ -61,8 +61,12 @@ class Outcomes:
             chunk.readings += future.result()
             self._take_good_news(lane, batch)
         else:
-            self._take_error(lane, batch, error)
+            goes_again = isinstance(error, Reauthorise) and self._goes_again(lane, batch, error)
+            if not goes_again:
+                self._take_error(lane, batch, error)
             lane.has_trouble = False
+            if goes_again:
+                return
         self._take_back(chunk)
 
     def _take_back(self, chunk: Chunk) -> None:
@@ -76,6 +80,29 @@ class Outcomes:
         if lane.is_probing:
             lane.is_probing = lane.is_drained = False
             self._mark_good(lane, is_probe=True)
+
+    def _goes_again(self, lane: Lane, batch: Batch, error: Reauthorise) -> bool:
+        """Whether another token was got for the one that was refused, and the batch waits to be sent with it."""
+        if batch.sent_at is None or lane.channel.pk in self.problems:
+            return False
+        before_call = lane.pace.before_call if lane.pace is not None else None
+        renew = partial(connector_after_refusal, lane.channel, sent_at=batch.sent_at, before_call=before_call)
+        try:
+            connector = stored(lane.channel, lambda: renew(now=self._clock()))
+        except Unconnected as unconnected:
+            # Not to be had just now; what that means for the channel is noted. The listings stay due.
+            batch.chunk.held.setdefault(unconnected.cause, []).extend(batch.listing_ids)
+            self.problems[lane.channel.pk] = Problem(lane.channel.pk, unconnected.kind, unconnected.cause)
+            self.give_up(lane)
+            self._take_back(batch.chunk)
+            return True
+        if connector is None:
+            return False
+        logger.info("channel %s: token renewed after %s", lane.channel.pk, error)
+        lane.connector = connector
+        with self._lock:
+            lane.pending.appendleft(batch)
+        return True
 
     def _take_error(self, lane: Lane, batch: Batch, error: BaseException) -> None:
         if not isinstance(error, ConnectorError):
@@ -168,7 +195,7 @@ class Outcomes:
         if chunk.untried:
             release(listing_ids=chunk.untried, token=chunk.token)
         for cause, listing_ids in chunk.held.items():
-            release(listing_ids=listing_ids, token=chunk.token, cause=cause, now=now)
+            release(listing_ids=listing_ids, token=chunk.token, run=chunk.lane.run, cause=cause, now=now)
         if not chunk.readings:
             return Recorded()
         # Everyone locks rows in the order of their keys, so that nobody waits in a circle.

@@ -17,7 +17,8 @@ from config.admin_site import add_column, add_menu_item, add_order, add_panel, a
 from config.model_admin import person
 from config.templatetags import evenshelf as parts
 from monitoring import dashboard
-from monitoring.admin.alerts import CHANGE, VIEW, status_line
+from monitoring.admin.alert_deeds import CHANGE, VIEW
+from monitoring.admin.alert_page import status_line
 from monitoring.alert_figures import figures
 from monitoring.alert_text import alert_sentence, alert_title, alert_url, threshold_sentence
 from monitoring.listing_page import thresholds_of

@@ -9,7 +9,7 @@ from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -24,11 +24,11 @@ from config import formatting
 from config.admin_site import add_column, add_menu_item, add_order, add_tab
 from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
-from monitoring.admin.alerts import key_of
+from monitoring.admin.alert_board import key_of
 from monitoring.alert_figures import figures
 from monitoring.alert_text import severity_word, threshold_sentence
 from monitoring.forms import SUBJECTS, ThresholdForm
-from monitoring.models import Alert, Threshold
+from monitoring.models import Alert, AlertKind, Threshold
 from monitoring.open_alerts import SEVERITY_RANK
 from monitoring.services.thresholds import PREVIEW_DAYS, Preview, preview
 from monitoring.thresholds.rules import FIELDS
@@ -145,7 +145,7 @@ class ThresholdAdmin(FrameModelAdmin):
             context |= {
                 "uses": {kind: sorted(names) for kind, names in FIELDS.items()},
                 "brands": brands.values_list("brand", flat=True).distinct()[:_BRANDS_OFFERED],
-                "preview_url": reverse("admin:monitoring_threshold_preview"),
+                "preview_url": _preview_url(original),
                 "preview": self._previewed(request, form) if "_check" in request.POST else None,
             }
         if original:
@@ -165,10 +165,19 @@ class ThresholdAdmin(FrameModelAdmin):
             return HttpResponseNotAllowed(["POST"])
         if not (self.has_add_permission(request) or self.has_change_permission(request)):
             raise PermissionDenied
-        form = self.get_form(request)(request.POST)
+        form = self.get_form(request)(request.POST, instance=self._checked(request))
         found = self._previewed(request, form)
         html = render_to_string("admin/monitoring/threshold/preview.html", {"preview": found}, request)
         return JsonResponse({"html": html, "count": found["count"], "errors": found["errors"]})
+
+    def _checked(self, request: HttpRequest) -> Threshold | None:
+        """The stored threshold whose form is checked, which is named in the address; None for a new one."""
+        if "threshold" not in request.GET:
+            return None
+        stored: Threshold | None = self.get_object(request, request.GET["threshold"])
+        if stored is None:
+            raise Http404
+        return stored
 
     def _previewed(self, request: HttpRequest, form: Any) -> dict[str, Any]:
         """What the page says of a bound form."""
@@ -185,10 +194,11 @@ class ThresholdAdmin(FrameModelAdmin):
         listings = Listing.objects.select_related("channel").in_bulk([firing.listing_id for firing in shown])
         return {
             "errors": {},
-            "count": found.count if found.is_possible else None,
-            "sentence": preview_sentence(found),
+            "count": found.count if found.known_listings else None,
+            "sentence": preview_sentence(found, threshold),
             "rule": threshold_sentence(threshold),
             "unread": found.listings - found.checked_listings,
+            "unknown": found.checked_listings - found.known_listings if found.known_listings else 0,
             "firings": [
                 {
                     "at": firing.at,
@@ -221,29 +231,50 @@ class ThresholdAdmin(FrameModelAdmin):
         return super().delete_view(request, object_id, context)
 
 
-def preview_sentence(found: Preview) -> str:
+def _preview_url(threshold: Threshold | None) -> str:
+    url = reverse("admin:monitoring_threshold_preview")
+    return f"{url}?threshold={threshold.pk}" if threshold else url
+
+
+def preview_sentence(found: Preview, threshold: Threshold) -> str:
     """“Would have fired 4 times in the last 30 days, for 3 of 120 listings.”"""
     if not found.is_possible:
         return gettext("What it looks for is not in the history, so it cannot be said how often it would have fired.")
     if not found.listings:
         return gettext("No listing is watched by it yet.")
+    if not found.known_listings:
+        return _cannot_tell(threshold)
     if not found.count:
         return ngettext(
             "Would not have fired in the last %(days)d days, for any of %(checked)s listing.",
             "Would not have fired in the last %(days)d days, for any of %(checked)s listings.",
-            found.checked_listings,
-        ) % {"days": PREVIEW_DAYS, "checked": formatting.count(found.checked_listings)}
+            found.known_listings,
+        ) % {"days": PREVIEW_DAYS, "checked": formatting.count(found.known_listings)}
     times = ngettext("%(count)s time", "%(count)s times", found.count) % {"count": formatting.count(found.count)}
     return ngettext(
         "Would have fired %(times)s in the last %(days)d days, for %(fired)s of %(checked)s listing.",
         "Would have fired %(times)s in the last %(days)d days, for %(fired)s of %(checked)s listings.",
-        found.checked_listings,
+        found.known_listings,
     ) % {
         "times": times,
         "days": PREVIEW_DAYS,
         "fired": formatting.count(len({firing.listing_id for firing in found.firings})),
-        "checked": formatting.count(found.checked_listings),
+        "checked": formatting.count(found.known_listings),
     }
+
+
+def _cannot_tell(threshold: Threshold) -> str:
+    """Without a reading of what it looks at, silence says nothing."""
+    words = {"price": threshold.get_price_display(), "days": PREVIEW_DAYS}
+    match threshold.kind:
+        case AlertKind.STOCK_AT_MOST | AlertKind.SOLD_OUT | AlertKind.RESTOCKED:
+            return gettext("Cannot tell: the stock was not read in the last %(days)d days.") % words
+        case AlertKind.OFF_SHELF:
+            return gettext("Cannot tell: the shelf state was not read in the last %(days)d days.") % words
+        case _ if threshold.reference == Threshold.Reference.BASELINE:
+            return gettext("Cannot tell: the %(price)s is not known, now or when the comparison began.") % words
+        case _:
+            return gettext("Cannot tell: the %(price)s was not read in the last %(days)d days.") % words
 
 
 # --- The list --------------------------------------------------------------------------------------------------------

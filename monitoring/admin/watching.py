@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +24,7 @@ from config.formatting import change_percent, count, duration, money, percent
 from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 from monitoring import dashboard, history
-from monitoring.causes import cause_label, short_cause_label
+from monitoring.causes import cause_label, cause_lines, short_cause_label
 from monitoring.charts import comparison, describe
 from monitoring.charts.data import DEFAULT_RANGE, milliseconds
 from monitoring.charts.sparkline import HEIGHT, WIDTH, diverging, sparkline
@@ -471,6 +471,13 @@ def took_cell(run: PollRun) -> str:
     return gettext("under way") if run.finished_at is None else duration(run.finished_at - run.started_at)
 
 
+def why_cell(run: PollRun) -> SafeString:
+    if not run.causes:
+        is_known = not (run.missing_count or run.failed_count)  # passes of before causes were kept tell none
+        return parts.none(_("none")) if is_known else parts.unknown(_("not kept"))
+    return format_html_join("", '<span class="change">{}</span>', ((line,) for line in cause_lines(run.causes)))
+
+
 add_column(PollRun, "started", _("started"), started_cell, order=10)
 add_column(PollRun, "channel", _("channel"), lambda run: str(run.channel), order=20)
 add_column(PollRun, "kind", _("kind"), lambda run: str(run.get_kind_display()), order=30)
@@ -479,6 +486,7 @@ add_column(PollRun, "read", _("read"), lambda run: count(run.read_count), order=
 add_column(PollRun, "missing", _("missing"), lambda run: count(run.missing_count), order=60, classes="num")
 add_column(PollRun, "failed", _("failed"), lambda run: count(run.failed_count), order=70, classes="num")
 add_column(PollRun, "changed", _("changed"), lambda run: count(run.changed_count), order=80, classes="num")
+add_column(PollRun, "why", _("why not read"), why_cell, order=90)
 add_menu_item(
     "watch", _("Readings"), "admin:monitoring_pollrun_changelist", permission="monitoring.view_pollrun", order=80
 )

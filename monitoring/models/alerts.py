@@ -57,12 +57,19 @@ class Alert(models.Model):
         RESOLVED = "resolved", _("resolved")
 
     threshold = models.ForeignKey(
-        "monitoring.Threshold", models.SET_NULL, null=True, related_name="alerts", verbose_name=_("threshold")
+        "monitoring.Threshold",
+        models.SET_NULL,
+        null=True,
+        related_name="alerts",
+        verbose_name=_("threshold"),
+        db_index=False,
     )  # null: deleted since
     kind = models.CharField(_("kind"), max_length=20, choices=AlertKind)  # of the threshold, at that time
     severity = models.CharField(_("severity"), max_length=10, choices=Severity)
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="alerts", verbose_name=_("channel"))
-    listing = models.ForeignKey(Listing, models.CASCADE, null=True, related_name="alerts", verbose_name=_("listing"))
+    listing = models.ForeignKey(
+        Listing, models.CASCADE, null=True, related_name="alerts", verbose_name=_("listing"), db_index=False
+    )
     fact = models.CharField(max_length=20, blank=True)  # of Facts, "" for what is not one
     old_value = models.CharField(_("before"), max_length=40, blank=True)  # "": not known
     new_value = models.CharField(_("now"), max_length=40, blank=True)
@@ -96,7 +103,10 @@ class Alert(models.Model):
         indexes = [
             models.Index(fields=["status", "-opened_at"], name="alert_board"),
             models.Index(fields=["listing", "-opened_at"], name="alert_of_listing"),
-            models.Index(fields=["threshold", "listing", "-opened_at"], name="alert_of_threshold"),
+            # What each chunk of readings, and the clock, ask for: the ones in force, and those of the cooldown.
+            models.Index(fields=["listing"], condition=Q(cleared_at__isnull=True), name="alert_in_force"),
+            models.Index(fields=["listing", "last_at"], name="alert_of_listing_last"),
+            models.Index(fields=["threshold", "last_at"], name="alert_of_threshold_last"),
             models.Index(fields=["updated_at"], name="alert_updated"),
         ]
         constraints = [

@@ -44,6 +44,8 @@ class PollRun(models.Model):
     missing_count = models.PositiveIntegerField(_("missing"), default=0)
     failed_count = models.PositiveIntegerField(_("failed"), default=0)
     changed_count = models.PositiveIntegerField(_("changed"), default=0)
+    # Why listings were missing or failed: slug -> how many. Of an open pass: as it was when a worker last left it.
+    causes = models.JSONField(default=dict, editable=False)
 
     objects = PollRunQuerySet.as_manager()
 
@@ -90,6 +92,8 @@ class ListingWatch(models.Model):
         help_text=_("Seconds. Empty: as often as the channel's other listings."),
     )
     is_paused = models.BooleanField(_("paused"), default=False)
+    # When watching began, was resumed, or changed its interval; null: as its listing was added.
+    watched_since = models.DateTimeField(null=True, editable=False)
     next_due_at = models.DateTimeField(_("next reading"))
     lease_until = models.DateTimeField(null=True)
     lease_token = models.UUIDField(null=True)

@@ -152,6 +152,7 @@ class Delivery(models.Model):
         UNKNOWN = "unknown", _("not known")  # no answer after we sent: it may have arrived
         FAILED = "failed", _("failed")
         REPLACED = "replaced", _("in a later message")  # its news went on waiting, and out with another
+        DROPPED = "dropped", _("given up")  # its target was deactivated before it was sent
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="deliveries", verbose_name=_("target"))
     is_test = models.BooleanField(default=False)

@@ -123,7 +123,8 @@ class Threshold(models.Model):
     hysteresis = models.DecimalField(
         _("clears when back by"), max_digits=7, decimal_places=2, default=0, validators=[MinValueValidator(0)]
     )
-    # An alert that comes back within this time is the same alert, and nobody is told again.
+    # An alert that comes back within this time is the same alert, and only told again to whoever was told that it was
+    # over.
     cooldown_minutes = models.PositiveIntegerField(_("quiet after an alert"), default=60)
 
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Value
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from catalog.database import among, insert_new, parts
@@ -14,7 +14,7 @@ from catalog.models import User
 from catalog.services import audit, audit_many
 from config.formatting import iso_moment
 from monitoring.models import Alert, Notification
-from monitoring.services.notifying import queue
+from monitoring.services.notifying import queue, queue_again
 
 Alerts = QuerySet[Alert] | Sequence[Alert]
 
@@ -71,7 +71,7 @@ def reopen(*, alerts: Alerts, actor: User, now: datetime) -> int:
     """Have alerts whose condition lasts open again, whatever was done with them. Returns how many changed."""
 
     def tell(ids: Sequence[int]) -> None:
-        queue(alert_ids=ids, event=Notification.Event.OPENED, now=now)
+        queue_again(alert_ids=ids, now=now)
 
     applies = Q(cleared_at__isnull=True) & ~Q(status=_Status.OPEN)
     return _treat(alerts, applies, "reopened", {"status": _Status.OPEN, **_UNTREATED}, actor=actor, now=now, tell=tell)
@@ -168,6 +168,26 @@ def open_alerts(*, alerts: Sequence[Alert], now: datetime) -> int:
     opened = insert_new(Alert, [field.name for field in _STORED], rows)
     queue(alert_ids=sorted(opened), event=Notification.Event.OPENED, now=now)
     return len(opened)
+
+
+def open_again(*, alert_ids: Sequence[int], now: datetime) -> None:
+    """Alerts whose condition holds once more are resolved no longer, and told as queue_again() says. For the caller's
+    transaction.
+
+    What people did with one before it ended by itself still holds; what they were done with is open.
+    """
+    if not alert_ids:
+        return
+    by_itself = Q(resolved_by__isnull=True)
+    status = Case(
+        When(by_itself, snoozed_until__gt=now, then=Value(_Status.SNOOZED)),
+        When(by_itself, acknowledged_at__isnull=False, then=Value(_Status.ACKNOWLEDGED)),
+        default=Value(_Status.OPEN),
+    )
+    # As they are by now: somebody may have acknowledged one since it was read.
+    resolved = Alert.objects.filter(pk__in=among(alert_ids), status=_Status.RESOLVED)
+    resolved.update(status=status, resolved_at=None, resolved_by=None)
+    queue_again(alert_ids=alert_ids, now=now)
 
 
 def end_alerts(*, alert_ids: Sequence[int], now: datetime) -> int:

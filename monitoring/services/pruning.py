@@ -1,9 +1,10 @@
 """Old history becomes days; what is older than it is kept goes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from itertools import groupby
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -11,13 +12,15 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from catalog.models import Channel
-from monitoring.models import DailyRollup, Delivery, ListingWatch, Notification, Observation, PollRun
+from monitoring.models import Alert, DailyRollup, Delivery, ListingWatch, Notification, Observation, PollRun
 from monitoring.rollup import Day, Point, roll_up
 
 _LISTINGS_AT_ONCE = 100
 _RUNS_AT_ONCE = 500
 _DELIVERIES_AT_ONCE = 500
-_DELIVERIES_KEPT = timedelta(days=90)
+_ALERTS_AT_ONCE = 500
+_NEWS_AT_ONCE = 2_000
+_NEWS_KEPT = timedelta(days=90)
 _POINT_COLUMNS = (
     "observed_at",
     "is_gap",
@@ -36,14 +39,17 @@ class PruneSummary:
     observations: int = 0
     days: int = 0
     poll_runs: int = 0
+    alerts: int = 0
+    notifications: int = 0  # given up, not those that go with their alert or delivery
     deliveries: int = 0
 
 
 def prune(*, now: datetime, dry_run: bool = False) -> PruneSummary:
-    """Roll old observations up by local day and remove them, then remove old poll runs and deliveries; in small
-    transactions.
+    """Roll old observations up by local day and remove them, then remove old poll runs, alerts and news of alerts; in
+    small transactions.
 
     Whole local days only. The last observation before the cut-off stays: what it says is in force until the next one.
+    So do alerts whose condition lasts, whatever people did with them, and their news: it says whom to tell of the end.
     Safe to run any number of times, and to be cut off: days that exist are final and left alone.
     """
     observations = days = 0
@@ -61,7 +67,14 @@ def prune(*, now: datetime, dry_run: bool = False) -> PruneSummary:
             pruned = _prune_listings(listing_ids[start : start + _LISTINGS_AT_ONCE], channel, cut_off, dry_run=dry_run)
             observations += pruned.observations
             days += pruned.days
-    return PruneSummary(observations, days, _prune_runs(now, dry_run=dry_run), _prune_deliveries(now, dry_run=dry_run))
+    return PruneSummary(
+        observations,
+        days,
+        poll_runs=_prune_runs(now, dry_run=dry_run),
+        alerts=_prune_alerts(now, dry_run=dry_run),
+        notifications=_prune_given_up(now, dry_run=dry_run),
+        deliveries=_prune_deliveries(now, dry_run=dry_run),
+    )
 
 
 def _cut_off(channel: Channel, now: datetime) -> datetime:
@@ -127,14 +140,56 @@ def _prune_runs(now: datetime, *, dry_run: bool) -> int:
     return removed
 
 
-def _prune_deliveries(now: datetime, *, dry_run: bool) -> int:
-    """Messages that are settled and older than they are kept, with their notifications: those would wait again."""
-    old = Delivery.objects.filter(created_at__lt=now - _DELIVERIES_KEPT).exclude(status=Delivery.Status.WAITING)
+def _prune_alerts(now: datetime, *, dry_run: bool) -> int:
+    """Alerts that have been over for longer than they are kept, with their news, and messages of nothing else."""
+    cut_off = now - timedelta(days=settings.ALERT_RETENTION_DAYS)
+    old = Alert.objects.filter(cleared_at__lt=cut_off, status=Alert.Status.RESOLVED)
     if dry_run:
         return old.count()
     removed = 0
-    while ids := list(old.order_by("pk").values_list("pk", flat=True)[:_DELIVERIES_AT_ONCE]):
+    for ids in _keys(old, _ALERTS_AT_ONCE):
+        with transaction.atomic():
+            # Still over: within its cooldown one may come back at any time.
+            ids = list(old.select_for_update().filter(pk__in=ids).values_list("pk", flat=True))
+            news = Notification.objects.filter(alert__in=ids)
+            messages = set(news.filter(delivery__isnull=False).values_list("delivery", flat=True))
+            news.delete()
+            told = Notification.objects.filter(delivery=OuterRef("pk"))
+            empty = _settled().filter(~Exists(told), pk__in=messages)
+            empty._raw_delete(using=empty.db)
+            removed += Alert.objects.filter(pk__in=ids)._raw_delete(using=old.db)
+    return removed
+
+
+def _prune_given_up(now: datetime, *, dry_run: bool) -> int:
+    given_up = Notification.objects.filter(due_at__lt=now - _NEWS_KEPT, alert__cleared_at__isnull=False)
+    given_up = given_up.exclude(dropped_cause="")
+    if dry_run:
+        return given_up.count()
+    return sum(given_up.filter(pk__in=ids).delete()[0] for ids in _keys(given_up, _NEWS_AT_ONCE))
+
+
+def _prune_deliveries(now: datetime, *, dry_run: bool) -> int:
+    """Messages that are settled and older than they are kept, with their notifications: those would wait again."""
+    of_lasting = Notification.objects.filter(delivery=OuterRef("pk"), alert__cleared_at__isnull=True)
+    old = _settled().filter(~Exists(of_lasting), created_at__lt=now - _NEWS_KEPT)
+    if dry_run:
+        return old.count()
+    removed = 0
+    for ids in _keys(old, _DELIVERIES_AT_ONCE):
         with transaction.atomic():
             Notification.objects.filter(delivery__in=ids).delete()
             removed += Delivery.objects.filter(pk__in=ids)._raw_delete(using=old.db)
     return removed
+
+
+def _settled() -> QuerySet[Delivery]:
+    return Delivery.objects.exclude(status=Delivery.Status.WAITING)
+
+
+def _keys(rows: QuerySet[Any], at_once: int) -> Iterator[list[int]]:
+    """The keys of the rows in their order, a part at a time; the caller may remove a part before the next."""
+    last = 0
+    while keys := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:at_once]):
+        yield keys
+        last = keys[-1]

@@ -1,9 +1,10 @@
 """Who reads which listing when: watches, their leases, and the passes over a channel."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -126,7 +127,10 @@ def _watch(unwatched: QuerySet[Listing], now: datetime) -> int:
     found = iter(unwatched.order_by("pk").values_list("pk", "channel_id").iterator(_WATCHES_AT_ONCE))
     created = 0
     while rows := list(islice(found, _WATCHES_AT_ONCE)):
-        watches = [ListingWatch(listing_id=pk, channel_id=channel_id, next_due_at=now) for pk, channel_id in rows]
+        watches = [
+            ListingWatch(listing_id=pk, channel_id=channel_id, watched_since=now, next_due_at=now)
+            for pk, channel_id in rows
+        ]
         ListingWatch.objects.bulk_create(watches, ignore_conflicts=True)
         created += len(watches)
     return created
@@ -208,13 +212,22 @@ def _claim(candidates: QuerySet[ListingWatch], token: UUID, now: datetime) -> li
     return [Claim._make(row) for row in rows]
 
 
-def release(*, listing_ids: Sequence[int], token: UUID, cause: str = "", now: datetime | None = None) -> None:
+def release(
+    *,
+    listing_ids: Sequence[int],
+    token: UUID,
+    run: Run | None = None,
+    cause: str = "",
+    now: datetime | None = None,
+) -> None:
     """Give back leases of listings that were not read; they stay due.
 
-    With a cause, they were tried at `now` and nothing is wrong with them: what they met is their channel's. That is
-    noted, but costs them nothing.
+    With a cause, they were tried by the pass at `now` and nothing is wrong with them: what they met is their channel's.
+    That is noted, but costs them nothing.
     """
-    tried = {"outcome": ListingWatch.Outcome.FAILED, "cause": cause, "tried_at": now} if cause else {}
+    tried: dict[str, Any] = {}
+    if cause and run is not None:
+        tried = {"outcome": ListingWatch.Outcome.FAILED, "cause": cause, "tried_at": now, "poll_run": run.pk}
     ours = ListingWatch.objects.filter(pk__in=listing_ids, lease_token=token)
     ours.update(lease_token=None, lease_until=None, **tried)
 
@@ -245,30 +258,41 @@ def open_run(*, channel_id: int, kind: str = PollRun.Kind.SCHEDULED, now: dateti
 def close_run(*, run: Run, now: datetime, watched_only: bool = True) -> bool:
     """Gather the outcomes of a pass and end it; False when it still has listings to read, here or in another worker.
 
-    A listing that was read again by a later pass is listed there. What was read after somebody else ended the pass is
-    added to it.
+    Of a pass that goes on it is only noted why listings were not read so far. A listing that was read again by a later
+    pass is listed there. What was read after somebody else ended the pass is added to it.
     """
+    handled = ListingWatch.objects.filter(channel=run.channel_id, poll_run=run.pk).order_by("pk")
+    still_open = PollRun.objects.filter(pk=run.pk, finished_at__isnull=True)
     # A listing counts as due until its reading is recorded, so those that others hold a lease of are among them.
     if run.is_scheduled and due_watches(run.channel_id, run.started_at, watched_only=watched_only).exists():
+        unread = handled.exclude(outcome=ListingWatch.Outcome.READ).values_list("cause", flat=True)
+        still_open.update(causes=_counted(unread))
         return False
     ids: dict[str, list[int]] = {"read": [], "missing": [], "failed": []}
+    causes: dict[int, str] = {}  # of those that were not read
     changed = 0
-    handled = ListingWatch.objects.filter(channel=run.channel_id, poll_run=run.pk).order_by("pk")
     started_us = microseconds(run.started_at)
-    for listing_id, outcome, observed_us in driver_rows(
-        handled, ("pk", "outcome", Microseconds("listing__observed_at"))
+    for listing_id, outcome, cause, observed_us in driver_rows(
+        handled, ("pk", "outcome", "cause", Microseconds("listing__observed_at"))
     ):
         ids[outcome if outcome in ids else "failed"].append(listing_id)
-        changed += outcome == "read" and observed_us is not None and observed_us >= started_us
-    ended = PollRun.objects.filter(pk=run.pk, finished_at__isnull=True).update(
-        finished_at=now, changed_count=changed, **PollRun.outcomes(**ids)
+        if outcome == "read":
+            changed += observed_us is not None and observed_us >= started_us
+        else:
+            causes[listing_id] = cause
+    ended = still_open.update(
+        finished_at=now, changed_count=changed, causes=_counted(causes.values()), **PollRun.outcomes(**ids)
     )
     if not ended:
-        _add_to_ended(run, ids, changed, now)
+        _add_to_ended(run, ids, causes, changed, now)
     return True
 
 
-def _add_to_ended(run: Run, ids: dict[str, list[int]], changed: int, now: datetime) -> None:
+def _counted(causes: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(cause for cause in causes if cause))
+
+
+def _add_to_ended(run: Run, ids: dict[str, list[int]], causes: dict[int, str], changed: int, now: datetime) -> None:
     """Add outcomes to a pass that ended without them; where it has one of the same listing, these are newer."""
     with transaction.atomic():
         stored = PollRun.objects.select_for_update().filter(pk=run.pk).first()
@@ -284,6 +308,10 @@ def _add_to_ended(run: Run, ids: dict[str, list[int]], changed: int, now: dateti
         if merged != lists:
             for field, value in PollRun.outcomes(**merged).items():
                 setattr(stored, field, value)
+            # Which listing had which cause is known of those that no later pass has read.
+            known = _counted(causes.get(pk, "") for pk in (*lists["missing"], *lists["failed"]))
+            others = Counter(stored.causes) - Counter(known)
+            stored.causes = dict(others + Counter(_counted(causes.values())))
             stored.changed_count = max(stored.changed_count, changed)
             stored.finished_at = now
             stored.save()

@@ -280,6 +280,13 @@ def test_adding_and_revoking_leave_audit_events(client, boss):
     assert "Revoked" in client.get("/catalog/apikey/").text
 
 
+def test_a_key_that_was_never_used_is_known_to_be_so(client, boss):
+    ApiKeyFactory()
+    cell = re.search(r'<td class="field-used[^"]*">(.*?)</td>', client.get("/catalog/apikey/").text)
+    assert cell is not None
+    assert cell[1] == "never"
+
+
 def test_the_last_day_counts_as_a_whole(client, boss, time_machine):
     time_machine.move_to(NOW, tick=False)  # noon in Shanghai
     make(client, boss, expires_at="2026-11-21")

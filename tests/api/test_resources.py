@@ -477,7 +477,7 @@ def test_what_is_not_there_is_a_problem(owner, pk):
     problem(owner.get(f"products/{pk}/"), 404)
 
 
-@pytest.mark.parametrize("path", ["/api/", "/api/v1/", "/api/v2/products/", "/api/v1/products", "/api/v1/nothing/"])
+@pytest.mark.parametrize("path", ["/api/", "/api/v2/products/", "/api/v1/products", "/api/v1/nothing/"])
 def test_an_unknown_address_is_a_problem(client, path):
     problem(client.get(path), 404)
 

@@ -12,7 +12,7 @@ from catalog.models import Listing
 from integrations.fetching import fetch_listings
 from integrations.notifying.lane import send_slice
 from monitoring.models import Alert, Target, Threshold
-from tests.factories import CredentialFactory, ListingFactory, ListingWatchFactory, UserFactory
+from tests.factories import AlertFactory, CredentialFactory, ListingFactory, ListingWatchFactory, UserFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -180,3 +180,54 @@ def test_a_form_of_a_threshold_works_without_script(browser, browser_page, listi
     plain.get_by_role("button", name="Save").click()
     assert Threshold.objects.get().listing == listing
     context.close()
+
+
+def test_check_says_what_an_empty_form_lacks_and_takes_back_errors_that_are_mended(browser_page, listing):
+    page = browser_page(user=UserFactory(is_superuser=True))
+    page.goto("/monitoring/threshold/add/")
+    preview = page.locator("[data-preview]")
+    page.get_by_role("button", name="Check").click()
+    expect(preview).to_contain_text("Choose the listing.")
+    expect(preview).to_contain_text("Choose when an alert opens.")
+
+    page.goto(f"/monitoring/threshold/add/?listing={listing.pk}")
+    page.get_by_label("Alert when").select_option("price_range")
+    page.get_by_label("Lowest price").fill("99.999")
+    page.get_by_role("button", name="Save").click()
+    row = page.locator(".field-min_price")
+    expect(row.locator(".errorlist")).to_have_text("Prices in CNY have at most 2 decimals.")
+    expect(preview).to_contain_text("Prices in CNY have at most 2 decimals.")
+    expect(row.locator(".errorlist")).to_have_count(1)  # the answer to the same form takes nothing back
+    page.get_by_label("Lowest price").fill("999999")
+    expect(preview).to_contain_text("Would have fired 1 time")
+    expect(page.locator(".errorlist, .errornote, .form-row.errors, [aria-invalid]")).to_have_count(0)
+
+
+def test_the_same_threshold_is_answered_with_a_link_to_the_one_there_is(browser_page, listing):
+    page = browser_page(user=UserFactory(is_superuser=True))
+    for _time in range(2):
+        page.goto(f"/monitoring/threshold/add/?listing={listing.pk}")
+        page.get_by_label("Alert when").select_option("sold_out")
+        page.get_by_role("button", name="Save").click()
+    threshold = Threshold.objects.get()
+    page.locator("[data-preview]").get_by_role("link", name="Sold out").click()
+    expect(page).to_have_url(re.compile(f"/monitoring/threshold/{threshold.pk}/change/"))
+    expect(page.locator("[data-preview]")).not_to_contain_text("like this already")
+
+
+@pytest.mark.parametrize("size", [(390, 844), (320, 640)])
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_no_button_of_the_bar_is_cut_off_on_a_phone(browser_page, live_server, size, language):
+    AlertFactory()
+    page = browser_page(user=UserFactory(is_superuser=True), size=size, language=language)
+    page.goto("/monitoring/alert/?tab=all")
+    page.locator(".action-select").check()
+    buttons = page.locator(".actions.bulk .btn")
+    expect(buttons).to_have_count(5)
+    for box in (button.bounding_box() for button in buttons.all()):
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= size[0]
+        assert box["height"] >= 40
+    overflow = "buttons => buttons.filter(button => button.scrollWidth > button.clientWidth).length"
+    assert buttons.evaluate_all(overflow) == 0
+    assert fits(page)

@@ -1,7 +1,10 @@
 """The page that describes the API, with its own scripts under the site's content security policy."""
 
+import re
+
 import pytest
 
+from tests.browser.conftest import DESKTOP, PHONE, SMALL_PHONE, TABLET
 from tests.factories import UserFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -38,3 +41,35 @@ def test_everything_comes_from_this_site(browser_page, live_server):
     page.goto("/api/v1/docs/")
     page.get_by_text("/api/v1/channels/", exact=True).wait_for()
     assert [url for url in asked if not url.startswith((live_server.url, "data:"))] == []
+
+
+def lightness(page, selector):
+    """Of the ground behind it, 0 to 255."""
+    colour = page.locator(selector).evaluate("element => getComputedStyle(element).backgroundColor")
+    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+
+@pytest.mark.parametrize(
+    ("is_system_dark", "chosen", "is_dark"),
+    [(True, "auto", True), (False, "auto", False), (False, "dark", True), (True, "light", False)],
+)
+def test_the_page_has_the_theme_of_the_site(browser_page, is_system_dark, chosen, is_dark):
+    page = browser_page(user=UserFactory(is_superuser=True), dark=is_system_dark)
+    page.add_init_script(f"localStorage.setItem('theme', '{chosen}')")
+    page.goto("/api/v1/docs/")
+    page.get_by_text("/api/v1/channels/", exact=True).wait_for()
+    for selector in ("html", ".docs-head", ".swagger-ui .scheme-container"):
+        assert (lightness(page, selector) < 80) == is_dark, selector
+
+
+def test_it_leads_back_to_the_site(page):
+    page.get_by_role("link", name="Evenshelf").click()
+    page.get_by_role("heading", name="Set up Evenshelf").wait_for()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, TABLET, PHONE, SMALL_PHONE])
+def test_its_head_fits_every_screen(browser_page, size):
+    page = browser_page(user=UserFactory(is_superuser=True), size=size)
+    page.goto("/api/v1/docs/")
+    page.get_by_text("/api/v1/channels/", exact=True).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]

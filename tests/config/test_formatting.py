@@ -131,6 +131,21 @@ def test_times_and_changes_in_chinese(shown, expected):
         assert shown() == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("添加SKU", "添加 SKU"),
+        ("添加API 密钥", "添加 API 密钥"),
+        ("删除3个商品", "删除 3 个商品"),
+        ("添加商品", "添加商品"),
+        ("还没有SKU，先添加一个", "还没有 SKU，先添加一个"),
+        ("Add SKU", "Add SKU"),
+    ],
+)
+def test_han_and_latin_letters_stand_apart(text, expected):
+    assert formatting.spaced(text) == expected
+
+
 def test_formatters_are_tags_and_filters_of_every_template():
     text = "{% money a 'CNY' %} {{ a|money:'CNY' }} {{ 1284|count }} {% iso_moment t %} {% ago t now %}"
     shown = Template(text).render(Context({"a": Decimal("9.9"), "t": NOW, "now": NOW + timedelta(minutes=2)}))

@@ -1,4 +1,6 @@
 import pytest
+from django import forms
+from django.utils import translation
 
 from config import translations
 
@@ -61,3 +63,16 @@ def test_updating_keeps_what_is_translated_and_compiling_makes_it_readable(local
     assert 'msgstr "标价"' in path.read_text(encoding="utf-8")
     assert translations.compile_all() == 1
     assert path.with_suffix(".mo").stat().st_size > 0
+
+
+def test_the_colon_behind_every_label_is_translated_here(locale, settings):
+    class TitleForm(forms.Form):
+        title = forms.CharField(label="标题")
+
+    translations.update("zh-hans")
+    fill(translations.po_path("zh-hans"), {":": "："})
+    translations.compile_all()
+    settings.LOCALE_PATHS = [locale]  # Django reads it again
+    with translation.override("zh-hans"):
+        assert ">标题：</label>" in TitleForm()["title"].label_tag()
+    assert ">标题:</label>" in TitleForm()["title"].label_tag()

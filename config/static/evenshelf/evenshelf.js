@@ -25,6 +25,24 @@
         });
     }
 
+    // A button that copies a text; where the browser does not let us, the text is selected for the keyboard. What
+    // happened is announced in the status beside it.
+    for (const copier of all('[data-copies]')) {
+        const source = document.getElementById(copier.dataset.copies);
+        const status = copier.parentElement.querySelector('[role=status]');
+        copier.hidden = false;
+        copier.addEventListener('click', async () => {
+            let isCopied = true;
+            try {
+                await navigator.clipboard.writeText(source.textContent);
+            } catch {
+                getSelection().selectAllChildren(source);
+                isCopied = document.execCommand('copy');
+            }
+            status.textContent = isCopied ? copier.dataset.copied : copier.dataset.selected;
+        });
+    }
+
     const menus = () => all('details[name=menu][open]');
 
     document.addEventListener('click', (event) => {

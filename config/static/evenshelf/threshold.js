@@ -33,10 +33,18 @@
         }
     };
 
+    // What was wrong with the form as it was loaded says nothing about another one; the answer does.
+    const written = () => new URLSearchParams(new FormData(form)).toString();
+    const loaded = written();
+    const forgetErrors = () => {
+        form.querySelectorAll('.errornote, .errorlist').forEach((list) => list.remove());
+        form.querySelectorAll('.errors').forEach((row) => row.classList.remove('errors'));
+        form.querySelectorAll('[aria-invalid]').forEach((field) => field.removeAttribute('aria-invalid'));
+    };
+
     let timer = 0;
     let asked = null;
     const ask = async () => {
-        if (!valueOf('kind')) return;
         if (asked) asked.abort();
         asked = new AbortController();
         const { signal } = asked;
@@ -48,15 +56,17 @@
             });
             if (!answer.ok) throw new Error(String(answer.status));
             place.innerHTML = (await answer.json()).html;
+            if (written() !== loaded) forgetErrors();
         } catch {
             if (signal.aborted) return;
             place.textContent = card.dataset.failed;
         }
         place.removeAttribute('aria-busy');
     };
+    // Nobody is told what is missing who has only begun.
     const askSoon = () => {
         clearTimeout(timer);
-        timer = setTimeout(ask, WAIT);
+        if (valueOf('kind')) timer = setTimeout(ask, WAIT);
     };
 
     const changed = () => {
@@ -75,5 +85,5 @@
         ask();
     });
     arrange();
-    ask();
+    if (valueOf('kind')) ask();
 }

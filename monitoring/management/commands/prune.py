@@ -13,8 +13,8 @@ from monitoring import services
 
 class Command(BaseCommand):
     help = (
-        "Roll observations older than OBSERVATION_RETENTION_DAYS up by day, and remove them, old poll runs and "
-        "deliveries."
+        "Roll observations older than OBSERVATION_RETENTION_DAYS up by day, and remove them, old poll runs, alerts "
+        "that were over long ago, and old news of alerts."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,7 +26,8 @@ class Command(BaseCommand):
         verb = "would be removed" if options["dry_run"] else "removed"
         self.stdout.write(
             f"{summary.observations} observations {verb}, rolled up into {summary.days} days; "
-            f"{summary.poll_runs} poll runs and {summary.deliveries} deliveries {verb}"
+            f"{summary.poll_runs} poll runs, {summary.alerts} alerts, {summary.notifications} notifications given up "
+            f"and {summary.deliveries} deliveries {verb}"
         )
         if options["json"]:
             self.stdout.write(json.dumps({"dry_run": options["dry_run"], **asdict(summary)}))

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import BigIntegerField, F, Q
+from django.db.models import BigIntegerField, F, Q, QuerySet
 from django.db.models.functions import Cast, Coalesce
+from django.db.models.lookups import IsNull, LessThan
 
-from catalog.database import Microseconds, driver_rows
+from catalog.database import Microseconds, among, driver_rows
 from monitoring.models import Alert, ListingWatch, Threshold
 from monitoring.services.alerts import end_alerts
 from monitoring.services.thresholds.book import Book, last_alerts
@@ -20,7 +21,8 @@ def check_blind(*, now: datetime) -> int:
     """Open alerts for listings that were not read well for longer than so many of their intervals, end those that
     are read again; returns how many opened.
 
-    Exactly at the limit a listing still counts as read. What nobody wants to read is not blind.
+    Exactly at the limit a listing still counts as read. What nobody wants to read is not blind, and no reading was
+    missed before watching began, was resumed, or changed its interval; what is blind already stays so until it is read.
     """
     opened = 0
     for threshold in Threshold.objects.filter(kind=Kind.BLIND, is_active=True).order_by("pk"):
@@ -31,7 +33,8 @@ def check_blind(*, now: datetime) -> int:
 
 def _check_blind(threshold: Threshold, now: datetime) -> int:
     alerts = last_alerts(Alert.objects.filter(threshold=threshold), "listing_id", [threshold], now)
-    late = {row[0]: row for row in _late(threshold, now)}
+    unread = _unread(threshold, now)
+    late = {row[0]: row for row in _late(unread)}
     books: dict[int, Book] = {}
     for listing_id, channel_id, read_us in late.values():
         alert = alerts.get((threshold.pk, listing_id))
@@ -49,22 +52,39 @@ def _check_blind(threshold: Threshold, now: datetime) -> int:
             new="",
             limit=str(threshold.intervals),
         )
-    over = [alert.pk for key, alert in alerts.items() if alert.cleared_us is None and key[1] not in late]
-    end_alerts(alert_ids=over, now=now)
+    over = {key[1]: alert.pk for key, alert in alerts.items() if alert.cleared_us is None and key[1] not in late}
+    if over:
+        for (listing_id,) in driver_rows(unread.filter(pk__in=among(list(over))), ("pk",)):
+            del over[listing_id]
+    end_alerts(alert_ids=list(over.values()), now=now)
     return sum(book.close()[0] for book in books.values())
 
 
-def _late(threshold: Threshold, now: datetime) -> list[tuple[int, int, int | None]]:
-    """Listing, channel and last good reading of those that are read too late for the threshold."""
+def _unread(threshold: Threshold, now: datetime) -> QuerySet[ListingWatch]:
+    """The watches that somebody wants read and whose last good reading is too old for the threshold, or that have none;
+    with `limit_us`, before which it is too old."""
     seconds = Cast(Coalesce("interval_seconds", "channel__interval_seconds"), BigIntegerField())  # times a million
-    known_us = Microseconds(Coalesce("read_at", "listing__created_at"))
-    late = ListingWatch.objects.filter(
+    watches = ListingWatch.objects.filter(
         listing__in=listings_of(threshold).order_by().values("pk"), is_paused=False, channel__is_watched=True
-    ).annotate(known_us=known_us, seconds=seconds)
-    missed = (threshold.intervals or 0) * 1_000_000
-    late = late.filter(known_us__lt=microseconds(now) - F("seconds") * missed).order_by("pk")
+    ).annotate(limit_us=microseconds(now) - seconds * ((threshold.intervals or 0) * 1_000_000))
+    return watches.filter(_is_before_limit("read_at")).order_by("pk")
+
+
+def _late(unread: QuerySet[ListingWatch]) -> list[tuple[int, int, int | None]]:
+    """Listing, channel and last good reading of those that have been watched for longer than that, too."""
+    late = unread.filter(
+        _is_before_limit(Coalesce("watched_since", "listing__created_at")),
+        _is_before_limit("listing__restored_at"),
+        _is_before_limit("channel__watched_since"),
+    )
     rows: list[tuple[int, int, int | None]] = driver_rows(late, ("pk", "channel_id", Microseconds("read_at")))
     return rows
+
+
+def _is_before_limit(moment: str | Coalesce) -> Q:
+    """A moment that never was is before it."""
+    at_us = Microseconds(moment)
+    return Q(IsNull(at_us, True)) | Q(LessThan(at_us, F("limit_us")))
 
 
 def check_authorisations(*, ends: Mapping[int, datetime | None], now: datetime) -> int:
@@ -81,7 +101,7 @@ def check_authorisations(*, ends: Mapping[int, datetime | None], now: datetime) 
         return 0
     opened = 0
     with transaction.atomic():
-        of_channels = Alert.objects.filter(listing__isnull=True, channel__in=list(ends))
+        of_channels = Alert.objects.filter(listing__isnull=True, threshold__in=[each.pk for each in thresholds])
         alerts = last_alerts(of_channels, "channel_id", thresholds, now)
         for threshold in thresholds:
             assert threshold.channel_id is not None  # noqa: S101  # as the query says

@@ -88,7 +88,7 @@ def history_before(points: Sequence[Row], place: int, at_us: int) -> list[Point]
 
 def last_known(listing_ids: Collection[int], now: datetime) -> dict[int, list[Any]]:
     """Of each listing the last known prices, stock and orderable units before `now`, for when the last reading did
-    not tell; one statement."""
+    not tell, and since when each price was what it was; one statement."""
     before = Observation.objects.filter(listing=OuterRef("pk"), observed_at__lt=now).order_by("-observed_at")
     columns: list[Any] = [
         Subquery(before.filter(**{f"{price}__isnull": False}).annotate(its=TenThousandths(price)).values("its")[:1])
@@ -102,6 +102,9 @@ def last_known(listing_ids: Collection[int], now: datetime) -> dict[int, list[An
     for of_orderable in ("stock", "shelf_state"):
         columns.append(Subquery(before.filter(told).values(of_orderable)[:1]))
     columns.append(Subquery(before.exclude(shelf_state="unknown").values("shelf_state")[:1]))
+    for price in PRICES:
+        priced = before.filter(**{f"{price}__isnull": False}).annotate(since_us=Microseconds("observed_at"))
+        columns.append(Subquery(priced.values("since_us")[:1]))
     listings = Listing.objects.filter(pk__in=among(sorted(listing_ids))).order_by()
     return {pk: rest for pk, *rest in driver_rows(listings, ("pk", *columns))}
 
@@ -118,6 +121,12 @@ def last_value(rule: Rule, known: Sequence[Any]) -> int | None:
         case _:
             value = known[PRICES.index(rule.fact)]
     return value
+
+
+def last_since_us(rule: Rule, known: Sequence[Any]) -> int | None:
+    """Since when the last known price of the rule was what it was; None where it was never known."""
+    since_us: int | None = known[7 + PRICES.index(rule.fact)]
+    return since_us
 
 
 def baselines_of(

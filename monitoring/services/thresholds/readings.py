@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.db.models import Q, Subquery
 
-from catalog.database import among, update_rows
+from catalog.database import Microseconds, among, driver_rows, update_rows
 from catalog.models import Channel, Listing
 from monitoring.models import Alert, ListingWatch, Threshold
 from monitoring.services.thresholds.book import Book, last_alerts
@@ -17,6 +17,7 @@ from monitoring.services.thresholds.past import (
     Point,
     baselines_of,
     last_known,
+    last_since_us,
     last_value,
     price_histories,
     price_ranges,
@@ -85,6 +86,7 @@ class _Pending(NamedTuple):
     value: int
     state: State
     is_first: bool
+    changed_us: int  # when the threshold, or what it is about, became what it is
 
 
 class _Check:
@@ -97,6 +99,7 @@ class _Check:
         self._reads = reads
         self._now = now
         self._now_us = microseconds(now)
+        self._mapped_us: dict[int, int] = {}  # when a listing became one of its product and brand
         self._judges = [
             _Judge(threshold, rule, microseconds(threshold.updated_at), place_of(rule))
             for threshold in thresholds
@@ -115,6 +118,7 @@ class _Check:
             rule, place, threshold_id = judge.rule, judge.place, judge.threshold.pk
             is_level, looks_back = rule.is_level, rule.has_window or rule.has_baseline
             calm_low, calm_high = calm_range(rule) or (inf, -inf)
+            is_of_goods = not (judge.threshold.listing_id or judge.threshold.channel_id)
             for read in reads:
                 claim = read.claim
                 value = value_read(rule, read.values, place)
@@ -126,13 +130,16 @@ class _Check:
                 if is_level and is_near(rule, value):
                     near[claim.listing_id] = read
                 last = value_read(rule, claim[6:11], place)
-                is_first = claim.read_us is None or claim.read_us < judge.changed_us <= now_us
+                changed_us = judge.changed_us
+                if is_of_goods:
+                    changed_us = max(changed_us, self._mapped_us[claim.listing_id])
+                is_first = claim.read_us is None or claim.read_us < changed_us <= now_us
                 if not is_level and not is_first and value == last:
                     continue
                 state = State(last) if alert is None else alert.state(rule)._replace(last=last)
                 # What the last reading did not tell may be known from before.
                 if looks_back or (last is None and claim.observed_us is not None):
-                    pending.append(_Pending(judge, read, value, state, is_first))
+                    pending.append(_Pending(judge, read, value, state, is_first, changed_us))
                     continue
                 _after, crossing = step(rule, state, value, now_us, is_first=is_first)
                 if crossing is not None:
@@ -146,8 +153,12 @@ class _Check:
         goods: dict[int, tuple[int | None, str | None]] = {}
         if any(judge.threshold.product_id or judge.threshold.brand for judge in self._judges):
             of_chunk = Listing.objects.filter(pk__in=among(list(self._reads)))
-            rows = of_chunk.values_list("pk", "sku__product", "sku__product__brand")
-            goods = {pk: (product_id, brand) for pk, product_id, brand in rows}
+            times = (Microseconds("mapped_at"), Microseconds("sku__product__updated_at"))
+            for pk, product_id, brand, *changed_us in driver_rows(
+                of_chunk.order_by(), ("pk", "sku__product", "sku__product__brand", *times)
+            ):
+                goods[pk] = (product_id, brand)
+                self._mapped_us[pk] = max(filter(None, changed_us), default=0)
         everything = list(self._reads.values())
         for judge in self._judges:
             threshold = judge.threshold
@@ -178,14 +189,19 @@ class _Check:
         histories = self._histories(pending)
         for each in pending:
             (threshold, rule, *_rest), listing_id, state = each.judge, each.read.claim.listing_id, each.state
+            is_first = each.is_first
             if state.last is None and listing_id in last:
-                state = state._replace(last=last_value(rule, last[listing_id]))
+                known = last[listing_id]
+                state = state._replace(last=last_value(rule, known))
+                # Where the price is what it was before the change, no reading since then needs to have told it.
+                if rule.fact != "stock" and (since_us := last_since_us(rule, known)) is not None:
+                    is_first = is_first or since_us < each.changed_us <= self._now_us
             history: Sequence[Point] = ()
             if rule.has_baseline:
                 state = state._replace(baseline=baselines.get((threshold.pk, listing_id)))
             elif rule.has_window:
                 history = histories[rule.fact][listing_id]
-            _after, crossing = step(rule, state, each.value, self._now_us, is_first=each.is_first, history=history)
+            _after, crossing = step(rule, state, each.value, self._now_us, is_first=is_first, history=history)
             if crossing is not None:
                 book.enter(threshold, rule, listing_id, crossing, self._alerts.get((threshold.pk, listing_id)))
 

@@ -41,6 +41,7 @@ class Preview:
     firings: list[Firing]
     since: datetime  # the days before are not looked at, or not kept
     is_possible: bool = True  # False: history does not tell what the threshold looks for
+    known_listings: int = 0  # of those checked: history says of them what the threshold looks at
 
 
 def preview(threshold: Threshold, *, now: datetime, days: int = PREVIEW_DAYS, user: User | None = None) -> Preview:
@@ -59,38 +60,47 @@ def preview(threshold: Threshold, *, now: datetime, days: int = PREVIEW_DAYS, us
     ids = list(listings.order_by("pk").values_list("pk", flat=True))
     rule = rule_of(threshold)
     firings: list[Firing] = []
-    checked = rows = 0
+    checked = known = rows = 0
     for first in range(0, len(ids), _PREVIEW_LISTINGS):
         some = ids[first : first + _PREVIEW_LISTINGS]
         if rows > _PREVIEW_ROWS:
             break
-        rows += _replay(threshold, rule, some, start, now, firings)
+        replayed, told = _replay(threshold, rule, some, start, now, firings)
+        rows += replayed
+        known += told
         checked += len(some)
     firings.sort(key=lambda firing: (firing.at, firing.listing_id), reverse=True)
-    return Preview(len(firings), len(ids), checked, firings, start)
+    return Preview(len(firings), len(ids), checked, firings, start, known_listings=known)
 
 
 def _replay(
     threshold: Threshold, rule: Rule, ids: Sequence[int], start: datetime, now: datetime, firings: list[Firing]
-) -> int:
-    """Add the alerts that there would have been for these listings; returns how many rows were looked at."""
+) -> tuple[int, int]:
+    """Add the alerts that there would have been for these listings.
+
+    Returns how many rows were looked at, and of how many listings they tell what the rule looks at.
+    """
     baselines = baselines_of([(threshold, pk) for pk in ids], are_stored=False) if rule.has_baseline else {}
     start_us, place = microseconds(start), place_of(rule)
     rows = change_points(ids, start - timedelta(days=rule.days if rule.has_window else 0), now)
+    known = 0
     for listing_id, group in groupby(rows, key=itemgetter(0)):
         points = list(group)
         # What was known at the start is the first reading.
         later = bisect_right(points, start_us, key=itemgetter(1))
         replayed = [(points[later - 1][0], start_us, *points[later - 1][2:])] if later else []
         state = State(baseline=baselines.get((threshold.pk, listing_id)))
+        is_known = False
         for _listing_id, at_us, _is_gap, *values in [*replayed, *points[later:]]:
             value = value_among(rule, values, place)
+            is_known = is_known or value is not None
             history = history_before(points, place, at_us) if rule.has_window and value != state.last else ()
             state, crossing = step(rule, state, value, at_us, history=history)
             if crossing is not None and crossing.move == Move.OPENED:
                 old, new = value_text(rule, crossing.old), value_text(rule, crossing.new)
                 firings.append(Firing(listing_id, _moment(at_us), old, new))
-    return len(rows)
+        known += is_known and (state.baseline is not None or not rule.has_baseline)
+    return len(rows), known
 
 
 def _moment(count_us: int) -> datetime:

@@ -1,0 +1,77 @@
+"""The dashboard in a real browser: what stands beside what, and how much of the screen it takes."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from catalog.models import Listing
+from monitoring.models import Observation
+from tests.factories import (
+    AlertFactory,
+    ChannelFactory,
+    CredentialFactory,
+    ListingFactory,
+    ListingWatchFactory,
+    UserFactory,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def busy_day():
+    """Three shops, one of them not authorised, nine listings that moved, and six open alerts."""
+    now = timezone.now()
+    channels = [ChannelFactory(name=name) for name in ("天猫旗舰店", "山野小铺", "Camping world")]
+    for channel in channels:
+        CredentialFactory(channel=channel)
+    channels[0].credential.access_token = ""
+    channels[0].credential.save()
+    for number in range(9):
+        listing = ListingFactory(channel=channels[number % 3], title="不锈钢保温杯 500ml 哑光黑 大容量")
+        for hours, price, stock in ((30, 100, 50), (2, 90 - number, 40 - number)):
+            at = now - timedelta(hours=hours)
+            facts = {"list_price": price, "stock": stock, "shelf_state": "on_shelf", "observed_at": at}
+            Observation.objects.create(listing=listing, **facts)
+            Listing.objects.filter(pk=listing.pk).update(**facts)
+        ListingWatchFactory(listing=listing, read_at=now)
+        if number < 6:
+            AlertFactory(listing=listing, channel=listing.channel)
+
+
+def boxes(page):
+    """The cards below the figures, by their headings."""
+    return {
+        card.locator("h2").first.inner_text().split("\n")[0].strip(" 0123456789"): card.bounding_box()
+        for card in page.locator(".grid .card").all()
+    }
+
+
+def test_panels_stand_in_rows_of_equal_height_without_a_hole(browser_page, busy_day):
+    page = browser_page(user=UserFactory(is_superuser=True))
+    page.goto("/")
+    found = boxes(page)
+    channels, authorise, alerts = found["Channels"], found["To authorise"], found["Open alerts"]
+    prices, stocks = found["Biggest price moves, 24 h"], found["Biggest stock moves, 24 h"]
+    assert channels["y"] == alerts["y"]
+    assert authorise["y"] == pytest.approx(channels["y"] + channels["height"] + 16, abs=1)
+    bottom = alerts["y"] + alerts["height"]
+    assert authorise["y"] + authorise["height"] == pytest.approx(bottom, abs=1)
+    assert prices["y"] == stocks["y"] == pytest.approx(bottom + 16, abs=1)
+    assert prices["height"] == stocks["height"]
+    assert prices["width"] == channels["width"]
+    assert page.evaluate("document.documentElement.scrollHeight") <= 900
+
+
+def test_on_a_phone_what_asks_for_a_deed_comes_first(browser_page, busy_day):
+    page = browser_page(user=UserFactory(is_superuser=True), phone=True)
+    page.goto("/")
+    found = boxes(page)
+    assert sorted(found, key=lambda name: found[name]["y"]) == [
+        "To authorise",
+        "Open alerts",
+        "Channels",
+        "Biggest price moves, 24 h",
+        "Biggest stock moves, 24 h",
+    ]
