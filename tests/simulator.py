@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import requests
 
+from integrations.simulator.woocommerce.sites import order_id
+
 PROJECT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
 STOP_SECONDS = 10
@@ -35,6 +37,8 @@ class Simulator:
         self.taobao = TaobaoControl(self)
         self.robots = RobotControl(self)
         self.sms = SmsControl(self)
+        self.shopify = ShopifyControl(self)
+        self.woocommerce = WooCommerceControl(self)
 
     def control(self, verb: str, path: str, **kwargs: Any) -> dict[str, Any]:
         """Call /_simulator/<path>. Raises SimulatorError with its own words when it refuses."""
@@ -203,6 +207,172 @@ class TaobaoControl:
     def set_oauth(self, **settings: Any) -> None:
         """deny, shop (who approves), app_type, redirect_uris, app_key (whose)."""
         self._simulator.control("POST", "oauth", json=settings)
+
+
+class ShopifyControl:
+    """What a test may do to the Shopify side. The shops: shopify-nuanju (USD), shopify-tokyo (JPY)."""
+
+    platform = "shopify"
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """api_version, apps, public_app (for consent) and shops."""
+        account: dict[str, Any] = self._simulator.accounts()[self.platform]
+        return account
+
+    def shop(self, key: str | None = None) -> dict[str, Any]:
+        """A shop's url, domain, access_token, client_id, client_secret and locations; the first without a key."""
+        shops: list[dict[str, Any]] = self.account["shops"]
+        return shops[0] if key is None else next(shop for shop in shops if shop["shop"] == key)
+
+    def variants(self, shop: str = "shopify-nuanju") -> list[dict[str, Any]]:
+        """Every variant with its true facts, under global ids: product_id, variant_id, inventory_item_id, levels."""
+        rows: list[dict[str, Any]] = self._simulator.control("GET", "shopify/variants", params={"shop": shop})[
+            "variants"
+        ]
+        return rows
+
+    def set_variant(self, variant: dict[str, Any], location: str | None = None, **facts: Any) -> None:
+        """Force price, live_price, quantity (of a location, by global id), approve_status, title or delete."""
+        place = None if location is None else location.rpartition("/")[2]
+        body = {"num_iid": variant["num_iid"], "sku_id": variant["sku_id"], "location": place, **facts}
+        self._simulator.control("POST", "stores/items", json=body)
+
+    def unstock(self, variant: dict[str, Any], location: str) -> None:
+        """The variant is not stocked at a location any more."""
+        body = {"num_iid": variant["num_iid"], "sku_id": variant["sku_id"], "location": location}
+        self._simulator.control("POST", "shopify/unstock", json=body)
+
+    def order(self, variant: dict[str, Any], quantity: int = 1, location: str | None = None) -> int:
+        """A buyer orders now; returns the order's id."""
+        place = None if location is None else location.rpartition("/")[2]
+        body = {"num_iid": variant["num_iid"], "sku_id": variant["sku_id"], "quantity": quantity, "location": place}
+        return int(self._simulator.control("POST", "stores/orders", json=body)["tid"])
+
+    def add_products(self, variants: int, *, variants_each: int = 1, shop: str = "shopify-nuanju") -> None:
+        body = {"shop": shop, "variants": variants, "variants_each": variants_each}
+        self._simulator.control("POST", "stores/products", json=body)
+
+    def fail_next(self, *, times: int = 1, method: str = "*", kind: str | None = None, **rule: Any) -> None:
+        """Spoil the next calls (0: all until cleared); method is a root field, "token" or "authorize", or a topic.
+
+        Without a kind: `error` for a sub_code (with user_error=True in a write's userErrors), otherwise `status`.
+        """
+        if kind is None:
+            kind = "error" if "sub_code" in rule else "status"
+        if kind == "error":
+            rule = {"code": -1, **rule}
+        body = {"platform": self.platform, "method": method, "kind": kind, "times": times, **rule}
+        self._simulator.control("POST", "faults", json=body)
+
+    def set_store(self, shop: str = "shopify-nuanju", **settings: Any) -> None:
+        """plan, status (open, frozen, forbidden, locked, rejected), scopes, points (left now), inactive_locations."""
+        self._simulator.control("POST", "shopify/stores", json={"shop": shop, **settings})
+
+    def change_tokens(self, **what: str) -> None:
+        """expire, revoke, revoke_refresh or rotate_secret, each a shop."""
+        self._simulator.control("POST", "shopify/tokens", json=what)
+
+    def set_oauth(self, **settings: Any) -> None:
+        """deny, shop (who approves), redirect_uris, client_id (whose; the public application's)."""
+        self._simulator.control("POST", "shopify/oauth", json=settings)
+
+    def set_versions(self, **settings: str) -> None:
+        """oldest, latest."""
+        self._simulator.control("POST", "shopify/versions", json=settings)
+
+    def set_bulk(self, **settings: Any) -> None:
+        """seconds (of an operation), fail (error code of the next one)."""
+        self._simulator.control("POST", "shopify/bulk", json=settings)
+
+    def put_key(self, key: str, state: str, shop: str = "shopify-nuanju") -> None:
+        """Make an idempotency key one whose call is "running", or "failed"."""
+        self._simulator.control("POST", "shopify/idempotency", json={"shop": shop, "key": key, "state": state})
+
+    def webhooks(self) -> dict[str, Any]:
+        """subscriptions, waiting (a number) and the last deliveries with their status, of every platform."""
+        return self._simulator.control("GET", "webhooks")
+
+
+class WooCommerceControl:
+    """What a test may do to the WooCommerce side. The shops: woo-yatai (EUR, Berlin), woo-hudson (USD, New York)."""
+
+    platform = "woocommerce"
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """authorize_url (for consent) and shops."""
+        account: dict[str, Any] = self._simulator.accounts()[self.platform]
+        return account
+
+    def shop(self, key: str | None = None) -> dict[str, Any]:
+        """A shop's url, consumer_key, consumer_secret, keys and settings; the first without a key."""
+        shops: list[dict[str, Any]] = self.account["shops"]
+        return shops[0] if key is None else next(shop for shop in shops if shop["shop"] == key)
+
+    def set(self, shop: str = "woo-yatai", **settings: Any) -> dict[str, Any]:
+        """home_url, time_zone, batch_limit, approves (consent is this shop's), and flags.
+
+        Flags: pretty_permalinks, behind_proxy (Basic counts), header_stripped, denies, plain_callbacks.
+        """
+        return self._simulator.control("POST", "woocommerce/settings", json={"shop": shop, **settings})
+
+    def add_key(self, shop: str = "woo-yatai", **key: str) -> dict[str, Any]:
+        """permissions (read, write, read_write) and role (shop_manager, customer)."""
+        return self._simulator.control("POST", "woocommerce/keys", json={"shop": shop, **key})
+
+    def revoke_key(self, consumer_key: str) -> None:
+        self._simulator.control("POST", "woocommerce/keys", json={"revoke": consumer_key})
+
+    def items(self, shop: str = "woo-yatai") -> list[dict[str, Any]]:
+        """Every sellable row with its true facts: num_iid is the product's id, sku_id the variation's ('': none)."""
+        rows: list[dict[str, Any]] = self._simulator.control("GET", "stores/items", params={"shop": shop})["items"]
+        return rows
+
+    def set_item(self, num_iid: int, sku_id: int | str = "", **facts: Any) -> None:
+        """Force price, live_price, quantity, approve_status, title or delete."""
+        self._simulator.control("POST", "stores/items", json={"num_iid": num_iid, "sku_id": sku_id, **facts})
+
+    def add_product(self, id: int, shop: str = "woo-yatai", **product: Any) -> None:
+        """sku, name, price, quantity, barcode, manage_stock; variations: each with id and the same, and attributes."""
+        self._simulator.control("POST", "woocommerce/products", json={"shop": shop, "id": id, **product})
+
+    def add_products(self, variants: int, *, variants_each: int = 1, shop: str = "woo-yatai") -> None:
+        body = {"shop": shop, "variants": variants, "variants_each": variants_each}
+        self._simulator.control("POST", "stores/products", json=body)
+
+    def order(self, num_iid: int, sku_id: int | str = "", quantity: int = 1) -> int:
+        """A buyer orders now, and has not paid yet; returns the order's id."""
+        body = {"num_iid": num_iid, "sku_id": sku_id, "quantity": quantity}
+        return order_id(self._simulator.control("POST", "stores/orders", json=body)["tid"])
+
+    def fail_next(self, *, times: int = 1, method: str = "*", kind: str | None = None, **rule: Any) -> None:
+        """Spoil the next calls (0: all until cleared); method is a verb and path, as "PUT products/{id}", or a topic.
+
+        Without a kind: `error` for a sub_code (the shop's code, with msg and status), otherwise `status`. Besides the
+        general kinds: notice, partial (with rows: how many of a batch are applied), silent_drop, delayed_visibility.
+        """
+        if kind is None:
+            kind = "error" if "sub_code" in rule else "status"
+        if kind == "error":
+            rule = {"code": rule.get("status", 500), **rule}
+        body = {"platform": self.platform, "method": method, "kind": kind, "times": times, **rule}
+        self._simulator.control("POST", "faults", json=body)
+
+    def set_quota(self, *, calls_per_second: float | None = None, methods: dict[str, float] | None = None) -> None:
+        """What the host takes of each shop, 429 with Retry-After beyond it; None is no limit."""
+        body = {"calls_per_second": calls_per_second, "methods": methods or {}}
+        self._simulator.control("POST", "woocommerce/quotas", json=body)
+
+    def webhooks(self) -> dict[str, Any]:
+        """subscriptions, waiting (a number) and the last deliveries with their status, of every platform."""
+        return self._simulator.control("GET", "webhooks")
 
 
 class RobotControl:

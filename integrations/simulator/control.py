@@ -3,27 +3,34 @@
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-import orjson
-
+from integrations.simulator.control_body import (
+    ControlError,
+    identity,
+    mapping,
+    moment,
+    number,
+    only,
+    read_body,
+    text,
+    texts,
+)
 from integrations.simulator.faults import Fault, FaultError
 from integrations.simulator.quotas import Quotas
 from integrations.simulator.robots.accounts import CLASSIC, DESCRIBED, MAX_ADDRESSES, MAX_KEYWORDS, Robot, is_address
 from integrations.simulator.routing import Request, Response, json_response
+from integrations.simulator.seed import add_products
 from integrations.simulator.simulation import Simulation, iso
 from integrations.simulator.sms.accounts import Template
 from integrations.simulator.taobao.accounts import BACK_OFFICE, LEVELS, SERVICE_MARKET, App
-from integrations.simulator.world import WorldError, amount
+from integrations.simulator.world import TAOBAO, Shop, WorldError, amount
 
 FAULT_FIELDS = frozenset(field.name for field in fields(Fault))
-ITEM_KEYS = frozenset({"num_iid", "sku_id", "price", "live_price", "quantity", "approve_status", "title", "delete"})
-
-
-class ControlError(ValueError):
-    """A control request that cannot be carried out; its text is the answer."""
+ITEM_KEYS = frozenset(
+    {"num_iid", "sku_id", "price", "live_price", "quantity", "approve_status", "title", "delete", "location"}
+)
 
 
 class Control:
@@ -41,6 +48,10 @@ class Control:
             ("GET", "taobao/items"): self._items,
             ("POST", "taobao/items"): self._force_item,
             ("GET", "taobao/coupons"): self._coupons,
+            ("GET", "stores/items"): self._store_items,
+            ("POST", "stores/items"): self._force_item,
+            ("POST", "stores/products"): self._add_products,
+            ("POST", "stores/orders"): self._order,
             ("GET", "faults"): lambda request: {"faults": simulation.faults.rules()},
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._clear_faults,
@@ -56,7 +67,11 @@ class Control:
             ("POST", "reset"): self._reset,
             ("GET", "ledger"): self._ledger,
             ("DELETE", "ledger"): self._clear_ledger,
+            ("GET", "webhooks"): lambda request: self.simulation.webhooks.summary(),
+            ("POST", "webhooks"): self._set_webhooks,
         }
+        for platform in simulation.platforms.values():
+            self._paths.update(platform.control())
 
     def handle(self, request: Request) -> Response:
         name = request.path.removeprefix("/_simulator/").rstrip("/")
@@ -93,12 +108,13 @@ class Control:
             "taobao": {**apps[0], "apps": apps, "shops": shops},
             **self.simulation.robots.to_json(base_url),
             "aliyun_sms": self.simulation.sms.to_json(base_url),
+            **{name: platform.accounts(base_url) for name, platform in self.simulation.platforms.items()},
         }
 
     def _change_tokens(self, request: Request) -> dict[str, Any]:
         """{"expire": shop}, {"revoke": shop} or {"levels": {"shop": shop, "r1": seconds left, ...}}."""
-        body = _body(request)
-        _only(body, {"expire", "revoke", "levels"})
+        body = read_body(request)
+        only(body, {"expire", "revoke", "levels"})
         accounts = self.simulation.accounts
         count = 0
         if "expire" in body:
@@ -106,17 +122,17 @@ class Control:
         if "revoke" in body:
             count += accounts.change_grants(self._shop(body["revoke"]), revoke=True)
         if "levels" in body:
-            levels = dict(_mapping(body, "levels"))
+            levels = dict(mapping(body, "levels"))
             shop = self._shop(levels.pop("shop", None))
-            _only(levels, set(LEVELS))
-            seconds = {level: _number(levels, level) for level in levels}
+            only(levels, set(LEVELS))
+            seconds = {level: number(levels, level) for level in levels}
             count += accounts.set_levels(shop, {level: left for level, left in seconds.items() if left is not None})
         return {"sessions": count}
 
     def _set_oauth(self, request: Request) -> dict[str, Any]:
         """{"deny": bool, "shop": who approves}; {"app_type", "redirect_uris"} of "app_key", or of the first."""
-        body = _body(request)
-        _only(body, {"deny", "shop", "app_type", "redirect_uris", "app_key"})
+        body = read_body(request)
+        only(body, {"deny", "shop", "app_type", "redirect_uris", "app_key"})
         accounts = self.simulation.accounts
         app = self._app(body.get("app_key"))
         if "shop" in body:
@@ -134,8 +150,8 @@ class Control:
 
     def _set_permissions(self, request: Request) -> dict[str, Any]:
         """{"method": name, "allowed": bool, "sub_code": why not, "app_key": whose (the first)}."""
-        body = _body(request)
-        _only(body, {"platform", "method", "allowed", "sub_code", "app_key"})
+        body = read_body(request)
+        only(body, {"platform", "method", "allowed", "sub_code", "app_key"})
         app = self._app(body.get("app_key"))
         method = body.get("method")
         if not isinstance(method, str):
@@ -168,13 +184,13 @@ class Control:
 
     def _change_clock(self, request: Request) -> dict[str, Any]:
         """{"speed": x}, {"set": ISO time} and {"step_seconds": n}, done in this order."""
-        body = _body(request)
-        _only(body, {"speed", "set", "step_seconds"})
-        speed, step = _number(body, "speed"), _number(body, "step_seconds")
+        body = read_body(request)
+        only(body, {"speed", "set", "step_seconds"})
+        speed, step = number(body, "speed"), number(body, "step_seconds")
         if speed is not None:
             self.simulation.set_speed(speed)
         if "set" in body:
-            self.simulation.set_now(_moment(body["set"]))
+            self.simulation.set_now(moment(body["set"]))
         if step is not None:
             self.simulation.step(step)
         return self._clock()
@@ -184,10 +200,10 @@ class Control:
 
         {"now": ISO time, "speed": x} where given.
         """
-        body = _body(request)
-        _only(body, {"now", "speed"})
-        now = _moment(body["now"]) if "now" in body else None
-        speed = _number(body, "speed")
+        body = read_body(request)
+        only(body, {"now", "speed"})
+        now = moment(body["now"]) if "now" in body else None
+        speed = number(body, "speed")
         simulation = self.simulation
         simulation.reset(now=now, speed=1.0 if speed is None else speed)
         simulation.faults.clear()
@@ -219,49 +235,123 @@ class Control:
                     "held": row.held,
                     "approve_status": item.approve_status,
                 }
-                for item, row in world.rows()
+                for item, row in world.rows(TAOBAO)
                 if shop is None or item.shop == shop
             ]
             return {"now": iso(self.simulation.clock.now()), "items": rows}
 
     def _force_item(self, request: Request) -> dict[str, Any]:
-        body = _body(request)
-        _only(body, ITEM_KEYS)
+        body = read_body(request)
+        only(body, ITEM_KEYS)
         quantity = body.get("quantity")
         if quantity is not None and (isinstance(quantity, bool) or not isinstance(quantity, int)):
             raise ControlError("quantity is a whole number")
+        location = body.get("location")
         with self.simulation.lock:
             self.simulation.advance().force(
-                num_iid=_identity(body.get("num_iid")),
-                sku_id=_identity(body["sku_id"]) if body.get("sku_id") else None,
+                num_iid=identity(body.get("num_iid")),
+                sku_id=identity(body["sku_id"]) if body.get("sku_id") else None,
                 price=body.get("price"),
                 live_price=body.get("live_price"),
                 quantity=quantity,
                 approve_status=body.get("approve_status"),
                 title=body.get("title"),
                 delete=bool(body.get("delete", False)),
+                location=0 if location is None else identity(location),
             )
         return {"done": True}
+
+    def _store_items(self, request: Request) -> dict[str, Any]:
+        """Every sellable row of the stores, or of one ?shop=."""
+        key = parse_qs(request.query).get("shop", [None])[0]
+        wanted = {shop.key for shop in self._stores() if key in (None, shop.key)}
+        if not wanted:
+            raise ControlError(f"no store {key!r}")
+        with self.simulation.lock:
+            world = self.simulation.advance()
+            rows = []
+            for item, row in world.rows():
+                if item.shop in wanted:
+                    shop = world.shops[item.shop]
+                    rows.append(
+                        {
+                            "num_iid": item.num_iid,
+                            "sku_id": row.sku_id or "",
+                            "shop": item.shop,
+                            "platform": shop.platform,
+                            "title": item.title,
+                            "outer_id": row.outer_id,
+                            "barcode": row.barcode,
+                            "properties_name": row.properties_name,
+                            "currency": shop.currency,
+                            "price": amount(row.price, shop.decimals),
+                            "live_price": amount(row.live_price, shop.decimals),
+                            "compare_at": None if row.compare_at is None else amount(row.compare_at, shop.decimals),
+                            "quantity": row.quantity,
+                            "levels": {str(location): units for location, units in row.levels.items()},
+                            "approve_status": item.approve_status,
+                        }
+                    )
+            return {"now": iso(self.simulation.clock.now()), "items": rows}
+
+    def _add_products(self, request: Request) -> dict[str, Any]:
+        """{"shop", "variants": how many more, "variants_each": of one product (1)}."""
+        body = read_body(request)
+        only(body, {"shop", "variants", "variants_each"})
+        variants, each = int(number(body, "variants") or 0), int(number(body, "variants_each") or 1)
+        with self.simulation.lock:
+            add_products(self.simulation.advance(), self._store(body.get("shop")), variants, each)
+        return {"variants": variants}
+
+    def _order(self, request: Request) -> dict[str, Any]:
+        """A buyer's order of now: {"num_iid", "sku_id", "quantity", "location": where it is taken from}."""
+        body = read_body(request)
+        only(body, {"num_iid", "sku_id", "quantity", "location"})
+        units = int(number(body, "quantity") or 1)
+        location = identity(body["location"]) if body.get("location") else 0
+        with self.simulation.lock:
+            world = self.simulation.advance()
+            item = world.items.get(identity(body.get("num_iid")))
+            sku_id = identity(body["sku_id"]) if body.get("sku_id") else 0
+            row = None if item is None else next((row for row in item.rows if row.sku_id == sku_id), None)
+            if item is None or row is None:
+                raise ControlError(f"no item {body.get('num_iid')} with variant {body.get('sku_id')}")
+            trade = self.simulation.market.order(item, row, units, location)
+            return {"tid": trade.tid}
+
+    def _stores(self) -> list[Shop]:
+        return [shop for shop in self.simulation.world.shops.values() if shop.platform in self.simulation.platforms]
+
+    def _store(self, key: object) -> Shop:
+        for shop in self._stores():
+            if shop.key == key:
+                return shop
+        raise ControlError(f"no store {key!r}; one of {', '.join(shop.key for shop in self._stores())}")
 
     def _coupons(self, request: Request) -> dict[str, Any]:
         with self.simulation.lock:
             world = self.simulation.advance()
+            shops = self.simulation.accounts.shops
             # The answer is written after the lock is given back, so it is made of copies.
             return {
-                "shop": [replace(coupon) for coupon in world.shop_coupons],
+                "shop": [replace(coupon) for coupon in world.shop_coupons if coupon.shop in shops],
                 "affiliate": [replace(coupon) for coupon in world.affiliate_coupons],
             }
 
     # Faults, quotas, ledger
 
     def _add_fault(self, request: Request) -> dict[str, Any]:
-        body = _body(request)
-        _only(body, FAULT_FIELDS)
+        body = read_body(request)
+        only(body, FAULT_FIELDS)
         if "kind" not in body:
             raise ControlError("name the kind of fault")
         if body.get("shop") is not None and body["shop"] != "*":
-            if body.get("platform", "taobao") == "taobao":
+            platform = body.get("platform", TAOBAO)
+            if platform == TAOBAO:
                 self._shop(body["shop"])
+            elif platform in self.simulation.platforms:
+                if body["shop"] not in {shop.key for shop in self.simulation.shops_of(platform)}:
+                    raise ControlError(f"no shop {body['shop']!r} at {platform}")
             else:
                 self._robot(body["shop"])
         self.simulation.faults.add(Fault(**body))
@@ -273,17 +363,27 @@ class Control:
 
     def _set_quotas(self, request: Request) -> dict[str, Any]:
         """{"calls_per_second": x, "calls_per_day": n, "methods": {name: calls per second}}; no limit where left out."""
-        body = _body(request)
-        _only(body, {"platform", "calls_per_second", "calls_per_day", "methods"})
-        methods = _mapping(body, "methods") if "methods" in body else {}
-        per_day = _number(body, "calls_per_day")
+        body = read_body(request)
+        only(body, {"platform", "calls_per_second", "calls_per_day", "methods"})
+        methods = mapping(body, "methods") if "methods" in body else {}
+        per_day = number(body, "calls_per_day")
         limits = {
-            "calls_per_second": _number(body, "calls_per_second"),
+            "calls_per_second": number(body, "calls_per_second"),
             "calls_per_day": None if per_day is None else int(per_day),
-            "per_method": {name: _number(methods, name) or 0.0 for name in methods},
+            "per_method": {name: number(methods, name) or 0.0 for name in methods},
         }
         self.quotas.set(**limits)  # type: ignore[arg-type]  # three values of three types
         return limits
+
+    def _set_webhooks(self, request: Request) -> dict[str, Any]:
+        """{"retry_seconds": [...]} in place of the platforms' own waits between attempts; null: their own again."""
+        body = read_body(request)
+        only(body, {"retry_seconds"})
+        waits = body.get("retry_seconds")
+        if waits is not None and not (isinstance(waits, list) and all(isinstance(wait, int | float) for wait in waits)):
+            raise ControlError("retry_seconds is a list of numbers")
+        self.simulation.webhooks.retry_seconds = None if waits is None else tuple(waits)
+        return self.simulation.webhooks.summary()
 
     def _ledger(self, request: Request) -> dict[str, Any]:
         since = parse_qs(request.query).get("since", ["0"])[0]
@@ -299,19 +399,19 @@ class Control:
 
     def _set_robot(self, request: Request) -> dict[str, Any]:
         """{"robot": key} with what changes: "secret", "keywords", "addresses" (IPv4, networks, 10.1.2.*), "wording"."""
-        body = _body(request)
-        _only(body, {"robot", "secret", "keywords", "addresses", "wording"})
+        body = read_body(request)
+        only(body, {"robot", "secret", "keywords", "addresses", "wording"})
         robots = self.simulation.robots
         with robots.lock:
             robot = self._robot(body.get("robot"))
             if "wording" in body and body["wording"] not in (CLASSIC, DESCRIBED):
                 raise ControlError(f"wording is {CLASSIC!r} or {DESCRIBED!r}")
             robot.wording = body.get("wording", robot.wording)
-            robot.secret = _text(body, "secret") if "secret" in body else robot.secret
+            robot.secret = text(body, "secret") if "secret" in body else robot.secret
             if "keywords" in body:
-                robot.keywords = _texts(body, "keywords", MAX_KEYWORDS)
+                robot.keywords = texts(body, "keywords", MAX_KEYWORDS)
             if "addresses" in body:
-                addresses = _texts(body, "addresses", MAX_ADDRESSES)
+                addresses = texts(body, "addresses", MAX_ADDRESSES)
                 if not all(is_address(address) for address in addresses):
                     raise ControlError("addresses are IPv4 addresses, networks, or of the form 10.1.2.*")
                 robot.addresses = addresses
@@ -319,17 +419,17 @@ class Control:
 
     def _set_sms(self, request: Request) -> dict[str, Any]:
         """{"signatures": [...], "templates": [{"code", "content"}], "per_day": what a phone takes of a template}."""
-        body = _body(request)
-        _only(body, {"signatures", "templates", "per_day"})
-        sms, per_day = self.simulation.sms, _number(body, "per_day")
+        body = read_body(request)
+        only(body, {"signatures", "templates", "per_day"})
+        sms, per_day = self.simulation.sms, number(body, "per_day")
         with sms.lock:
             if "signatures" in body:
-                sms.signatures = _texts(body, "signatures")
+                sms.signatures = texts(body, "signatures")
             if "templates" in body:
                 templates = body["templates"]
                 if not isinstance(templates, list) or not all(isinstance(entry, dict) for entry in templates):
                     raise ControlError("templates is a list of objects")
-                found = [Template(_text(entry, "code"), _text(entry, "content")) for entry in templates]
+                found = [Template(text(entry, "code"), text(entry, "content")) for entry in templates]
                 sms.templates = {template.code: template for template in found}
             if per_day is not None:
                 sms.per_day = int(per_day)
@@ -337,11 +437,11 @@ class Control:
 
     def _set_limit_clock(self, request: Request) -> dict[str, Any]:
         """{"stop": true}, {"pass_seconds": n}: what limits of robots and text messages see; signatures see the real."""
-        body = _body(request)
-        _only(body, {"pass_seconds", "stop"})
+        body = read_body(request)
+        only(body, {"pass_seconds", "stop"})
         if body.get("stop"):
             self.simulation.limit_clock.stop()
-        seconds = _number(body, "pass_seconds") or 0.0
+        seconds = number(body, "pass_seconds") or 0.0
         self.simulation.limit_clock.let_pass(seconds)
         return {"pass_seconds": seconds}
 
@@ -365,20 +465,6 @@ class Control:
         return robots[str(key)]
 
 
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise ControlError(f"{name} is a text")
-    return value
-
-
-def _texts(body: dict[str, Any], name: str, most: int = 100) -> list[str]:
-    value = body.get(name)
-    if not isinstance(value, list) or len(value) > most or not all(isinstance(entry, str) for entry in value):
-        raise ControlError(f"{name} is a list of at most {most} texts")
-    return value
-
-
 def _app(app: App) -> dict[str, Any]:
     return {
         "app_key": app.app_key,
@@ -386,52 +472,3 @@ def _app(app: App) -> dict[str, Any]:
         "app_type": app.app_type,
         "redirect_uris": app.redirect_uris,
     }
-
-
-def _body(request: Request) -> dict[str, Any]:
-    if not request.body:
-        return {}
-    try:
-        body = orjson.loads(request.body)
-    except ValueError as error:
-        raise ControlError("the body is not JSON") from error
-    if not isinstance(body, dict):
-        raise ControlError("the body is not a JSON object")
-    return body
-
-
-def _only(body: dict[str, Any], known: set[str] | frozenset[str]) -> None:
-    unknown = set(body) - known
-    if unknown:
-        raise ControlError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
-
-
-def _mapping(body: dict[str, Any], name: str) -> dict[str, Any]:
-    value = body[name]
-    if not isinstance(value, dict):
-        raise ControlError(f"{name} is an object")
-    return value
-
-
-def _number(body: dict[str, Any], name: str) -> float | None:
-    value = body.get(name)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
-        raise ControlError(f"{name} is a number, 0 or above")
-    return value
-
-
-def _identity(value: object) -> int:
-    text = str(value)
-    if not (text.isascii() and text.isdigit()):
-        raise ControlError(f"not an id: {value!r}")
-    return int(text)
-
-
-def _moment(text: object) -> float:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise ControlError(f"not an ISO time: {text!r}") from error
-    if moment.tzinfo is None:
-        raise ControlError("the time needs an offset, as in 2026-01-01T00:00:00+00:00")
-    return moment.timestamp()

@@ -10,16 +10,23 @@ import orjson
 
 from integrations.simulator.routing import HTML, Response
 
-KINDS = frozenset(
-    {"status", "error", "delay", "drop", "html", "null", "half", "big", "endless", "redirect", "retry_after"}
+CALL_KINDS = frozenset(
+    {"status", "error", "delay", "drop", "html", "null", "half", "big", "endless", "redirect", "retry_after", "lost"}
+    # A PHP notice stands before the JSON (notice), or the server gives up on a batch that is applied in part (partial).
+    | {"notice", "partial"}
 )
-# These let the call run and spoil its answer; all others take its place, and it does nothing.
-ANSWERED = frozenset({"delay", "null", "half"})
+# A write is answered as applied, but is not (silent_drop), or only `seconds` later (delayed_visibility).
+WRITE_KINDS = frozenset({"silent_drop", "delayed_visibility"})
+WEBHOOK_KINDS = frozenset({"webhook_duplicate", "webhook_reorder", "webhook_drop", "webhook_delay"})
+KINDS = CALL_KINDS | WRITE_KINDS | WEBHOOK_KINDS
+# These let the call run and spoil its answer (or its effect); all others take its place, and it does nothing.
+ANSWERED = frozenset({"delay", "null", "half", "lost", "notice", "partial"}) | WRITE_KINDS
 HALF_MODES = frozenset({"truncated", "missing_keys", "short_body"})
 BIG_BYTES = 10 * 1024 * 1024
 DRIP_SECONDS = 0.1
 ENDLESS_LIMIT_SECONDS = 600
 METADATA_ADDRESS = "http://169.254.169.254/latest/meta-data/"  # what a careless client must not be led to
+PHP_NOTICE = "<br />\n<b>Notice</b>:  Undefined index: id in <b>/var/www/html/plugin.php</b> on line <b>12</b><br />\n"
 HOSTILE_RETRY_AFTER = "999999999"
 
 
@@ -29,7 +36,10 @@ class FaultError(ValueError):
 
 @dataclass
 class Fault:
-    """One rule: which calls it meets (platform, method, shop), what it does to them, and how often."""
+    """One rule: which calls it meets (platform, method, shop), what it does to them, and how often.
+
+    Of a webhook kind it meets outbound deliveries in place of calls; their method is the topic.
+    """
 
     kind: str
     platform: str = "taobao"
@@ -43,11 +53,14 @@ class Fault:
     sub_code: str | None = None
     sub_msg: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    seconds: float | None = None  # delay: how long; error: the wait named in the message; endless: between two bytes
+    # How long delays of all kinds are; the wait named in the message of an error; endless: between two bytes.
+    seconds: float | None = None
     mode: str = "truncated"  # of half: truncated, missing_keys, short_body
     fields: list[str] = field(default_factory=list)  # of null and missing_keys: only these; empty: every fact
+    user_error: bool = False  # of error, at Shopify: a write's userErrors say sub_code, msg and fields
     location: str = METADATA_ADDRESS  # of redirect
-    body: str | None = None  # of status and html
+    body: str | None = None  # of status, html and notice
+    rows: int | None = None  # of partial: how many are applied; None: half of them
     size: int = BIG_BYTES  # of big, in bytes
 
     def __post_init__(self) -> None:
@@ -78,11 +91,16 @@ class Faults:
         with self._lock:
             return list(self._rules)
 
-    def take(self, platform: str, method: str, shop: str) -> Fault | None:
+    def take(
+        self, platform: str, method: str, shop: str, kinds: frozenset[str] = CALL_KINDS | WRITE_KINDS
+    ) -> Fault | None:
+        """The rule that meets a call, or with WEBHOOK_KINDS a delivery; None when it goes as it should."""
         if not self._rules:
             return None
         with self._lock:
             for rule in self._rules:
+                if rule.kind not in kinds:
+                    continue
                 if rule.platform != platform or rule.method not in ("*", method) or rule.shop not in ("*", shop):
                     continue
                 if rule.after > 0:
@@ -120,6 +138,18 @@ def perform(
         return normal()
     if fault.kind == "drop":
         return Response(drop=True)
+    if fault.kind == "lost":
+        normal()
+        return Response(drop=True)
+    if fault.kind == "notice":
+        answer = normal()
+        if isinstance(answer.body, bytes):
+            answer.body = (PHP_NOTICE if fault.body is None else fault.body).encode() + answer.body
+        return answer
+    if fault.kind == "partial":
+        return normal()  # how far it comes, the platform knows
+    if fault.kind in WRITE_KINDS:
+        return normal()  # what it does to the write, the platform does
     if fault.kind == "html":
         page = (
             fault.body

@@ -15,10 +15,12 @@ from integrations.simulator.robots.feishu import Feishu
 from integrations.simulator.robots.wecom import WeCom
 from integrations.simulator.routing import Router
 from integrations.simulator.server import Server
+from integrations.simulator.shopify.platform import Shopify
 from integrations.simulator.simulation import Simulation, load_state
 from integrations.simulator.sms.gateway import SmsGateway
 from integrations.simulator.taobao.gateway import Gateway
 from integrations.simulator.taobao.oauth import OAuth
+from integrations.simulator.woocommerce.api import WooCommerce
 
 SAVE_EVERY_SECONDS = 10
 CHINA_OFFSET = 8 * 3600
@@ -50,8 +52,15 @@ def build(options: Options) -> tuple[Simulation, Server]:
     router.add("/authorize", oauth.authorize)
     router.add("/token", oauth.token)
     router.add("/router/rest", Gateway(simulation, quotas).handle)
-    for endpoint in (DingTalk(simulation), Feishu(simulation), WeCom(simulation), SmsGateway(simulation)):
+    sms, woocommerce = SmsGateway(simulation), WooCommerce(simulation)
+    for endpoint in (DingTalk(simulation), Feishu(simulation), WeCom(simulation)):
         router.add(endpoint.path, endpoint.handle)
+    # Text messages go to the front page, and so do calls to a shop without pretty permalinks.
+    router.add(sms.path, lambda request: (woocommerce if woocommerce.is_addressed(request) else sms).handle(request))
+    for platform in (Shopify(simulation), woocommerce):
+        simulation.add(platform)
+        for path, handler in platform.routes().items():
+            router.add(path, handler)
     router.add("/_simulator/", Control(simulation, quotas, limits).handle)
     return simulation, Server(options.host, options.port, router, options.latency_ms / 1000)
 
@@ -81,6 +90,7 @@ def run(options: Options, *, announce: Callable[[str], None], warn: Callable[[st
             except OSError as error:  # a full disk, say: the world goes on, and is saved when there is room again
                 warn(f"The state could not be saved: {error}")
     simulation.stopping.set()
+    simulation.webhooks.stop()
     server.shutdown()
     server.server_close()
     if options.state is not None:

@@ -2,7 +2,7 @@
 
 Time passes in ticks of TICK seconds, at the multiples of TICK in epoch seconds. Each tick draws from a generator seeded
 by the world's seed and the tick's own number, so a world depends on the moments it passed through and never on how
-many steps it took to get there.
+many steps it took to get there. Each platform has a generator of its own, so that none changes what happens on another.
 """
 
 import heapq
@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from integrations.simulator.seed import DAY, promotion_price
 from integrations.simulator.world import (
@@ -18,10 +18,14 @@ from integrations.simulator.world import (
     FINISHED,
     IN_STOCK,
     ON_SALE,
+    ORDER_CHANGED,
     REFUNDED,
     SHIPPED,
+    SHOPIFY,
+    TAOBAO,
     WAITING_FOR_PAYMENT,
     WAITING_FOR_SHIPMENT,
+    WOOCOMMERCE,
     Item,
     Line,
     Row,
@@ -65,16 +69,15 @@ class MarketClock:
             self.speed = speed
 
 
-@dataclass
+SALTS = {TAOBAO: 0, SHOPIFY: 0x5408, WOOCOMMERCE: 0x3003}
+
+
 class Market:
     """Moves a world through time."""
 
-    world: World
-
-    def __post_init__(self) -> None:
-        self._rows: list[tuple[Item, Row]] = []
-        self._weights: list[float] = []
-        self._rng = random.Random()
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._parts = {platform: Part(world, platform) for platform in SALTS}
 
     def advance(self, now: int) -> None:
         """Run every tick after the world's moment up to and including `now`; nothing for a moment already past."""
@@ -85,17 +88,50 @@ class Market:
             self._run(tick)
         world.now = now
 
+    def order(self, item: Item, row: Row, units: int, location: int = 0) -> Trade:
+        """A buyer orders now, whether or not there is enough; at a location where stock lies at several."""
+        part = self._parts[self.world.platform_of(item)]
+        trade = part.order(item, row, units, self.world.now, location)
+        self.world.changed(demand=False)
+        return trade
+
     def _run(self, tick: int) -> None:
-        world, rng = self.world, self._rng
+        world = self.world
         at = tick * TICK
         world.now = at
-        rng.seed(world.seed << 40 ^ tick)
-        self._deliver(at)
-        self._move_trades(at)
+        for part in self._parts.values():
+            part.start(tick)
+        while world.steps and world.steps[0][0] <= at:
+            due, tid = heapq.heappop(world.steps)
+            trade = world.trades.get(tid)
+            if trade is not None:
+                self._parts[world.shops[trade.shop].platform].move_trade(trade, due)
+        for part in self._parts.values():
+            part.trade(at)
+
+
+class Part:
+    """The shops of one platform on the market."""
+
+    def __init__(self, world: World, platform: str) -> None:
+        self.world, self.platform = world, platform
+        self._rows: list[tuple[Item, Row]] = []
+        self._weights: list[float] = []
+        self._weighed = -1
+        self._rng = random.Random()
+
+    def start(self, tick: int) -> None:
+        """What a tick begins with, before orders move on."""
+        self._rng.seed((self.world.seed ^ SALTS[self.platform] << 20) << 40 ^ tick)
+        self._deliver(tick * TICK)
+
+    def trade(self, at: int) -> None:
+        """The rest of a tick."""
+        rng = self._rng
         self._end_promotions(at)
         self._renew_coupons(at)
         self._sell(at)
-        items = len(world.items)
+        items = sum(1 for _ in self._items())
         for _ in range(_poisson(rng, items * PROMOTIONS_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
             self._start_promotion(at)
         for _ in range(_poisson(rng, items * PRICE_CHANGES_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
@@ -103,10 +139,13 @@ class Market:
         for _ in range(_poisson(rng, items * DELISTINGS_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
             self._delist(at)
 
+    def _items(self) -> Iterator[Item]:
+        return self.world.items_of(self.platform)
+
     # Sales
 
     def _sell(self, at: int) -> None:
-        if self.world._demand_stale:
+        if self.world._demand_version != self._weighed:
             self._weigh()
         if not self._rows:
             return
@@ -116,28 +155,27 @@ class Market:
         sales = _poisson(rng, self._weights[-1] * season / TICKS_PER_DAY)
         for item, row in rng.choices(self._rows, cum_weights=self._weights, k=sales) if sales else ():
             wanted = rng.choices((1, 2, 3, 6), (80, 14, 5, 1))[0]
-            sold = min(wanted, row.quantity - row.held)
+            sold = min(wanted, row.sellable)
             if sold <= 0:
                 continue
             moment = at - rng.randrange(TICK)
             if world.shops[item.shop].own:
-                self._order(item, row, sold, moment)
+                self.order(item, row, sold, moment)
             else:
-                row.quantity -= sold
+                self.world.add_units(item, row, -sold, moment)
                 item.sold_quantity += sold
-            item.touch(moment, row)
             self._reorder(row, at)
             self._take_off_when_sold_out(item, at)
             world.changed(demand=False)
 
     def _weigh(self) -> None:
         """Cumulative demand (units per day) over the rows on sale, at today's prices."""
-        world = self.world
-        self._rows = [(item, row) for item, row in world.rows() if item.approve_status == ON_SALE]
+        rows = self.world.rows(self.platform)
+        self._rows = [(item, row) for item, row in rows if item.approve_status == ON_SALE]
         self._weights = list(itertools.accumulate(_daily_demand(row) for _, row in self._rows))
-        world._demand_stale = False
+        self._weighed = self.world._demand_version
 
-    def _order(self, item: Item, row: Row, units: int, moment: int) -> None:
+    def order(self, item: Item, row: Row, units: int, moment: int, location: int = 0) -> Trade:
         world, rng = self.world, self._rng
         tid = world.next_tid
         world.next_tid += 2
@@ -157,41 +195,38 @@ class Market:
         )
         trade = Trade(tid, item.shop, WAITING_FOR_PAYMENT, moment, moment, [line])
         if item.sub_stock == 1:
-            row.quantity -= units
+            line.location = world.add_units(item, row, -units, moment, location)
         else:
             row.held += units
+            world.touch(item, moment, row)
         world.add_trade(trade, moment + rng.randint(60, 1800))
+        return trade
 
-    def _move_trades(self, at: int) -> None:
-        """Take every trade that is due to its next state: paid or closed, shipped, finished or refunded."""
+    def move_trade(self, trade: Trade, due: int) -> None:
+        """Take a trade that is due to its next state: paid or closed, shipped, finished or refunded."""
         world, rng = self.world, self._rng
-        while world.steps and world.steps[0][0] <= at:
-            due, tid = heapq.heappop(world.steps)
-            trade = world.trades.get(tid)
-            if trade is None:
-                continue
-            again_at: int | None = None
-            if trade.status == WAITING_FOR_PAYMENT and rng.random() < 0.08:
-                world.release(trade)
-                trade.end_time = due
-                self._set_status(trade, CLOSED_UNPAID, due)
-            elif trade.status == WAITING_FOR_PAYMENT:
-                self._pay(trade, due)
-                again_at = due + rng.randint(2, 36) * 3600
-            elif trade.status == WAITING_FOR_SHIPMENT:
-                trade.consign_time = due
-                self._set_status(trade, SHIPPED, due)
-                again_at = due + rng.randint(2, 10) * DAY
-            elif trade.status == SHIPPED:
-                trade.end_time = due
-                refunded = rng.random() < 0.03
-                if refunded:
-                    for line in trade.lines:
-                        line.refund_status = "SUCCESS"
-                self._set_status(trade, REFUNDED if refunded else FINISHED, due)
-            if again_at is not None:
-                heapq.heappush(world.steps, (again_at, tid))
-            world.changed(demand=False)
+        again_at: int | None = None
+        if trade.status == WAITING_FOR_PAYMENT and rng.random() < 0.08:
+            world.release(trade)
+            trade.end_time = due
+            self._set_status(trade, CLOSED_UNPAID, due)
+        elif trade.status == WAITING_FOR_PAYMENT:
+            self._pay(trade, due)
+            again_at = due + rng.randint(2, 36) * 3600
+        elif trade.status == WAITING_FOR_SHIPMENT:
+            trade.consign_time = due
+            self._set_status(trade, SHIPPED, due)
+            again_at = due + rng.randint(2, 10) * DAY
+        elif trade.status == SHIPPED:
+            trade.end_time = due
+            refunded = rng.random() < 0.03
+            if refunded:
+                for line in trade.lines:
+                    line.refund_status = "SUCCESS"
+            self._set_status(trade, REFUNDED if refunded else FINISHED, due)
+        if again_at is not None:
+            heapq.heappush(world.steps, (again_at, trade.tid))
+        world.changed(demand=False)
 
     def _pay(self, trade: Trade, at: int) -> None:
         trade.pay_time = at
@@ -199,15 +234,15 @@ class Market:
         for item, row, line in self.world.lines_with_stock(trade):
             if item.sub_stock == 2:
                 row.held = max(0, row.held - line.num)
-                row.quantity = max(0, row.quantity - line.num)
+                line.location = self.world.add_units(item, row, -min(line.num, row.quantity), at)
                 self._take_off_when_sold_out(item, at)
             item.sold_quantity += line.num
-            item.touch(at, row)
+            self.world.touch(item, at, row)
             self._reorder(row, at)
 
-    @staticmethod
-    def _set_status(trade: Trade, status: str, at: int) -> None:
+    def _set_status(self, trade: Trade, status: str, at: int) -> None:
         trade.status, trade.modified = status, at
+        self.world.report_trade(trade, ORDER_CHANGED, at)
         for line in trade.lines:
             line.status = status
 
@@ -224,22 +259,24 @@ class Market:
         if at % 3600:
             return
         world = self.world
-        for item, row in world.rows():
+        for item, row in world.rows(self.platform):
             if row.arrival_at is None:
                 self._reorder(row, at)
             elif row.arrival_at <= at:
-                row.quantity += row.arrival_quantity
-                row.arrival_at, row.arrival_quantity = None, 0
                 if item.shelf_reason == "sold_out":
                     self._put_on_shelf(item, at)
-                item.touch(at, row)
+                units, row.arrival_at, row.arrival_quantity = row.arrival_quantity, None, 0
+                world.add_units(item, row, units, at)
                 world.changed()
 
     def _take_off_when_sold_out(self, item: Item, at: int) -> None:
+        """Taobao does; elsewhere what is sold out stays to be seen."""
+        if self.platform != TAOBAO:
+            return
         if item.approve_status == ON_SALE and not any(row.quantity for row in item.sellable_rows()):
             item.approve_status, item.shelf_reason = IN_STOCK, "sold_out"
             item.delist_time = at
-            item.touch(at)
+            self.world.touch(item, at)
             self.world.changed()
 
     # Prices and shelves
@@ -250,25 +287,25 @@ class Market:
         ends_at = at + rng.randint(6, 120) * 3600
         if item.promotion_ends_at is None:
             for row in item.sellable_rows():
-                row.live_price = promotion_price(row.price, off)
+                self._set_prices(row, row.price, promotion_price(row.price, off), at)
             item.promotion_ends_at = ends_at
-            item.touch(at)
+            self.world.touch(item, at)
             self.world.changed()
 
     def _end_promotions(self, at: int) -> None:
         """Promotions and absences from the shelf that are over; hourly, as shops set them."""
         if at % 3600:
             return
-        for item in self.world.items.values():
+        for item in self._items():
             if item.promotion_ends_at is not None and item.promotion_ends_at <= at:
                 for row in item.rows:
-                    row.live_price = row.price
+                    self._set_prices(row, row.price, row.price, at)
                 item.promotion_ends_at = None
-                item.touch(at)
+                self.world.touch(item, at)
                 self.world.changed()
             if item.back_on_shelf_at is not None and item.back_on_shelf_at <= at:
                 self._put_on_shelf(item, at)
-                item.touch(at)
+                self.world.touch(item, at)
                 self.world.changed()
 
     def _renew_coupons(self, at: int) -> None:
@@ -276,13 +313,14 @@ class Market:
         if at % DAY:
             return
         rng, world = self._rng, self.world
-        newest = max((coupon.coupon_id for coupon in world.shop_coupons), default=0)
-        for coupon in world.shop_coupons:
+        coupons = [coupon for coupon in world.shop_coupons if world.shops[coupon.shop].platform == self.platform]
+        newest = max((coupon.coupon_id for coupon in coupons), default=0)
+        for coupon in coupons:
             if coupon.ends_at <= at:
                 newest += 1
                 coupon.coupon_id, coupon.created, coupon.ends_at = newest, at, at + rng.randint(3, 40) * DAY
                 world.changed(demand=False)
-        for affiliate in world.affiliate_coupons:
+        for affiliate in world.affiliate_coupons if self.platform == TAOBAO else ():
             if affiliate.ends_at <= at:
                 affiliate.activity_id = f"{rng.getrandbits(128):032x}"
                 affiliate.starts_at, affiliate.ends_at = at, at + rng.randint(2, 30) * DAY
@@ -295,12 +333,10 @@ class Market:
         for row in item.sellable_rows():
             bound = row.reference_price // 2, row.reference_price * 2
             new_price = min(max(row.price * (100 + percent) // 100 // 10 * 10, bound[0]), bound[1])
-            if item.promotion_ends_at is None:
-                row.live_price = new_price
-            row.price = new_price
-            row.live_price = min(row.live_price, new_price)
+            live_price = new_price if item.promotion_ends_at is None else min(row.live_price, new_price)
+            self._set_prices(row, new_price, live_price, at)
             row.modified = at
-        item.touch(at)
+        self.world.touch(item, at)
         self.world.changed()
 
     def _delist(self, at: int) -> None:
@@ -309,8 +345,13 @@ class Market:
         if item.approve_status == ON_SALE:
             item.approve_status, item.shelf_reason = IN_STOCK, "off_shelf"
             item.delist_time, item.back_on_shelf_at = at, at + hours * 3600
-            item.touch(at)
+            self.world.touch(item, at)
             self.world.changed()
+
+    def _set_prices(self, row: Row, price: int, live_price: int, at: int) -> None:
+        row.set_prices(price, live_price)
+        if self.platform != TAOBAO:  # whose promotions do not count as a change of the variant
+            row.modified = at
 
     @staticmethod
     def _put_on_shelf(item: Item, at: int) -> None:
@@ -318,7 +359,7 @@ class Market:
         item.list_time, item.delist_time = at, at + 7 * DAY
 
     def _any_item(self) -> Item:
-        items = list(self.world.items.values())
+        items = list(self._items())
         return items[self._rng.randrange(len(items))]
 
 

@@ -1,11 +1,15 @@
 """The world at its first moment: the same shops, items and coupons for the same seed and number of listings."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from integrations.simulator.world import (
     IN_STOCK,
     ON_SALE,
+    SHOPIFY,
+    TAOBAO,
+    WOOCOMMERCE,
     AffiliateCoupon,
     Item,
     Row,
@@ -23,6 +27,22 @@ SHOPS = [
     Shop("rival-linjian", "taobao", "林间露营旗舰店", 2_455_901_338, "CNY", False, "tmall"),
     Shop("rival-anju", "taobao", "安居日用专营店", 1_093_377_126, "CNY", False, "tmall"),
 ]
+
+STORES = [
+    Shop("shopify-nuanju", SHOPIFY, "nuanju-home", 61_204_118_741, "USD", True, "", [82_110_445_001, 82_110_445_002]),
+    Shop("shopify-tokyo", SHOPIFY, "nuanju-tokyo", 61_204_118_802, "JPY", True, "", [82_110_447_311, 82_110_447_312]),
+    Shop("woo-yatai", WOOCOMMERCE, "Yatai Wohnen", 1, "EUR", True, ""),
+    Shop("woo-hudson", WOOCOMMERCE, "Hudson Home", 2, "USD", True, ""),
+]
+STORE_ITEMS = {
+    "shopify-nuanju": 24,
+    "shopify-tokyo": 6,
+    "woo-yatai": 20,
+    "woo-hudson": 5,
+}  # besides the one with many variants
+FEN_PER_UNIT = {"USD": 5, "EUR": 6, "JPY": 5}  # a price in fen divided by it is one in the currency's smallest unit
+MANY_VARIANTS = 120
+SLOW = 0.03  # the demand of goods that are many, as a share of the usual
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,43 @@ COLOURS = ((28320, "白色"), (28341, "黑色"), (3232483, "军绿色"), (28338,
 SIZES = ((28314, "S"), (28315, "M"), (28316, "L"), (28317, "XL"))
 LITRES = ((3267162, "350ml"), (3267163, "500ml"), (3267164, "750ml"), (3267165, "1L/家庭装"))
 PEOPLE = ((4101, "2人款"), (4102, "3-4人款"), (4103, "5-8人款"))
+ENGLISH = {
+    "白色": "White",
+    "黑色": "Black",
+    "军绿色": "Army green",
+    "蓝色": "Blue",
+    "卡其色": "Khaki",
+    "2人款": "2 people",
+    "3-4人款": "3-4 people",
+    "5-8人款": "5-8 people",
+    "1L/家庭装": "1 L / family",
+    "容量": "Capacity",
+    "规格": "Size",
+    "颜色分类": "Colour",
+    "尺寸": "Size",
+    "CUP": "Insulated steel bottle",
+    "TENT": "Pop-up tent",
+    "CHAIR": "Folding moon chair",
+    "LAMP": "Camping lantern",
+    "POT": "Enamelled cast-iron pot",
+    "PAN": "Non-stick pan",
+    "KNIFE": "Damascus kitchen knife",
+    "BOARD": "Ebony chopping board",
+    "BOX": "Drawer organiser",
+    "TOWEL": "Long-staple cotton towel",
+    "QUILT": "Cotton bedding set",
+    "MAT": "Self-inflating mat",
+    "STOVE": "Portable gas stove",
+    "KETTLE": "Gooseneck kettle",
+    "BOWL": "Porcelain bowl set",
+    "HOOK": "Adhesive hook",
+    "FILTER": "Water filter cartridge",
+    "CART": "Folding wagon",
+    "GRILL": "Smokeless electric grill",
+    "AROMA": "Reed diffuser",
+    "TILE": "Tile sample",
+    "TWIN": "Pair of bookends",
+}
 CAMPING, KITCHEN, HOME = frozenset({"camping"}), frozenset({"kitchen"}), frozenset({"home"})
 
 GOODS = (
@@ -91,7 +148,7 @@ BIG_ID_EVERY = 13  # items
 
 
 def new_world(*, seed: int, listings: int, now: int) -> World:
-    """A world of exactly `listings` sellable rows (at least 20), at `now` in epoch seconds."""
+    """Taobao with exactly `listings` sellable rows (at least 20), and the stores, at `now` in epoch seconds."""
     if listings < 20:
         raise ValueError("a world needs at least 20 listings")
     world = World(seed=seed, now=now, shops={shop.key: shop for shop in SHOPS})
@@ -105,7 +162,114 @@ def new_world(*, seed: int, listings: int, now: int) -> World:
             world.items[item.num_iid] = item
             wanted -= len(item.rows)
     _add_coupons(world, rng)
+    add_stores(world)
     return world
+
+
+def add_stores(world: World) -> None:
+    """Shopify's and WooCommerce's shops, which sell what Taobao's own shops sell, under the same codes and barcodes."""
+    for shop in STORES:
+        world.shops[shop.key] = shop
+        rng = random.Random(f"{world.seed} {shop.key}")
+        own = [item for item in world.items_of(TAOBAO) if world.shops[item.shop].own][: STORE_ITEMS[shop.key]]
+        for number, model in enumerate(own, 1):
+            choices = [_variant_of(model, row) for row in model.rows]
+            _add_store_item(world, shop, rng, number, model.outer_id, choices)
+        sizes = [(f"TILE-{number:03d}/瓷砖", "", f"Pattern {number}", 4900) for number in range(1, MANY_VARIANTS + 1)]
+        _add_store_item(world, shop, rng, len(own) + 1, "TILE", sizes, SLOW)
+        if shop.platform == SHOPIFY:
+            # Shopify does not mind two variants under one SKU.
+            twins = [("TWIN-1", "", "Left", 5900), ("TWIN-1", "", "Right", 5900)]
+            _add_store_item(world, shop, rng, len(own) + 2, "TWIN", twins)
+        _add_store_coupons(world, shop)
+    world.changed()
+
+
+def add_products(world: World, shop: Shop, variants: int, variants_each: int = 1) -> None:
+    """Further products of a store, `variants` variants in all."""
+    last = sum(1 for _ in world.own_items(shop.key))
+    rng = random.Random(f"{world.seed} {shop.key} {last}")
+    for number, start in enumerate(range(0, variants, variants_each), last + 1):
+        code = f"MORE-{number:06d}"
+        count = min(variants_each, variants - start)
+        choices = [(f"{code}-{number}", "", f"No. {number}", 9900) for number in range(1, count + 1)]
+        _add_store_item(world, shop, rng, number, code, choices, SLOW)
+    world.changed()
+
+
+def _variant_of(model: Item, row: Row) -> tuple[str, str, str, int]:
+    """(code, name of the property, its value, price in fen) of a store's variant of one of Taobao's rows."""
+    _, _, name, value = row.properties_name.split(":") if row.properties_name else ("", "", "", "")
+    return row.outer_id, ENGLISH.get(name, name), ENGLISH.get(value, value), row.price
+
+
+def _add_store_item(
+    world: World,
+    shop: Shop,
+    rng: random.Random,
+    number: int,
+    code: str,
+    choices: Sequence[tuple[str, str, str, int]],
+    demand: float = 1.0,
+) -> None:
+    if shop.platform == SHOPIFY:
+        start = FIRST_BIG_ID + 10_000_000 if number % 7 == 0 else 7_800_000_000_000
+        num_iid = start + shop.user_id % 1000 * 10**9 + number * 10_000
+        sku_ids = [num_iid + 20 * 10**12 + 2 * index for index in range(len(choices))]
+    else:
+        # WordPress counts everything in one series: products, variations, pictures, orders.
+        num_iid = (shop.user_id - 1) * 100_000_000 + number * 1_000
+        sku_ids = [num_iid + 1 + index for index in range(len(choices))] if len(choices) > 1 else [0]
+    changed = world.now - rng.randint(1, 20) * DAY
+    item = Item(
+        num_iid=num_iid,
+        shop=shop.key,
+        title=f"{ENGLISH.get(code.partition('-')[0], 'Household item')} {number}",
+        cid=0,
+        outer_id=code,
+        sub_stock=2 if shop.platform == WOOCOMMERCE else 1,
+        approve_status=ON_SALE,
+        modified=changed,
+        created=changed - rng.randint(1, 300) * DAY,
+        list_time=changed,
+        delist_time=changed,
+        sold_quantity=0,
+        rows=[],
+    )
+    for sku_id, (outer_id, name, value, fen) in zip(sku_ids, choices, strict=True):
+        price = max(100, fen // FEN_PER_UNIT[shop.currency] // 100 * 100)
+        price -= 1 if shop.decimals else 0
+        properties_name = f"0:0:{name or 'Style'}:{value}" if value else ""
+        row = _new_row(rng, item, sku_id, price, outer_id, "", properties_name)
+        row.daily_demand *= demand
+        # A quarter of them have none, as in shops that never entered them; the others' follow from the code.
+        row.barcode = "" if sum(outer_id.encode()) % 4 == 0 else ean13(outer_id)
+        if shop.platform == SHOPIFY:
+            second = row.quantity // 4
+            row.levels = dict(zip(shop.locations, (row.quantity - second, second), strict=True))
+        item.rows.append(row)
+    if number % 8 == 0:
+        _start_with_promotion(world, item, rng)
+    world.items[item.num_iid] = item
+
+
+def ean13(code: str) -> str:
+    """A valid EAN-13, the same for the same code."""
+    digits = f"690{random.Random(code).randrange(10**9):09d}"
+    total = sum(int(digit) * (3 if index % 2 else 1) for index, digit in enumerate(digits))
+    return f"{digits}{-total % 10}"
+
+
+def _add_store_coupons(world: World, shop: Shop) -> None:
+    number = 1_100_000_000_000 + shop.user_id % 1000 * 1_000
+    first, *_ = world.own_items(shop.key)
+    unit = 100
+    created, ends_at = world.now - 3 * DAY, world.now + 60 * DAY
+    world.shop_coupons += [
+        ShopCoupon(number + 1, shop.key, 5 * unit, 50 * unit, created, ends_at, code="WELCOME5"),
+        ShopCoupon(number + 2, shop.key, 0, 0, created, ends_at, percent=20, code="SAVE20", num_iids=[first.num_iid]),
+        ShopCoupon(number + 3, shop.key, 0, 30 * unit, created, ends_at, percent=10),
+    ]
 
 
 def _new_item(world: World, shop: Shop, rng: random.Random, rows_wanted: int) -> Item:
@@ -188,7 +352,7 @@ def _new_row(
 def _start_with_promotion(world: World, item: Item, rng: random.Random) -> None:
     off = rng.choice((5, 8, 10, 12, 15, 20))
     for row in item.rows:
-        row.live_price = promotion_price(row.price, off)
+        row.set_prices(row.price, promotion_price(row.price, off))
     item.promotion_ends_at = world.now + rng.randint(6, 96) * 3600
 
 

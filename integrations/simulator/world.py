@@ -5,12 +5,16 @@ market clock. Sums of money are never held as floats.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-MAX_TRADES = 5_000
+MAX_TRADES = 5_000  # of each platform
+
+CURRENCY_DECIMALS = {"JPY": 0}  # two for any other
+TAOBAO, SHOPIFY, WOOCOMMERCE = "taobao", "shopify", "woocommerce"
 
 ON_SALE = "onsale"
 IN_STOCK = "instock"
@@ -27,21 +31,24 @@ class WorldError(ValueError):
     """A request to change the world that names something unknown or impossible."""
 
 
-def cents(text: str) -> int:
-    """'12.50' as 1250. Raises WorldError unless it is a number with at most two decimals."""
+def cents(text: str, decimals: int = 2) -> int:
+    """'12.50' as 1250. Raises WorldError unless it is a number with at most `decimals` decimals."""
     try:
-        value = Decimal(str(text)) * 100
+        value = Decimal(str(text)) * 10**decimals
     except InvalidOperation as error:
         raise WorldError(f"not an amount: {text!r}") from error
     if not value.is_finite() or value != int(value):
-        raise WorldError(f"not an amount with at most two decimals: {text!r}")
+        raise WorldError(f"not an amount with at most {decimals} decimals: {text!r}")
     return int(value)
 
 
-def amount(value: int) -> str:
-    """1250 as '12.50'."""
+def amount(value: int, decimals: int = 2) -> str:
+    """1250 as '12.50'; as '1250' in a currency without decimals."""
     sign, value = ("-", -value) if value < 0 else ("", value)
-    return f"{sign}{value // 100}.{value % 100:02d}"
+    if not decimals:
+        return f"{sign}{value}"
+    unit = 10**decimals
+    return f"{sign}{value // unit}.{value % unit:0{decimals}d}"
 
 
 @dataclass(slots=True)
@@ -52,7 +59,12 @@ class Shop:
     user_id: int
     currency: str
     own: bool  # False: a competitor, without authorisation
-    kind: str  # "tmall" or "taobao"
+    kind: str  # of Taobao's: "tmall" or "taobao"
+    locations: list[int] = field(default_factory=list)  # of Shopify's: the places where stock can lie
+
+    @property
+    def decimals(self) -> int:
+        return CURRENCY_DECIMALS.get(self.currency, 2)
 
 
 @dataclass(slots=True)
@@ -74,6 +86,30 @@ class Row:
     status: str = "normal"  # or "delete"
     arrival_at: int | None = None  # the next delivery from the supplier
     arrival_quantity: int = 0
+    barcode: str = ""
+    compare_at: int | None = None  # the list price while the live price is below it
+    levels: dict[int, int] = field(default_factory=dict)  # units by location, in sum the quantity; empty: no locations
+
+    @property
+    def sellable(self) -> int:
+        """Units that one order can take: what is not held, and at one location where there are several."""
+        return max(self.levels.values()) if self.levels else self.quantity - self.held
+
+    def set_prices(self, price: int, live_price: int) -> None:
+        self.price, self.live_price = price, live_price
+        self.compare_at = price if live_price < price else None
+
+    def add(self, units: int, location: int = 0) -> int:
+        """Add units (below 0: take them) at a location; returns which.
+
+        With 0, units are taken where there are most, and delivered at the first location.
+        """
+        if self.levels:
+            if location not in self.levels:
+                location = next(iter(self.levels)) if units > 0 else max(self.levels, key=lambda key: self.levels[key])
+            self.levels[location] += units
+        self.quantity += units
+        return location if self.levels else 0
 
 
 @dataclass(slots=True)
@@ -124,6 +160,7 @@ class Line:
     payment: int
     status: str
     refund_status: str = "NO_REFUND"
+    location: int = 0  # where its units were taken; 0: the shop has no locations
 
 
 @dataclass(slots=True)
@@ -151,6 +188,9 @@ class ShopCoupon:
     minimum: int
     created: int
     ends_at: int
+    percent: int = 0  # off the price, in place of face
+    code: str = ""  # what the buyer types in; "": none is needed
+    num_iids: list[int] = field(default_factory=list)  # the items it is for; empty: all
 
 
 @dataclass(slots=True)
@@ -167,6 +207,23 @@ class AffiliateCoupon:
     affiliate_only: bool
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something that happened in a shop that somebody subscribed to."""
+
+    kind: str  # one of NEWS
+    shop: str
+    at: int  # market time
+    num_iid: int = 0
+    sku_id: int = 0
+    location: int = 0
+    tid: int = 0
+
+
+STOCK, PRODUCT, PRODUCT_DELETED, ORDER, ORDER_CHANGED = "stock", "product", "product deleted", "order", "order changed"
+NEWS = frozenset({STOCK, PRODUCT, PRODUCT_DELETED, ORDER, ORDER_CHANGED})
+
+
 @dataclass(slots=True)
 class World:
     """Everything the market clock moves. `now` is the moment up to which it has been simulated."""
@@ -175,31 +232,79 @@ class World:
     now: int
     shops: dict[str, Shop] = field(default_factory=dict)
     items: dict[int, Item] = field(default_factory=dict)
-    trades: dict[int, Trade] = field(default_factory=dict)  # oldest first, at most MAX_TRADES
+    trades: dict[int, Trade] = field(default_factory=dict)  # oldest first, at most MAX_TRADES of each platform
     steps: list[tuple[int, int]] = field(default_factory=list)  # heap of (due at, tid): the next step of a trade
     shop_coupons: list[ShopCoupon] = field(default_factory=list)
     affiliate_coupons: list[AffiliateCoupon] = field(default_factory=list)
     next_tid: int = 2_188_000_000_000_000_001
     version: int = 0  # rises with every change, so that an unchanged world is not saved again
-    _demand_stale: bool = True  # prices or shelves moved: the market must weigh its rows again
+    _demand_version: int = 0  # rises when prices or shelves moved: the market must weigh its rows again
+    _tids: dict[str, deque[int]] = field(default_factory=dict)  # by platform, oldest first; see add_trade
+    _watched: Collection[str] = ()  # the shops whose news are kept until somebody takes them
+    _news: list[News] = field(default_factory=list)
 
     def changed(self, *, demand: bool = True) -> None:
         self.version += 1
         if demand:
-            self._demand_stale = True
+            self._demand_version += 1
+
+    def platform_of(self, item: Item) -> str:
+        return self.shops[item.shop].platform
 
     def own_items(self, shop: str) -> Iterator[Item]:
         return (item for item in self.items.values() if item.shop == shop)
 
-    def rows(self) -> Iterator[tuple[Item, Row]]:
-        return ((item, row) for item in self.items.values() for row in item.sellable_rows())
+    def items_of(self, platform: str) -> Iterator[Item]:
+        shops = {shop.key for shop in self.shops.values() if shop.platform == platform}
+        return (item for item in self.items.values() if item.shop in shops)
+
+    def rows(self, platform: str | None = None) -> Iterator[tuple[Item, Row]]:
+        """Every row a buyer may choose, of all platforms or of one."""
+        items = self.items.values() if platform is None else self.items_of(platform)
+        return ((item, row) for item in items for row in item.sellable_rows())
+
+    # News, for those who subscribe to them
+
+    def watch(self, shops: Collection[str]) -> None:
+        self._watched = shops
+
+    def take_news(self) -> list[News]:
+        """What happened since the last time, oldest first."""
+        news, self._news = self._news, []
+        return news
+
+    def touch(self, item: Item, at: int, row: Row | None = None, *, stock_at: int | None = None) -> None:
+        """The item (and the row) changed at `at`; stock_at is the location whose units did (0: there are none)."""
+        item.touch(at, row)
+        if item.shop in self._watched:
+            sku_id = 0 if row is None else row.sku_id
+            if stock_at is not None:
+                self._news.append(News(STOCK, item.shop, at, item.num_iid, sku_id, stock_at))
+            self._news.append(News(PRODUCT, item.shop, at, item.num_iid, sku_id))
+
+    def add_units(self, item: Item, row: Row, units: int, at: int, location: int = 0) -> int:
+        """Put units on the shelf (below 0: take them off); returns at which location. See Row.add."""
+        location = row.add(units, location)
+        self.touch(item, at, row, stock_at=location)
+        return location
+
+    def report_trade(self, trade: Trade, kind: str, at: int) -> None:
+        if trade.shop in self._watched:
+            self._news.append(News(kind, trade.shop, at, tid=trade.tid))
 
     def add_trade(self, trade: Trade, next_step_at: int) -> None:
         """Keep a trade and when it moves on; the oldest makes room, and gives back what it held."""
         self.trades[trade.tid] = trade
         heapq.heappush(self.steps, (next_step_at, trade.tid))
-        if len(self.trades) > MAX_TRADES:
-            oldest = self.trades.pop(next(iter(self.trades)))
+        self.report_trade(trade, ORDER, trade.created)
+        platform = self.shops[trade.shop].platform
+        if platform not in self._tids:
+            shops = {shop.key for shop in self.shops.values() if shop.platform == platform}
+            self._tids[platform] = deque(tid for tid, each in self.trades.items() if each.shop in shops)
+        else:
+            self._tids[platform].append(trade.tid)
+        if len(self._tids[platform]) > MAX_TRADES:
+            oldest = self.trades.pop(self._tids[platform].popleft())
             if oldest.status == WAITING_FOR_PAYMENT:
                 self.release(oldest)
 
@@ -207,10 +312,10 @@ class World:
         """Give the stock of an unpaid trade back."""
         for item, row, line in self.lines_with_stock(trade):
             if item.sub_stock == 1:
-                row.quantity += line.num
+                self.add_units(item, row, line.num, self.now, line.location)
             else:
                 row.held = max(0, row.held - line.num)
-            item.touch(self.now, row)
+                self.touch(item, self.now, row)
 
     def lines_with_stock(self, trade: Trade) -> Iterator[tuple[Item, Row, Line]]:
         """The lines whose item and variant still exist."""
@@ -231,11 +336,13 @@ class World:
         approve_status: str | None,
         title: str | None,
         delete: bool,
+        location: int = 0,
     ) -> None:
         """Set facts of an item or of one variant, whatever the market thinks of them.
 
         Without a variant, prices are set on every variant. While no promotion runs the live price follows the list
-        price. Raises WorldError for unknown ids and for values no shop could hold.
+        price. With a location, the quantity is that location's; without, the difference is made up as by Row.add.
+        Raises WorldError for unknown ids and for values no shop could hold.
         """
         item = self.items.get(num_iid)
         if item is None:
@@ -250,20 +357,22 @@ class World:
                 raise WorldError(f"item {num_iid} has variants: name the one whose quantity is set")
         if approve_status not in (None, ON_SALE, IN_STOCK):
             raise WorldError(f"approve_status is {ON_SALE} or {IN_STOCK}, not {approve_status!r}")
-        new_price = None if price is None else cents(price)
-        new_live_price = None if live_price is None else cents(live_price)
+        decimals = self.shops[item.shop].decimals
+        new_price = None if price is None else cents(price, decimals)
+        new_live_price = None if live_price is None else cents(live_price, decimals)
         for row in rows:
-            if new_price is not None:
-                if row.live_price == row.price:
-                    row.live_price = new_price
-                row.price = new_price
-            if new_live_price is not None:
-                row.live_price = new_live_price
+            if location and location not in row.levels:
+                raise WorldError(f"item {num_iid} is not stocked at location {location}")
+            live = row.live_price if new_live_price is None else new_live_price
+            if new_price is not None and new_live_price is None and row.live_price == row.price:
+                live = new_price
+            row.set_prices(row.price if new_price is None else new_price, live)
             if quantity is not None:
-                row.quantity = quantity
+                before = row.levels[location] if location else row.quantity
+                self.add_units(item, row, quantity - before, self.now, location)
             if delete and sku_id:
-                row.status, row.quantity, row.held = "delete", 0, 0
-            item.touch(self.now, row)
+                row.status, row.quantity, row.held, row.levels = "delete", 0, 0, {}
+            self.touch(item, self.now, row)
         if approve_status is not None and approve_status != item.approve_status:
             item.approve_status = approve_status
             item.shelf_reason = "" if approve_status == ON_SALE else "off_shelf"
@@ -272,6 +381,8 @@ class World:
             item.title = title
         if delete and not sku_id:
             del self.items[num_iid]
+            if item.shop in self._watched:
+                self._news.append(News(PRODUCT_DELETED, item.shop, self.now, num_iid))
         self.changed()
 
     def shift(self, seconds: int) -> None:
@@ -314,7 +425,7 @@ class World:
     def from_json(cls, data: dict[str, Any]) -> "World":
         """The world `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
         shops = [Shop(**shop) for shop in data["shops"]]
-        items = [Item(**{**item, "rows": [Row(**row) for row in item["rows"]]}) for item in data["items"]]
+        items = [Item(**{**item, "rows": [_row(row) for row in item["rows"]]}) for item in data["items"]]
         trades = [Trade(**{**trade, "lines": [Line(**line) for line in trade["lines"]]}) for trade in data["trades"]]
         steps = [(int(due), int(tid)) for due, tid in data["steps"]]
         heapq.heapify(steps)
@@ -329,6 +440,12 @@ class World:
             affiliate_coupons=[AffiliateCoupon(**coupon) for coupon in data["affiliate_coupons"]],
             next_tid=int(data["next_tid"]),
         )
+
+
+def _row(data: dict[str, Any]) -> Row:
+    row = Row(**data)
+    row.levels = {int(location): int(units) for location, units in row.levels.items()}  # JSON's keys are texts
+    return row
 
 
 def _shift(thing: object, name: str, seconds: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from integrations.simulator.taobao.messages import MessageService
 from integrations.simulator.world import Shop
 
 YEAR = 31_536_000
@@ -88,6 +89,8 @@ class Accounts:
         }
         self.grants: dict[str, Grant] = {}
         self.codes: dict[str, Code] = {}
+        self.messages = MessageService()
+        self.biz_keys: set[tuple[str, str]] = set()  # (shop, idempotency key) of Tmall's relative stock writes
         self.denies = False
         self.approving_shop = next(shop.key for shop in self.shops.values() if shop.own)
         for shop in self.own_shops():
@@ -198,6 +201,8 @@ class Accounts:
                 "grants": list(self.grants.values()),
                 "approving_shop": self.approving_shop,
                 "denies": self.denies,
+                "messages": self.messages.to_json(),
+                "biz_keys": sorted(self.biz_keys),
             }
 
     def restore(self, data: dict[str, Any]) -> None:
@@ -208,3 +213,6 @@ class Accounts:
         self.grants = {grant.session: grant for grant in grants}
         self.approving_shop = data["approving_shop"]
         self.denies = data["denies"]
+        self.biz_keys = {(shop, key) for shop, key in data.get("biz_keys", [])}
+        if "messages" in data:  # older states have none
+            self.messages.restore(data["messages"])

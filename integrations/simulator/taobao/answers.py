@@ -56,6 +56,14 @@ SKU_FIELDS: dict[str, Callable[[Item, Row], Any]] = {
 SKU_FIELDS_IN_ITEM = tuple(name for name in SKU_FIELDS if name != "num_iid")
 LIST_FIELDS = frozenset(ITEM_FIELDS)  # the two list methods know no variants
 
+SELLER_FIELDS: dict[str, Callable[[Shop], Any]] = {
+    "user_id": lambda shop: shop.user_id,
+    "nick": lambda shop: shop.nick,
+    "type": lambda shop: "B" if shop.kind == "tmall" else "C",
+    "has_shop": lambda shop: True,
+    "status": lambda shop: "normal",
+}
+
 AFFILIATE_FIELDS: dict[str, Callable[[Item, Shop], Any]] = {
     "num_iid": lambda item, shop: item.num_iid,
     "title": lambda item, shop: item.title,

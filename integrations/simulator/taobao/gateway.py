@@ -5,8 +5,7 @@ import binascii
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 from hmac import compare_digest
 from typing import Any
@@ -21,16 +20,19 @@ from integrations.simulator.routing import Request, Response
 from integrations.simulator.simulation import Simulation
 from integrations.simulator.taobao import answers
 from integrations.simulator.taobao.accounts import App, Grant
-from integrations.simulator.taobao.errors import MESSAGES, Refusal, ban_text, invalid, missing, no_item, over_quota
+from integrations.simulator.taobao.activities import Activities
+from integrations.simulator.taobao.calls import MAX_DEPTH, Call, Method, identity, own_item, paging
+from integrations.simulator.taobao.errors import MESSAGES, Refusal, ban_text, invalid, missing, over_quota
 from integrations.simulator.taobao.oauth import token_body
 from integrations.simulator.taobao.signing import SIGN_METHODS, expected_sign
-from integrations.simulator.world import IN_STOCK, ON_SALE, Item, Row, Trade, World
+from integrations.simulator.taobao.stock import StockWrites
+from integrations.simulator.taobao.tmc import MessageMethods
+from integrations.simulator.world import IN_STOCK, ON_SALE, TAOBAO, Item, Row, Trade, World
 
 TIMESTAMP_WINDOW_SECONDS = 600
 MAX_BATCH = 20
 MAX_SKU_BATCH = 40
 MAX_AFFILIATE_BATCH = 40
-MAX_DEPTH = 20_000  # rows that paging reaches
 MAX_INVENTORY_PAGE = 101
 ORDER_DAYS = 90
 DAY = 86_400
@@ -59,74 +61,6 @@ PUBLIC = frozenset(
         "target_app_key",
     }
 )
-DIGITS = re.compile(r"[0-9]{1,19}")
-
-
-@dataclass(slots=True)
-class Call:
-    """One call as it passes the checks: its parameters, and who turns out to make it."""
-
-    parameters: dict[str, str]
-    method: str = ""
-    format: str = "xml"
-    app: App | None = None
-    grant: Grant | None = None
-    item_ids: Sequence[str] = ()
-
-    @property
-    def shop(self) -> str:
-        return self.grant.shop if self.grant is not None else ""
-
-    def required(self, name: str) -> str:
-        value = self.parameters.get(name, "").strip()
-        if not value:
-            raise missing(name)
-        return value
-
-    def optional(self, name: str) -> str | None:
-        return self.parameters.get(name, "").strip() or None
-
-    def ids(self, name: str, limit: int) -> list[int]:
-        """A comma list of ids without repetitions. Raises Refusal 41 for more than `limit` and for what is no id."""
-        parts = self.required(name).split(",")
-        if len(parts) > limit:
-            raise invalid(name, f"{name} 最多 {limit} 个")
-        self.item_ids = [part.strip() for part in parts]
-        return list(dict.fromkeys(_id(name, part) for part in self.item_ids))
-
-    def whole(self, name: str, default: int, low: int, high: int) -> int:
-        text = self.optional(name)
-        if text is None:
-            return default
-        if not DIGITS.fullmatch(text) or not low <= int(text) <= high:
-            raise invalid(name)
-        return int(text)
-
-    def moment(self, name: str) -> int | None:
-        """A GMT+8 date and time as epoch seconds; None when it was not sent."""
-        text = self.optional(name)
-        if text is None:
-            return None
-        try:
-            return int(datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=answers.CHINA).timestamp())
-        except ValueError as error:
-            raise invalid(name) from error
-
-    def required_moment(self, name: str) -> int:
-        self.required(name)
-        return self.moment(name) or 0
-
-
-def _id(name: str, text: str) -> int:
-    if not DIGITS.fullmatch(text):
-        raise invalid(name)
-    return int(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    run: Callable[[World, Call], dict[str, Any]]
-    level: str | None  # the security level of the session it needs (r1, r2, w1, w2); None: no session
 
 
 class Gateway:
@@ -152,6 +86,10 @@ class Gateway:
             "taobao.tbk.coupon.get": Method(self._affiliate_coupon, None),
             "taobao.top.auth.token.create": Method(self._create_token, None),
             "taobao.top.auth.token.refresh": Method(self._refresh_token, None),
+            "taobao.user.seller.get": Method(self._seller, "r1"),
+            **StockWrites(simulation).methods,
+            **Activities().methods,
+            **MessageMethods(simulation.accounts, simulation.limit_clock).methods,
         }
 
     # The call
@@ -166,6 +104,7 @@ class Gateway:
         fault = self.simulation.faults.take("taobao", call.method, self._claimed_shop(call))
         if fault is None:
             return self._answer(call, request, refusal)
+        call.fault = fault
         if fault.kind not in ANSWERED:
             # These take the place of the answer: the call is written down here, with what became of it.
             self._record(call, request, fault.code or fault.status or -1, fault.sub_code or fault.kind)
@@ -330,9 +269,14 @@ class Gateway:
     def _time(self, world: World, call: Call) -> dict[str, Any]:
         return {"time": answers.china_time(time.time())}
 
+    def _seller(self, world: World, call: Call) -> dict[str, Any]:
+        names, _ = answers.split_fields(call.optional("fields"), answers.SELLER_FIELDS)
+        shop = world.shops[call.shop]
+        return {"user": {name: answers.SELLER_FIELDS[name](shop) for name in names}}
+
     def _item(self, world: World, call: Call) -> dict[str, Any]:
         fields = _checked_item_fields(call)
-        item = self._own_item(world, call, _id("num_iid", call.required("num_iid")))
+        item = own_item(world, call, identity("num_iid", call.required("num_iid")))
         return {"item": _item_answer(world, item, fields)}
 
     def _items(self, world: World, call: Call) -> dict[str, Any]:
@@ -343,11 +287,11 @@ class Gateway:
 
     def _sku(self, world: World, call: Call) -> dict[str, Any]:
         names, _ = answers.split_fields(call.optional("fields"), answers.SKU_FIELDS)
-        sku_id = _id("sku_id", call.required("sku_id"))
+        sku_id = identity("sku_id", call.required("sku_id"))
         num_iid = call.optional("num_iid")
         items: Iterable[Item] = world.own_items(call.shop)
         if num_iid is not None:
-            items = [self._own_item(world, call, _id("num_iid", num_iid))]
+            items = [own_item(world, call, identity("num_iid", num_iid))]
         for item in items:
             for row in _variants(item):
                 if row.sku_id == sku_id:
@@ -401,7 +345,7 @@ class Gateway:
             items.sort(key=lambda item: (getattr(item, column), item.num_iid))
         if direction == "desc":
             items.reverse()
-        page, size = _paging(call, max_page=max_page, max_size=200)
+        page, size = paging(call, max_page=max_page, max_size=200)
         shown = items[(page - 1) * size : page * size]
         answer: dict[str, Any] = {"total_results": len(items)}
         if shown:
@@ -434,7 +378,7 @@ class Gateway:
         status = call.optional("status")
         if status is not None:
             trades = [trade for trade in trades if trade.status == status]
-        page, size = _paging(call, max_page=MAX_DEPTH, max_size=100)
+        page, size = paging(call, max_page=MAX_DEPTH, max_size=100)
         answer: dict[str, Any] = {}
         if (call.optional("use_has_next") or "false").lower() == "true":
             answer["has_next"] = len(trades) > page * size
@@ -452,11 +396,11 @@ class Gateway:
             coupon
             for coupon in world.shop_coupons
             if coupon.shop == call.shop
-            and (coupon_id is None or coupon.coupon_id == _id("coupon_id", coupon_id))
-            and (face is None or coupon.face == _id("denominations", face))
+            and (coupon_id is None or coupon.coupon_id == identity("coupon_id", coupon_id))
+            and (face is None or coupon.face == identity("denominations", face))
             and (end_time is None or coupon.ends_at <= end_time)
         ]
-        page, size = _paging(call, max_page=MAX_DEPTH, max_size=100, default_size=20)
+        page, size = paging(call, max_page=MAX_DEPTH, max_size=100, default_size=20)
         shown = [answers.shop_coupon_answer(coupon) for coupon in found[(page - 1) * size : page * size]]
         answer: dict[str, Any] = {"total_results": len(found)}
         if shown:
@@ -473,7 +417,7 @@ class Gateway:
         shown = [
             answers.affiliate_answer(item, world.shops[item.shop], names)
             for item in found
-            if item is not None and item.approve_status == ON_SALE
+            if item is not None and item.approve_status == ON_SALE and world.platform_of(item) == TAOBAO
         ]
         return {"results": {"n_tbk_item": shown}} if shown else {}
 
@@ -484,9 +428,9 @@ class Gateway:
                 item_text, _, activity_id = base64.urlsafe_b64decode(me.encode()).decode().partition(":")
             except (binascii.Error, ValueError) as error:
                 raise invalid("me") from error
-            num_iid = _id("me", item_text)
+            num_iid = identity("me", item_text)
         else:
-            num_iid = _id("item_id", call.required("item_id"))
+            num_iid = identity("item_id", call.required("item_id"))
             activity_id = call.required("activity_id")
         for coupon in world.affiliate_coupons:
             if coupon.num_iid == num_iid and coupon.activity_id == activity_id:
@@ -513,13 +457,6 @@ class Gateway:
             raise Refusal(28)
         return call.app
 
-    @staticmethod
-    def _own_item(world: World, call: Call, num_iid: int) -> Item:
-        item = world.items.get(num_iid)
-        if item is None or item.shop != call.shop:
-            raise no_item()
-        return item
-
 
 def _checked_item_fields(call: Call) -> str:
     fields = call.required("fields")
@@ -533,14 +470,6 @@ def _item_answer(world: World, item: Item, fields: str) -> Any:
 
 def _variants(item: Item) -> Iterable[Row]:
     return item.rows if item.has_variants else ()
-
-
-def _paging(call: Call, *, max_page: int, max_size: int, default_size: int = 40) -> tuple[int, int]:
-    page = call.whole("page_no", 1, 1, max_page)
-    size = call.whole("page_size", default_size, 1, max_size)
-    if page * size > MAX_DEPTH:
-        raise Refusal(15, "isv.invalid-parameter:gain-number-too-large", "翻页过深，请按时间分段查询")
-    return page, size
 
 
 def _refusal_of(rule: Fault) -> Refusal:
