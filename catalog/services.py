@@ -90,22 +90,30 @@ def _add_part(listings: Sequence[Listing], actor: User | None, now: datetime) ->
 
 def remove_listings(*, listings: models.QuerySet[Listing], actor: User | None, now: datetime) -> int:
     """Stop showing and reading the listings; their history stays. Returns how many were still there."""
-    return _set_removed(listings.filter(removed_at__isnull=True), "removed", now, actor=actor, now=now)
+    return _change_removed(
+        listings.filter(removed_at__isnull=True), "removed", {"removed_at": now}, actor=actor, now=now
+    )
 
 
 def restore_listings(*, listings: models.QuerySet[Listing], actor: User | None, now: datetime) -> int:
     """Bring removed listings back. Returns how many had been removed."""
-    return _set_removed(listings.filter(removed_at__isnull=False), "restored", None, actor=actor, now=now)
+    back = {"removed_at": None, "restored_at": now}
+    return _change_removed(listings.filter(removed_at__isnull=False), "restored", back, actor=actor, now=now)
 
 
-def _set_removed(
-    listings: models.QuerySet[Listing], action: str, removed_at: datetime | None, *, actor: User | None, now: datetime
+def _change_removed(
+    listings: models.QuerySet[Listing],
+    action: str,
+    values: Mapping[str, datetime | None],
+    *,
+    actor: User | None,
+    now: datetime,
 ) -> int:
     count = 0
     with transaction.atomic():
         for changed in _locked_parts(listings):
             ids = [listing.pk for listing in changed]
-            Listing.objects.filter(pk__in=ids).update(removed_at=removed_at)
+            Listing.objects.filter(pk__in=ids).update(**values)
             audit_many(action=action, objects=changed, actor=actor, now=now)
             tell_listings_changed(ids)
             count += len(ids)
@@ -118,7 +126,8 @@ def set_watched(*, channels: models.QuerySet[Channel], is_watched: bool, actor: 
     with transaction.atomic():
         for changed in _locked_parts(channels.filter(is_watched=not is_watched)):
             ids = [channel.pk for channel in changed]
-            Channel.objects.filter(pk__in=ids).update(is_watched=is_watched)
+            since = {"watched_since": now} if is_watched else {}
+            Channel.objects.filter(pk__in=ids).update(is_watched=is_watched, **since)
             audit_many(
                 action="started" if is_watched else "stopped",
                 objects=changed,

@@ -75,7 +75,11 @@ class Listing(models.Model):
         validators=[MinValueValidator(1)],
         help_text=_("A box of six sells six units."),
     )
+    # What the platform counts its stock by, where that is none of the ids above; "": not told yet, or one of them.
+    platform_stock_id = models.CharField(_("platform stock id"), max_length=128, blank=True, editable=False)
     removed_at = models.DateTimeField(_("removed at"), null=True, blank=True, editable=False)
+    restored_at = models.DateTimeField(null=True, editable=False)  # the last time; null: never removed
+    mapped_at = models.DateTimeField(null=True, editable=False)  # SKU or owner changed last; null: as it was added
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     # Of anything here, facts included.
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)

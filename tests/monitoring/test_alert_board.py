@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import time_machine
@@ -14,8 +15,17 @@ from django.urls import reverse
 
 from catalog.models import AuditEvent
 from monitoring.models import Alert, Severity, Threshold
-from tests.factories import NOW, AlertFactory, ChannelFactory, ListingFactory, SkuFactory, ThresholdFactory, UserFactory
-from tests.monitoring.watching import watched
+from tests.factories import (
+    NOW,
+    AlertFactory,
+    ChannelFactory,
+    CredentialFactory,
+    ListingFactory,
+    SkuFactory,
+    ThresholdFactory,
+    UserFactory,
+)
+from tests.monitoring.watching import observe, watched
 
 pytestmark = pytest.mark.django_db
 
@@ -336,7 +346,50 @@ def test_only_what_applies_is_offered_in_each_view(owner):
 
 def test_what_somebody_else_did_already_is_said(owner):
     alert = AlertFactory(status="resolved", resolved_at=NOW, cleared_at=NOW)
-    assert told(act(owner, "resolve", [alert], url="?tab=all")) == ["No alert was changed: it had been done already."]
+    answer = act(owner, "resolve", [alert], url="?tab=all")
+    assert told(answer) == ["No alert was changed. Left alone: 1 resolved already."]
+
+
+@pytest.mark.parametrize(
+    ("action", "words", "statuses"),
+    [
+        (
+            "acknowledge",
+            "Acknowledged 1 alert. Left alone: 1 resolved already, 1 acknowledged already, 1 that stays snoozed.",
+            ["acknowledged", "acknowledged", "snoozed", "resolved"],
+        ),
+        ("resolve", "Resolved 3 alerts. Left alone: 1 resolved already.", ["resolved"] * 4),
+        (
+            "reopen",
+            "Reopened 2 alerts. Left alone: 1 open already, 1 whose condition is over.",
+            ["open", "open", "open", "resolved"],
+        ),
+        (
+            "assign_to_me",
+            "3 alerts are yours now. Left alone: 1 yours already.",
+            ["open", "acknowledged", "snoozed", "resolved"],
+        ),
+    ],
+)
+def test_a_bulk_action_says_which_alerts_it_left_alone_and_why(owner, action, words, statuses):
+    chosen = [AlertFactory(**fields) for fields in BY_STATUS.values()]
+    Alert.objects.filter(pk=chosen[0].pk).update(owner=UserFactory._meta.model.objects.get(username="li"))
+    assert told(act(owner, action, chosen, url="?tab=all")) == [words]
+    assert [alert.status for alert in Alert.objects.order_by("pk")] == statuses
+
+
+def test_snoozing_says_which_alerts_it_left_alone(owner):
+    chosen = [AlertFactory(**fields) for fields in BY_STATUS.values()]
+    answer = act(owner, "snooze", chosen, url="?tab=all", confirmed="1", choice="4h")
+    assert told(answer) == ["Snoozed 3 alerts. Left alone: 1 resolved already."]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_only_snoozed_alerts_chosen_are_acknowledged_and_the_end_of_their_snooze_is_said(owner, count):
+    chosen = AlertFactory.create_batch(count, **BY_STATUS["snoozed"])
+    (words,) = told(act(owner, "acknowledge", chosen, url="?tab=snoozed"))
+    assert "whose snooze ended with it" in words
+    assert set(Alert.objects.values_list("status", "snoozed_until")) == {("acknowledged", None)}
 
 
 # --- The page of one alert --------------------------------------------------------------------------------------------
@@ -410,6 +463,130 @@ def test_a_deed_leads_back_to_where_its_button_was_but_never_off_the_site(owner,
 def test_what_is_over_is_not_reopened_by_a_button(owner):
     alert = AlertFactory(status="resolved", resolved_at=NOW, cleared_at=NOW)
     assert "Reopen" not in owner.get(reverse("admin:monitoring_alert_change", args=[alert.pk])).text
+
+
+def facts(page):
+    """The facts of an object page: label, figure and the line below it."""
+    found = re.findall(
+        r'<div class="fact[^"]*"><span class="label">(.*?)</span><strong>(.*?)</strong><small>(.*?)</small></div>',
+        page.text,
+        re.DOTALL,
+    )
+    return {label: (re.sub(r"<.*?>", "", figure), re.sub(r"<.*?>", "", line)) for label, figure, line in found}
+
+
+def page_of(client, alert):
+    return client.get(reverse("admin:monitoring_alert_change", args=[alert.pk]))
+
+
+def test_the_page_shows_what_it_is_now_with_the_age_of_the_reading(owner):
+    listing = watched(read=timedelta(minutes=4))
+    observe(listing, timedelta(minutes=4), list_price=Decimal(179))
+    alert = AlertFactory(listing=listing, opened_at=NOW - 3 * HOUR)
+    shown = facts(page_of(owner, alert))
+    assert shown["Then"] == ("¥189.00", "read 2026-11-21 09:00")
+    assert shown["Now"] == ("¥179.00", "read 4 min ago")
+
+
+def test_a_stock_that_stands_alone_has_its_unit(owner):
+    alert = AlertFactory(kind="stock_at_most", fact="stock", old_value="8", new_value="1", limit="5")
+    shown = facts(page_of(owner, alert))
+    assert [shown[name][0] for name in ("Before", "Then", "Limit")] == ["8 units", "1 unit", "5 units"]
+
+
+@pytest.mark.parametrize(
+    ("read", "line"),
+    [(timedelta(hours=3), "not read since 09:00, last ¥179.00"), (None, "not read yet")],
+    ids=["not read for hours", "never read"],
+)
+def test_what_is_not_known_now_is_not_shown_as_the_present_value(owner, read, line):
+    listing = watched(read=read)
+    if read:
+        observe(listing, read, list_price=Decimal(179))
+    assert facts(page_of(owner, AlertFactory(listing=listing)))["Now"] == ("—", line)
+
+
+@pytest.mark.parametrize(
+    ("fields", "now"),
+    [
+        ({"kind": "sold_out", "fact": "stock", "old_value": "3", "new_value": "0", "limit": ""}, "12 units"),
+        ({"kind": "off_shelf", "fact": "stock", "old_value": "", "new_value": "off_shelf", "limit": ""}, "On shelf"),
+        ({"kind": "blind", "fact": "", "old_value": "", "new_value": "", "limit": "5"}, None),
+    ],
+)
+def test_the_present_value_is_of_the_fact_that_the_alert_is_about(owner, fields, now):
+    listing = watched()
+    observe(listing, timedelta(minutes=1), list_price=Decimal(9), stock=12)
+    shown = facts(page_of(owner, AlertFactory(listing=listing, **fields)))
+    assert shown.get("Now", (None,))[0] == now
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"old_value": "189.00"},
+        {"kind": "stock_at_most", "fact": "stock", "old_value": "4", "new_value": "4", "limit": "20"},
+    ],
+)
+def test_what_was_true_before_the_threshold_watched_is_not_told_as_a_change(owner, fields):
+    shown = facts(page_of(owner, AlertFactory(**fields)))
+    assert "Before" not in shown
+    assert shown["Then"][1].startswith("already true when the threshold began to watch")
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"kind": "authorisation", "fact": "", "old_value": "", "new_value": "2026-11-23T01:00:00+00:00"}, "Ends"),
+        ({"kind": "blind", "fact": "", "old_value": "", "new_value": "", "limit": "5"}, "Last read"),
+        ({"kind": "off_shelf", "fact": "stock", "old_value": "", "new_value": "", "limit": ""}, "Now"),
+    ],
+)
+def test_every_fact_has_a_label(owner, fields, label):
+    shown = facts(page_of(owner, AlertFactory(**fields)))
+    assert next(iter(shown)) == label
+    assert "" not in shown
+
+
+def test_who_acknowledged_it_and_whom_it_waits_for_is_said(owner):
+    alert = AlertFactory()
+    assert facts(page_of(owner, alert))["Status"] == ("Open", "waits for somebody")
+    colleague = UserFactory(is_superuser=True, first_name="Mei", last_name="Wang")
+    one(owner, "handle", alert, owner=colleague.pk, note="")
+    assert facts(page_of(owner, alert))["Status"] == ("Open", "waits for Mei Wang")
+    one(owner, "acknowledge", alert)
+    assert facts(page_of(owner, alert))["Status"] == ("Acknowledged", "by li · 2026-11-21 12:00")
+    one(owner, "resolve", alert)
+    assert facts(page_of(owner, alert))["Status"] == ("Resolved", "by li · 2026-11-21 12:00")
+    Alert.objects.update(resolved_by=None)
+    assert facts(page_of(owner, alert))["Status"] == ("Resolved", "by itself · 2026-11-21 12:00")
+
+
+def authorisation_alert(**fields):
+    channel = CredentialFactory().channel
+    ends = {"kind": "authorisation", "fact": "", "old_value": "", "new_value": "2026-11-23T01:00:00+00:00"}
+    return AlertFactory(listing=None, channel=channel, limit="7", **ends, **fields)
+
+
+def test_an_authorisation_that_ends_is_renewed_from_its_alert(owner):
+    alert = authorisation_alert()
+    address = reverse("integrations:authorise", args=[alert.channel_id])
+    page = page_of(owner, alert).text
+    assert f'<a class="btn primary" href="{address}">Re-authorise</a>' in page
+    assert '<button class="btn">Acknowledge</button>' in page, "one filled button is enough"
+    assert "Re-authorise" not in page_of(owner, AlertFactory()).text
+
+
+@pytest.mark.parametrize("role", ["Operator", "Viewer"])
+def test_who_may_not_connect_a_channel_is_not_sent_to_authorise_it(client, role):
+    alert = authorisation_alert()
+    member(client, role, alert.channel)
+    assert "Re-authorise" not in page_of(client, alert).text
+
+
+def test_an_authorisation_that_was_renewed_needs_no_button(owner):
+    alert = authorisation_alert(status="resolved", resolved_at=NOW, cleared_at=NOW)
+    assert "Re-authorise" not in page_of(owner, alert).text
 
 
 # --- Bell, dashboard, listings ----------------------------------------------------------------------------------------

@@ -10,10 +10,12 @@ from monitoring.alert_text import alert_sentence, alert_title, alert_url, severi
 from monitoring.models import Alert, Notification, Route, Target, Threshold
 from monitoring.services import acknowledge, add_note, assign, reopen, resolve, snooze, wake_snoozed
 from monitoring.services.alerts import end_alerts, open_alerts
-from tests.factories import NOW, AlertFactory, ThresholdFactory, UserFactory
+from monitoring.services.notifying import queue
+from tests.factories import NOW, AlertFactory, DeliveryFactory, RouteFactory, ThresholdFactory, UserFactory
 
 HOUR = timedelta(hours=1)
 LATER = NOW + timedelta(minutes=5)
+Event = Notification.Event
 Status = Alert.Status
 ALL = Alert.objects.all()
 
@@ -150,6 +152,97 @@ def test_openings_and_ends_are_told(person):
     assert list(events.all()) == ["opened"]
     end_alerts(alert_ids=[opened.pk], now=LATER)
     assert list(events.all()) == ["opened", "ended"]
+
+
+# --- What comes back ------------------------------------------------------------------------------------------------
+
+
+def news(alert):
+    """Of each piece of news about the alert, in the order of events: whether it waits, and why it will not be sent."""
+    rows = Notification.objects.filter(alert=alert).order_by("target", "event")
+    return [(row.event, row.delivery_id is None and not row.dropped_cause, row.dropped_cause) for row in rows]
+
+
+def sent(event, target, **fields):
+    return Notification.objects.filter(event=event, target=target, **fields).update(
+        delivery=DeliveryFactory(target=target)
+    )
+
+
+def test_a_reopened_alert_takes_an_end_back_that_nobody_was_told_of(person):
+    target = RouteFactory(tells_end=True).target
+    alert = AlertFactory()
+    queue(alert_ids=[alert.pk], event=Event.OPENED, now=NOW)
+    sent(Event.OPENED, target)
+    resolve(alerts=[alert], actor=person, now=LATER)
+    assert news(alert) == [("ended", True, ""), ("opened", False, "")]
+    reopen(alerts=[alert], actor=person, now=LATER)
+    assert news(alert) == [("opened", False, "")]
+
+
+def test_a_reopened_alert_is_told_again_to_whoever_was_told_that_it_was_over(person):
+    told, deaf = RouteFactory(tells_end=True).target, RouteFactory().target
+    alert = AlertFactory()
+    queue(alert_ids=[alert.pk], event=Event.OPENED, now=NOW)
+    for target in (told, deaf):
+        sent(Event.OPENED, target)
+    resolve(alerts=[alert], actor=person, now=LATER)
+    assert sent(Event.ENDED, told) == 1
+    reopen(alerts=[alert], actor=person, now=LATER + HOUR)
+    assert [(row.target, row.event, row.due_at) for row in Notification.objects.filter(delivery=None)] == [
+        (told, "opened", LATER + HOUR)
+    ]
+    sent(Event.OPENED, told)
+    resolve(alerts=[alert], actor=person, now=LATER + 2 * HOUR)
+    assert Notification.objects.get(event=Event.ENDED).target == told, "the next end is told, too"
+
+
+@pytest.mark.parametrize("cause", ["acknowledged", "over"])
+def test_a_reopened_alert_is_escalated_when_nobody_acknowledges_it_then(person, cause):
+    RouteFactory(after_minutes=30)
+    alert = AlertFactory()
+    queue(alert_ids=[alert.pk], event=Event.OPENED, now=NOW)
+    acknowledge(alerts=[alert], actor=person, now=LATER)
+    Notification.objects.update(dropped_cause=cause)
+    reopen(alerts=[alert], actor=person, now=LATER + HOUR)
+    assert news(alert) == [("escalated", True, "")]
+    assert Notification.objects.get().due_at == LATER + 1.5 * HOUR
+
+
+def test_a_beginning_that_was_not_told_any_more_is_told_when_the_alert_is_open_again(person):
+    RouteFactory()
+    alert = AlertFactory()
+    queue(alert_ids=[alert.pk], event=Event.OPENED, now=NOW)
+    resolve(alerts=[alert], actor=person, now=NOW)
+    Notification.objects.update(dropped_cause="resolved")
+    reopen(alerts=[alert], actor=person, now=LATER)
+    assert news(alert) == [("opened", True, "")]
+
+
+def test_what_was_given_up_with_its_target_stays_given_up(person):
+    RouteFactory(tells_end=True)
+    alert = AlertFactory()
+    queue(alert_ids=[alert.pk], event=Event.OPENED, now=NOW)
+    Notification.objects.update(dropped_cause="target-inactive")
+    resolve(alerts=[alert], actor=person, now=LATER)
+    reopen(alerts=[alert], actor=person, now=LATER)
+    assert news(alert) == [("opened", False, "target-inactive")]
+
+
+def test_the_end_of_an_alert_that_came_back_waits_until_it_cannot_come_back_any_more(person):
+    target = RouteFactory(tells_end=True).target
+    steady, flapping, by_hand = AlertFactory(), AlertFactory(count=2), AlertFactory(count=2)
+    ids = [steady.pk, flapping.pk, by_hand.pk]
+    queue(alert_ids=ids, event=Event.OPENED, now=NOW)
+    sent(Event.OPENED, target)
+    resolve(alerts=[by_hand], actor=person, now=LATER)
+    end_alerts(alert_ids=ids[:2], now=LATER)
+    ends = Notification.objects.filter(event=Event.ENDED)
+    assert {row.alert_id: row.due_at for row in ends} == {
+        steady.pk: LATER,
+        flapping.pk: NOW + HOUR,  # its last crossing, and the cooldown
+        by_hand.pk: LATER,
+    }
 
 
 # --- In words -------------------------------------------------------------------------------------------------------

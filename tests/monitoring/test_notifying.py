@@ -243,6 +243,9 @@ def test_quiet_hours_end_by_the_clock_where_clocks_are_changed(quiet, at, due):
         pytest.param(30, None, False, NOW + 30 * MINUTE, id="the first begins the gathering"),
         pytest.param(30, NOW + 4 * MINUTE, False, NOW + 4 * MINUTE, id="a later one joins it"),
         pytest.param(30, NOW - MINUTE, False, NOW, id="what should be out by now"),
+        pytest.param(
+            30, NOW + 60 * MINUTE, False, NOW + 30 * MINUTE, id="what waits for longer than that is not joined"
+        ),
         pytest.param(30, NOW + 4 * MINUTE, True, NOW, id="at once all the same"),
     ],
 )

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.management import call_command
 
-from monitoring.models import DailyRollup, Delivery, Notification, Observation, PollRun
+from monitoring.models import Alert, DailyRollup, Delivery, Notification, Observation, PollRun
 from monitoring.rollup import StoredDay, points_of
 from monitoring.services import prune
 from tests.factories import (
+    AlertFactory,
     ChannelFactory,
     DeliveryFactory,
     ListingFactory,
@@ -25,6 +26,7 @@ NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)  # noon in Shanghai
 def retention(settings):
     settings.OBSERVATION_RETENTION_DAYS = 10
     settings.POLL_RUN_RETENTION_DAYS = 5
+    settings.ALERT_RETENTION_DAYS = 100
 
 
 @pytest.fixture
@@ -153,7 +155,8 @@ def test_old_poll_runs_go_without_being_loaded_and_nothing_points_at_them_any_mo
         for finished_at in (at(1, 1), at(1, 2), at(20, 0))
     ]
     watches = [ListingWatchFactory(listing__channel=listing.channel, poll_run=run) for run in runs]
-    with django_assert_num_queries(7):  # channels, their observations, watches, ids, rows, no more ids, deliveries
+    # Channels, their observations, watches, ids, rows, no more ids; alerts, news, deliveries.
+    with django_assert_num_queries(9):
         assert prune(now=NOW).poll_runs == 2
     assert list(PollRun.objects.all()) == runs[2:]
     assert [type(watch).objects.get(pk=watch.pk).poll_run for watch in watches] == [None, None, runs[2]]
@@ -162,14 +165,65 @@ def test_old_poll_runs_go_without_being_loaded_and_nothing_points_at_them_any_mo
 def test_old_deliveries_go_with_their_notifications_which_would_wait_again_without_them():
     long_ago = NOW - timedelta(days=91)
     old = DeliveryFactory(created_at=long_ago)
-    NotificationFactory(delivery=old, target=old.target)
+    NotificationFactory(alert=settled(NOW), delivery=old, target=old.target)
+    told = DeliveryFactory(created_at=long_ago)
+    kept = NotificationFactory(delivery=told, target=told.target)
+    NotificationFactory(alert=settled(NOW), delivery=told, target=told.target)
     waiting = DeliveryFactory(created_at=long_ago, status="waiting")
     recent = DeliveryFactory(created_at=NOW - timedelta(days=89))
     unsent = NotificationFactory(due_at=long_ago)
     assert prune(now=NOW, dry_run=True).deliveries == 1
     assert prune(now=NOW).deliveries == 1
-    assert set(Delivery.objects.all()) == {waiting, recent}
+    assert set(Delivery.objects.all()) == {waiting, recent, told}, "the end of what still holds goes where it was told"
+    assert set(Notification.objects.filter(alert__cleared_at=None)) == {kept, unsent}
+    Alert.objects.update(**OVER, cleared_at=NOW)
+    assert prune(now=NOW).deliveries == 1
     assert list(Notification.objects.all()) == [unsent]
+
+
+OVER = {"status": Alert.Status.RESOLVED, "resolved_at": NOW}
+
+
+def settled(cleared_at, **fields):
+    """An alert that is over since then."""
+    return AlertFactory(**{**OVER, "cleared_at": cleared_at, **fields})
+
+
+def test_alerts_that_were_over_long_ago_go_with_their_news(monkeypatch):
+    monkeypatch.setattr("monitoring.services.pruning._ALERTS_AT_ONCE", 2)
+    long_ago = NOW - timedelta(days=101)
+    alone, shared = DeliveryFactory(), DeliveryFactory()
+    old = [settled(long_ago) for _number in range(5)]
+    kept = [
+        settled(NOW - timedelta(days=100)),
+        AlertFactory(opened_at=long_ago),
+        AlertFactory(opened_at=long_ago, status="acknowledged"),
+        AlertFactory(opened_at=long_ago, status="resolved", resolved_at=long_ago),  # by hand, and it still holds
+    ]
+    NotificationFactory(alert=old[0], target=alone.target, delivery=alone)
+    NotificationFactory(alert=old[1], target=shared.target, delivery=shared)
+    NotificationFactory(alert=old[2], dropped_cause="over")
+    NotificationFactory(alert=old[3])
+    news = NotificationFactory(alert=kept[0], target=shared.target, delivery=shared)
+    assert prune(now=NOW, dry_run=True).alerts == 5
+    assert prune(now=NOW).alerts == 5
+    assert set(Alert.objects.all()) == set(kept)
+    assert (list(Notification.objects.all()), list(Delivery.objects.all())) == ([news], [shared])
+    assert prune(now=NOW).alerts == 0
+
+
+def test_news_that_was_given_up_long_ago_goes_unless_its_alert_holds():
+    long_ago = NOW - timedelta(days=91)
+    over = settled(NOW)
+    NotificationFactory(alert=over, due_at=long_ago, dropped_cause="over")
+    kept = {
+        NotificationFactory(alert=over, due_at=NOW - timedelta(days=90), dropped_cause="over"),
+        NotificationFactory(alert=over, due_at=long_ago),
+        NotificationFactory(due_at=long_ago, dropped_cause="acknowledged"),
+    }
+    assert prune(now=NOW, dry_run=True).notifications == 1
+    assert prune(now=NOW).notifications == 1
+    assert set(Notification.objects.all()) == kept
 
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

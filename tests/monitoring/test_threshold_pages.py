@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 import time_machine
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -143,7 +145,7 @@ def test_what_the_kind_does_not_use_is_dropped_even_where_it_is_nonsense(owner, 
         ({"about": "brand", "brand": "Nobody"}, "brand", "No product has this brand."),
         ({"about": "channel"}, "channel", "Choose the channel."),
         ({"about": ""}, "about", "This field is required."),
-        ({"kind": ""}, "kind", "This field is required."),
+        ({"kind": ""}, "kind", "Choose when an alert opens."),
         ({"min_price": ""}, "min_price", "Enter a lowest price, a highest price, or both."),
         ({"min_price": "300", "max_price": "200"}, "min_price", "The lowest price must not be above the highest."),
         ({"min_price": "-1"}, "min_price", "Enter a price above 0."),
@@ -181,9 +183,119 @@ def test_amounts_are_in_the_currency_of_the_listings(owner):
     assert Threshold.objects.get(channel=channel).currency == "JPY"
 
 
+@pytest.mark.parametrize(
+    ("currency", "amount", "words"),
+    [
+        ("CNY", "99.999", "Prices in CNY have at most 2 decimals."),
+        ("CNY", "99.99999", "Prices in CNY have at most 2 decimals."),
+        ("JPY", "100.5", "Prices in JPY have no decimals: enter a whole number."),
+        ("KWD", "1.2345", "Prices in KWD have at most 3 decimals."),
+        ("CNY", "99.9900", None),
+        ("JPY", "100.0", None),
+        ("KWD", "1.234", None),
+    ],
+)
+@pytest.mark.parametrize("field", ["min_price", "max_price"])
+def test_a_price_has_no_more_decimals_than_its_currency(owner, currency, amount, words, field):
+    channel = ChannelFactory(currency=currency)
+    answer = owner.post(reverse(ADD), form(about="channel", channel=channel.pk, **{field: amount}))
+    if words is None:
+        assert getattr(Threshold.objects.get(), field) == Decimal(amount)
+    else:
+        assert errors(answer) == {field: [words]}
+        assert not Threshold.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("about", "fields"),
+    [
+        ("listing", {"min_price": "90"}),
+        ("channel", {"min_price": "90.00", "max_price": "300", "currency": "CNY"}),
+        ("brand", {"kind": "sold_out", "ownership": ""}),
+        ("product", {"kind": "price_change", "percent": "10", "reference": "median", "days": "7"}),
+    ],
+)
+def test_the_same_threshold_is_not_saved_twice(owner, about, fields):
+    listing = ListingFactory(sku=SkuFactory(product__brand="MOKA"))
+    subjects = {
+        "listing": listing.pk,
+        "product": listing.sku.product_id,
+        "brand": "MOKA",
+        "channel": listing.channel_id,
+    }
+    data = form(about=about, **{about: subjects[about]}, **fields)
+    owner.post(reverse(ADD), data)
+    first = Threshold.objects.get()
+    answer = owner.post(reverse(ADD), {**data, "name": "again", "severity": "critical", "hysteresis": "1"})
+    assert Threshold.objects.get() == first
+    (text,) = errors(answer)["__all__"]
+    address = reverse("admin:monitoring_threshold_change", args=[first.pk])
+    assert text.startswith(f'<span>There is a threshold like this already: <a href="{address}">')
+    assert text in answer.text
+    # The form of that threshold itself is not refused, neither when it is checked nor when it is saved.
+    found = owner.post(f"{reverse(PREVIEW)}?threshold={first.pk}", data).json()
+    assert not found["errors"]
+    owner.post(address, {**data, "name": "renamed"})
+    assert Threshold.objects.get().name == "renamed"
+
+
+@pytest.mark.parametrize("other", [{"min_price": "91"}, {"max_price": "300"}, {"price": "live_price"}])
+def test_another_limit_or_price_is_another_threshold(owner, listing, other):
+    data = form(listing=listing.pk, min_price="90")
+    owner.post(reverse(ADD), data)
+    owner.post(reverse(ADD), {**data, **other})
+    assert Threshold.objects.count() == 2
+
+
+def test_the_same_rule_about_another_listing_is_another_threshold(owner, listing):
+    for each in (listing, ListingFactory(channel=listing.channel)):
+        owner.post(reverse(ADD), form(listing=each.pk, min_price="90"))
+    assert Threshold.objects.count() == 2
+
+
+def test_the_address_of_a_check_leads_to_no_threshold_that_the_person_does_not_see(client, listing):
+    hidden = ThresholdFactory()
+    member(client, "Operator", listing.channel)
+    address = f"{reverse(PREVIEW)}?threshold={hidden.pk}"
+    assert client.post(address, form(listing=listing.pk, min_price="90")).status_code == 404
+
+
+def test_an_empty_form_is_told_what_it_lacks(owner):
+    found = owner.post(reverse(PREVIEW), form(kind="")).json()
+    assert found["errors"] == {"Listing": ["Choose the listing."], "Alert when": ["Choose when an alert opens."]}
+
+
+def test_the_choice_of_a_listing_names_its_shop_and_variant(owner):
+    listing = ListingFactory(
+        title="Kettle",
+        channel__name="天猫旗舰店",
+        platform_item_id="616",
+        platform_sku_id="44",
+        sku=SkuFactory(code="EV-KET-600", name="walnut"),
+    )
+    expected = "Kettle · 天猫旗舰店 · EV-KET-600 walnut · 616/44"
+    query = {"app_label": "monitoring", "model_name": "threshold", "field_name": "listing", "term": "Kettle"}
+    assert [row["text"] for row in owner.get(reverse("admin:autocomplete"), query).json()["results"]] == [expected]
+    assert f'<option value="{listing.pk}" selected>{expected}</option>' in owner.get(
+        reverse(ADD), {"listing": listing.pk}
+    ).text.replace("&amp;", "&")
+
+
+def test_the_choices_of_listings_cost_the_same_few_queries_however_many_there_are(owner):
+    query = {"app_label": "monitoring", "model_name": "threshold", "field_name": "listing", "term": ""}
+    counts = []
+    for _step in range(2):
+        for _number in range(5):
+            ListingFactory(sku=SkuFactory())
+        with CaptureQueriesContext(connection) as captured:
+            owner.get(reverse("admin:autocomplete"), query)
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
+
+
 def test_links_fill_in_the_subject(owner, listing):
     page = owner.get(reverse(ADD), {"listing": listing.pk})
-    assert f'<option value="{listing.pk}" selected>Kettle</option>' in page.text
+    assert f'<option value="{listing.pk}" selected>Kettle · ' in page.text
     assert '<input type="radio" name="about" value="listing"' in page.text
     page = owner.get(reverse(ADD), {"channel": listing.channel_id})
     assert page.context["adminform"].form["about"].value() == "channel"
@@ -293,6 +405,45 @@ def test_the_preview_says_in_words_what_is_lacking(owner, listing, fields, words
     found = owner.post(reverse(PREVIEW), data).json()
     assert words in found["html"]
     assert found["count"] in (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"price": "live_price", "min_price": "90"},
+            "Cannot tell: the live price was not read in the last 30 days.",
+        ),
+        (
+            {"kind": "price_change", "price": "promotion_price", "percent": "5"},
+            "Cannot tell: the promotional price was not read in the last 30 days.",
+        ),
+        ({"kind": "stock_at_most", "stock": "5"}, "Cannot tell: the stock was not read in the last 30 days."),
+        ({"kind": "sold_out"}, "Cannot tell: the stock was not read in the last 30 days."),
+        ({"kind": "off_shelf"}, "Cannot tell: the shelf state was not read in the last 30 days."),
+    ],
+)
+def test_what_was_never_read_is_not_said_never_to_have_fired(owner, fields, words):
+    found = watched()
+    observe(found, 5 * DAY, list_price=Decimal(100), shelf_state="unknown")
+    answer = owner.post(reverse(PREVIEW), form(**{"listing": found.pk, **fields})).json()
+    assert words in answer["html"]
+    assert "Would not have fired" not in answer["html"]
+    assert answer["count"] is None
+
+
+def test_a_listing_without_any_reading_is_not_said_never_to_have_fired(owner):
+    answer = owner.post(reverse(PREVIEW), form(listing=watched(read=None).pk, min_price="90")).json()
+    assert "Cannot tell: the list price was not read in the last 30 days." in answer["html"]
+
+
+def test_listings_that_were_not_read_are_not_among_those_that_did_not_fire(owner, listing):
+    for _number in range(2):
+        watched(channel=listing.channel)
+    data = form(about="channel", channel=listing.channel_id, min_price="3")
+    html = owner.post(reverse(PREVIEW), data).json()["html"]
+    assert "Would not have fired in the last 30 days, for any of 1 listing." in html
+    assert "Cannot tell for 2 more listings: this was not read." in html
 
 
 def test_the_preview_only_answers_posted_forms_with_the_token_of_the_page(owner):

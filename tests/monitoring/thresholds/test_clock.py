@@ -4,11 +4,15 @@ from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
 
 from catalog.models import Listing
+from catalog.services import remove_listings, restore_listings, set_watched
 from integrations.services import authorisation_ends
+from integrations.watching import set_interval, set_paused
 from monitoring.models import Alert, ListingWatch, Threshold
-from monitoring.services import check_authorisations, check_blind, end_abandoned
+from monitoring.services import check_authorisations, check_blind, end_abandoned, ensure_watches
 from tests.factories import (
     NOW,
     AlertFactory,
@@ -100,6 +104,80 @@ def test_a_paused_listing_is_blind_no_more(watch):
     assert Alert.objects.get().status == "resolved"
 
 
+RESTARTED = NOW + 2 * DAY  # when it is watched again, or at another pace
+
+
+def resume(watch):
+    set_paused(listings=Listing.objects.all(), is_paused=True, actor=None, now=NOW)
+    set_paused(listings=Listing.objects.all(), is_paused=False, actor=None, now=RESTARTED)
+
+
+def start_channel(watch):
+    channels = type(watch.channel).objects.all()
+    set_watched(channels=channels, is_watched=False, actor=None, now=NOW)
+    set_watched(channels=channels, is_watched=True, actor=None, now=RESTARTED)
+
+
+def shorten(watch):
+    set_interval(listing=watch.listing, seconds=86_400, actor=None, now=NOW)
+    set_interval(listing=watch.listing, seconds=None, actor=None, now=RESTARTED)
+
+
+def restore(watch):
+    remove_listings(listings=Listing.objects.all(), actor=None, now=NOW)
+    restore_listings(listings=Listing.objects.all(), actor=None, now=RESTARTED)
+
+
+@pytest.mark.parametrize("restart", [resume, start_channel, shorten, restore])
+@pytest.mark.parametrize("was_read", [True, False])
+def test_no_reading_is_missed_before_watching_began_again(watch, restart, was_read):
+    ListingWatch.objects.update(read_at=NOW if was_read else None)
+    blind(watch.channel)
+    restart(watch)
+    assert check_blind(now=RESTARTED + SECOND) == 0
+    assert check_blind(now=RESTARTED + 5 * INTERVAL) == 0
+    assert check_blind(now=RESTARTED + 5 * INTERVAL + SECOND) == 1
+    assert Alert.objects.get().old_value == (NOW.isoformat() if was_read else "")
+
+
+def test_the_channels_interval_that_is_shortened_counts_from_then_on(watch, admin_client):
+    channel = watch.channel
+    ListingWatch.objects.update(read_at=timezone.now() - DAY)
+    type(channel).objects.update(interval_seconds=86_400)
+    blind(channel)
+    form = {"name": channel.name, "platform": channel.platform, "currency": "CNY", "time_zone": channel.time_zone}
+    url = reverse("admin:catalog_channel_change", args=[channel.pk])
+    assert admin_client.post(url, {**form, "interval_seconds": 300}).status_code == 302
+    channel.refresh_from_db()
+    assert channel.interval_seconds == 300
+    assert check_blind(now=timezone.now()) == 0
+    since = channel.watched_since
+    assert admin_client.post(url, {**form, "interval_seconds": 300, "name": "另一家"}).status_code == 302
+    channel.refresh_from_db()
+    assert (channel.name, channel.watched_since) == ("另一家", since)
+    assert check_blind(now=since + 5 * INTERVAL + SECOND) == 1
+
+
+@pytest.mark.parametrize("restart", [resume, start_channel, restore])
+def test_one_that_is_still_not_read_is_not_over_because_watching_began_again(watch, restart):
+    blind(watch.channel)
+    check_blind(now=NOW + 6 * INTERVAL)
+    restart(watch)
+    check_blind(now=RESTARTED + SECOND)
+    assert Alert.objects.get().cleared_at is None
+    read(priced(1), RESTARTED + INTERVAL)
+    check_blind(now=RESTARTED + INTERVAL)
+    assert Alert.objects.get().cleared_at == RESTARTED + INTERVAL
+
+
+def test_a_watch_that_came_later_than_its_listing_counts_from_then_on(watch):
+    blind(watch.channel)
+    ListingWatch.objects.all().delete()
+    ensure_watches(now=RESTARTED)
+    assert check_blind(now=RESTARTED + 5 * INTERVAL) == 0
+    assert check_blind(now=RESTARTED + 5 * INTERVAL + SECOND) == 1
+
+
 @pytest.mark.parametrize(
     ("left", "expected"),
     [
@@ -187,6 +265,7 @@ def test_workers_who_look_together_open_one_alert_each(watch):
         pytest.skip("SQLite's test database is in memory, where writers do not wait for each other")
     for _each in range(5):
         ListingWatchFactory(listing__channel=watch.channel, read_at=NOW)
+    Listing.objects.update(created_at=NOW - DAY)
     blind(watch.channel)
     together = Barrier(3)
 

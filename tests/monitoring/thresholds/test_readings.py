@@ -6,21 +6,28 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
 
 from catalog.facts import Facts, ShelfState
-from catalog.models import Listing
+from catalog.models import Listing, Product
 from integrations.connectors.base import Reading, ReadOutcome
-from monitoring.models import Alert, ListingWatch, Observation, Threshold
-from monitoring.services import claim_due, ensure_watches, open_run, record, recording, resolve
+from monitoring.models import Alert, ListingWatch, Notification, Observation, Target, Threshold
+from monitoring.services import acknowledge, claim_due, ensure_watches, open_run, record, recording, resolve
 from monitoring.services.alerts import open_alerts
 from monitoring.services.thresholds import check_readings
+from monitoring.services.thresholds.book import Book, last_alerts
+from monitoring.services.thresholds.figures import rule_of
+from monitoring.thresholds.rules import Crossing, Move
 from tests.factories import (
     NOW,
     AlertFactory,
     ChannelFactory,
+    DeliveryFactory,
     ListingFactory,
     ListingWatchFactory,
     ProductFactory,
+    RouteFactory,
     SkuFactory,
     UserFactory,
 )
@@ -29,6 +36,7 @@ from tests.monitoring.thresholds.reading import INTERVAL, priced, read, read_eac
 pytestmark = pytest.mark.django_db
 Kind = Threshold.Kind
 Status = Alert.Status
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
@@ -136,19 +144,58 @@ def test_a_threshold_that_is_true_already_fires_at_the_next_reading_though_nothi
     assert len(told()) == 1
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"kind": Kind.PRICE_CHANGE, "percent": 10, "reference": "baseline", "baseline_at": NOW},
-        {"kind": Kind.VOLATILITY, "percent": 10, "days": 3},
-    ],
-)
+BACKWARD = [
+    {"kind": Kind.PRICE_CHANGE, "percent": 10, "reference": "baseline", "baseline_at": NOW},
+    {"kind": Kind.PRICE_CHANGE, "percent": 10, "reference": "median", "days": 3},
+    {"kind": Kind.VOLATILITY, "percent": 10, "days": 3},
+]
+
+
+@pytest.mark.parametrize("fields", BACKWARD)
 def test_the_same_of_a_rule_that_looks_back(listing, fields):
     read_each([priced(100), priced(120)])
     made = of(listing, min_price=None, **fields)
     Threshold.objects.filter(pk=made.pk).update(updated_at=NOW + 1.5 * INTERVAL)
     read(priced(120), NOW + 2 * INTERVAL)
     read(priced(120), NOW + 3 * INTERVAL)
+    assert [row[:3] for row in told()] == [(fields["kind"], "100.00", "120.00")]
+
+
+@pytest.mark.parametrize("fields", BACKWARD)
+@pytest.mark.parametrize("untold", [1, 3])
+def test_where_the_first_reading_does_not_tell_the_price_the_next_one_that_does_is_the_first(listing, fields, untold):
+    read_each([priced(100), priced(100), priced(120)])
+    made = of(listing, min_price=None, **fields)
+    Threshold.objects.filter(pk=made.pk).update(updated_at=NOW + 2.5 * INTERVAL)
+    at = read_each([priced(None)] * untold, start=NOW + 3 * INTERVAL)
+    assert told() == []
+    read_each([priced(120), priced(None), priced(120)], start=at + INTERVAL)
+    assert [row[:3] for row in told()] == [(fields["kind"], "100.00", "120.00")]
+
+
+@pytest.mark.parametrize("fields", BACKWARD)
+@pytest.mark.parametrize("how", ["mapped", "made our own", "its product got the brand"])
+def test_what_a_threshold_is_about_later_is_judged_at_the_next_reading(listing, fields, how, admin_client):
+    sku = SkuFactory(product=ProductFactory(brand="山野"))
+    ownership = "competitor" if how == "made our own" else "own"
+    Listing.objects.update(sku=None if how == "mapped" else sku, ownership=ownership)
+    is_branded = how == "its product got the brand"
+    subject = {"brand": "暖居"} if is_branded else {"product": sku.product}
+    start = timezone.now() - HOUR
+    since = {"baseline_at": start} if "baseline_at" in fields else {}
+    threshold(channel=None, min_price=None, **subject, **{**fields, **since})
+    for model in (Threshold, Product):
+        model.objects.update(updated_at=start - DAY)
+    read_each([priced(100), priced(100), priced(120)], start=start)
+    if is_branded:
+        sku.product.brand = "暖居"
+        sku.product.save()
+    else:
+        given = {"title": listing.title, "ownership": "own", "sku": sku.pk, "pack_factor": 1, "outer_id": ""}
+        url = reverse("admin:catalog_listing_change", args=[listing.pk])
+        assert admin_client.post(url, given).status_code == 302
+    assert told() == []
+    read_each([priced(120), priced(120)], start=timezone.now())
     assert [row[:3] for row in told()] == [(fields["kind"], "100.00", "120.00")]
 
 
@@ -258,6 +305,50 @@ def test_one_that_comes_back_within_the_cooldown_is_the_same_once_more(listing, 
     alert = Alert.objects.get()
     assert (alert.status, alert.opened_at, alert.last_at, alert.updated_at) == (after, NOW, at, at)
     assert (alert.resolved_at, alert.resolved_by) == (None, None)
+
+
+def test_what_somebody_did_while_a_reading_was_judged_stays(listing):
+    rule = of(listing, min_price=None, kind=Kind.PRICE_CHANGE, percent=10, reference="previous", cooldown_minutes=60)
+    at = read_each([priced(100), priced(120)]) + INTERVAL
+    (alert,) = last_alerts(Alert.objects.all(), "listing_id", [rule], at).values()
+    acknowledge(alerts=Alert.objects.all(), actor=UserFactory(), now=at)
+    book = Book(channel_id=listing.channel_id, now=at)
+    book.enter(rule, rule_of(rule), listing.pk, Crossing(Move.AGAIN, 1_200_000, 1_400_000, 1_000), alert)
+    book.close()
+    stored = Alert.objects.get()
+    assert (stored.status, stored.acknowledged_at, stored.new_value, stored.count) == (
+        "acknowledged", at, "140.00", 2,
+    )  # fmt: skip
+
+
+def test_whoever_was_told_that_it_is_over_is_told_when_it_is_the_same_once_more(listing):
+    of(listing, cooldown_minutes=60)
+    told, deaf = RouteFactory(tells_end=True).target, RouteFactory(after_minutes=30).target
+    news = Notification.objects.order_by("target", "event")
+
+    def send():
+        for target in (told, deaf):
+            waiting = news.filter(target=target, delivery=None, dropped_cause="").exclude(event="escalated")
+            waiting.update(delivery=DeliveryFactory(target=target))
+
+    read(priced(189), NOW)
+    send()
+    read(priced(250), NOW + INTERVAL)
+    assert [row.event for row in news.filter(delivery=None)] == ["ended", "escalated"]
+    read(priced(188), NOW + 2 * INTERVAL)
+    assert [row.event for row in news.filter(delivery=None)] == ["escalated"], "nobody had been told of the end"
+    read(priced(250), NOW + 3 * INTERVAL)
+    send()
+    news.filter(event="escalated").update(dropped_cause="over")
+    at = NOW + 4 * INTERVAL
+    read(priced(187), at)
+    assert [(row.target, row.event, row.due_at, row.dropped_cause) for row in news.filter(delivery=None)] == [
+        (told, "opened", at, ""),
+        (deaf, "escalated", at + timedelta(minutes=30), ""),
+    ]
+    send()
+    read(priced(187), NOW + 5 * INTERVAL)
+    assert [row.event for row in news.filter(delivery=None)] == ["escalated"]
 
 
 def test_after_the_cooldown_it_is_a_new_alert(listing):
@@ -377,6 +468,22 @@ def test_the_number_of_statements_does_not_depend_on_how_many_readings_there_are
         read(stocked(9), NOW, channel=channel)
         costs.append(len(captured_read(priced(100, stock=2), NOW + INTERVAL, channel)))
         assert Alert.objects.filter(channel=channel).count() == 3 * count + count // 2
+    assert costs[0] == costs[1]
+
+
+def test_alerts_that_come_back_cost_the_same_however_many_they_are():
+    RouteFactory(tells_end=True, least_severity="info")
+    costs = []
+    for count in (3, 12):
+        channel = ChannelFactory()
+        chunk(channel, count, NOW)
+        threshold(channel=channel, cooldown_minutes=60)
+        for number, price in enumerate((189, 250)):
+            read(priced(price), NOW + number * INTERVAL, channel=channel)
+            for target in Target.objects.all():
+                target.notifications.update(delivery=DeliveryFactory(target=target))
+        costs.append(len(captured_read(priced(188), NOW + 2 * INTERVAL, channel)))
+        assert Notification.objects.filter(delivery=None, event="opened", alert__channel=channel).count() == count
     assert costs[0] == costs[1]
 
 
