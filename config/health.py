@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from catalog.facts import ShelfState
 from catalog.models import Channel, Listing
-from integrations.models import SECRETS, Credential, Heartbeat
+from integrations.models import Credential, Heartbeat
 from integrations.work import CLUSTERS
 from monitoring.freshness import OF_LISTING, being_watched
 from monitoring.models import ListingWatch
@@ -193,16 +193,17 @@ class Figures(Collector):
             "credential__token_expires_at",
             "credential__token_levels",
             "credential__revoked_cause",
-            **{
-                f"has_{name}": Exists(Credential.objects.filter(channel=OuterRef("pk")).exclude(**{name: ""}))
-                for name in SECRETS
-            },
+            has_app_secret=_is_set("app_secret"),
+            has_access_token=_is_set("access_token"),
+            has_refresh_token=_is_set("refresh_token"),
         )
         for channel in channels:
             state = Credential(
                 channel=Channel(platform=channel["platform"]),
                 app_key=channel["credential__app_key"] or "",
-                **{name: "set" if channel[f"has_{name}"] else "" for name in SECRETS},
+                app_secret="set" if channel["has_app_secret"] else "",
+                access_token="set" if channel["has_access_token"] else "",
+                refresh_token="set" if channel["has_refresh_token"] else "",
                 options=channel["credential__options"] or {},
                 base_url=channel["credential__base_url"] or "",
                 authorised_at=channel["credential__authorised_at"],
@@ -219,6 +220,11 @@ class Figures(Collector):
             else:
                 states[state.value] += 1
         return states
+
+
+def _is_set(secret: str) -> Exists:
+    """Whether a channel's credential has the secret, which is not decrypted for that."""
+    return Exists(Credential.objects.filter(channel=OuterRef("pk")).exclude(**{secret: ""}))
 
 
 def _by_label(name: str, text: str, label: str, counts: Iterable[tuple[str, float]]) -> Metric:

@@ -151,6 +151,9 @@ class ListingAdmin(FrameModelAdmin):
         code = f"{obj.sku.code} {obj.sku.name}".strip() if obj.sku else ""
         return " · ".join(filter(None, [_shop(obj), code, obj.platform_id]))
 
+    def choice_text(self, obj: Listing) -> str:
+        return f"{obj} · {self.search_line(obj)}"
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return Listing.IDENTITY if obj is not None and obj.was_read else ()
 
@@ -166,7 +169,11 @@ class ListingAdmin(FrameModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Listing, form: forms.ModelForm, change: bool) -> None:
         # Only what was edited: a reading may have been stored since the form was loaded.
-        obj.save(update_fields=form.changed_data if change else None)
+        fields = [*form.changed_data, "updated_at"] if form.changed_data else []
+        if change and not {"sku", "ownership"}.isdisjoint(fields):
+            obj.mapped_at = timezone.now()
+            fields.append("mapped_at")
+        obj.save(update_fields=fields if change else None)
         tell_listings_changed([obj.pk])
 
     def render_change_form(
