@@ -169,6 +169,11 @@ class TaobaoControl:
         }
         self._simulator.control("POST", "taobao/items", json=body)
 
+    def order(self, num_iid: int, sku_id: int | str = "", quantity: int = 1) -> int:
+        """A buyer orders now, and has not paid yet; returns the trade's id."""
+        body = {"num_iid": num_iid, "sku_id": sku_id, "quantity": quantity}
+        return int(self._simulator.control("POST", "stores/orders", json=body)["tid"])
+
     def fail_next(self, *, times: int = 1, method: str = "*", kind: str | None = None, **rule: Any) -> None:
         """Spoil the next calls (0: all until cleared). Without a kind: `error` for a code, `status` for a status."""
         if kind is None:

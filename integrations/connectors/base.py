@@ -7,7 +7,7 @@ platform names. Connectors store nothing and read no wall clock: the time comes 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
@@ -375,8 +375,11 @@ class Connector(ABC):
         """Exactly one Reading per ref of one batch, in its order. Raises ConnectorError when a call brought nothing."""
         self._unsupported("read_listings")
 
-    def discover_listings(self, *, now: datetime) -> Iterator[DiscoveredListing]:
-        """Every listing of the shop, on the shelf or not, each once; calls are made while iterating."""
+    def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
+        """Every listing of the shop, on the shelf or not, each once; calls are made while iterating.
+
+        `skip` names items that need not be told once more: they are left out where each of them would cost a call.
+        """
         self._unsupported("discover_listings")
 
     def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
@@ -440,6 +443,10 @@ class Connector(ABC):
     def authorise_url(self, *, redirect_uri: str, state: str) -> str:
         """Where a person grants access; the platform then sends them to `redirect_uri` with a code and `state`."""
         self._unsupported("authorise")
+
+    def check_callback(self, parameters: Mapping[str, str]) -> bool:
+        """Whether the parameters of the redirect come from the platform, for this shop; True where it signs none."""
+        return True
 
     def exchange_code(self, *, code: str, redirect_uri: str, now: datetime) -> Tokens:
         """Tokens for the code of the redirect; a code works once."""

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
@@ -224,7 +224,7 @@ class ShopifyConnector(Connector):
             readings |= dict(zip(asked, found, strict=True))
         return [readings[ref] for ref in batch]
 
-    def discover_listings(self, *, now: datetime) -> Iterator[DiscoveredListing]:
+    def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
         clock = Clock(now)
         data = self._query("variant-count", {}, clock.now())
         total = parse.field(data, "productVariantsCount", "count")

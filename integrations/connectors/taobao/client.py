@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from collections.abc import Container, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from django.utils.translation import gettext_lazy as _
@@ -17,64 +13,48 @@ from integrations.connectors.base import (
     Capability,
     Connector,
     DiscoveredListing,
-    InvalidSetting,
+    Hint,
     ListingRef,
+    Order,
+    Promotion,
+    PushOutcome,
     Reading,
     ReadOutcome,
+    Setting,
+    SettingKind,
+    StockTarget,
     Tokens,
 )
-from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review
-from integrations.connectors.http import HttpClient, http_date
-from integrations.connectors.taobao import parse, refusals
-from integrations.connectors.taobao.signing import SIGN_METHODS, signed, timestamp
-
-logger = logging.getLogger(__name__)
-
-APP_TYPES = ("merchant", "service")
+from integrations.connectors.errors import Fatal, Retry, Review
+from integrations.connectors.http import HttpClient
+from integrations.connectors.taobao import messages, orders, parse, promotions, refusals, stock
+from integrations.connectors.taobao.credentials import TaobaoCredentials
+from integrations.connectors.taobao.gateway import CONFIRM, CONSUME, READ_COMPETITORS, Clock, Gateway, half_answer
+from integrations.connectors.taobao.signing import timestamp
+from integrations.connectors.taobao.values import HalfAnswer, is_id
 
 _READ_ITEMS = "taobao.items.seller.list.get"
 _READ_SKUS = "taobao.item.skus.get"
-_READ_COMPETITORS = "taobao.tbk.item.info.get"
 _ON_SALE = "taobao.items.onsale.get"
 _IN_WAREHOUSE = "taobao.items.inventory.get"
-_TIME = "taobao.time.get"
+_SELLER = "taobao.user.seller.get"
+_CHANGED_ORDERS = "taobao.trades.sold.increment.get"
+_COUPONS = "taobao.promotion.coupons.get"
+_ACTIVITIES = "taobao.promotionmisc.item.activity.list.get"
+_ACTIVITY = "taobao.promotionmisc.item.activity.get"
+_ACTIVITY_ITEMS = "taobao.promotionmisc.activity.range.list.get"
 _TOKEN = "token"  # noqa: S105  # the name of an operation
 
+_MISSING = frozenset({"unknown-listing", "unknown-variant"})
 _PAGE_SIZE = 200
 _MAX_PAGES = 100  # of 200 rows: deeper pages are refused
+_ORDER_WINDOW = timedelta(minutes=30)  # as the platform advises; a day at most
+_ORDER_PAGE_SIZE = 100
+_COUPON_PAGE_SIZE = 100
+_ACTIVITY_PAGE_SIZE = 50
+_MESSAGES_A_CALL = 200  # to pull, and to confirm
 # "for_shelved" is all that waits to be put on the shelf; these two kinds of items are listed on their own.
 _WAREHOUSE_BANNERS = ("for_shelved", "sold_out", "violation_off_shelf")
-_APP_KEY = re.compile(r"[0-9A-Za-z]{1,32}")
-
-
-@dataclass(frozen=True, slots=True)
-class TaobaoCredentials:
-    """One app's key and secret, and one shop's access token ("" until the shop has authorised the app)."""
-
-    app_key: str
-    app_secret: str = field(repr=False)
-    access_token: str = field(default="", repr=False)
-    app_type: str = "merchant"  # a merchant's own app cannot refresh its tokens; one of the service market can
-    sign_method: str = "hmac-sha256"
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, str]) -> Self:
-        """Checked credentials; an empty value counts as not given. Raises InvalidSetting."""
-        given = {name: value.strip() for name, value in settings.items() if value and value.strip()}
-        for name in given:
-            if name not in cls.__dataclass_fields__:
-                raise InvalidSetting(name, str(_("Taobao has no such setting.")))
-        if "app_key" not in given:
-            raise InvalidSetting("app_key", str(_("Enter the app key from the Taobao console.")))
-        if not _APP_KEY.fullmatch(given["app_key"]):
-            raise InvalidSetting("app_key", str(_("An app key is made of digits and letters only.")))
-        if "app_secret" not in given:
-            raise InvalidSetting("app_secret", str(_("Enter the app secret from the Taobao console.")))
-        if given.get("app_type", APP_TYPES[0]) not in APP_TYPES:
-            raise InvalidSetting("app_type", str(_("The app type is one of: %s.")) % ", ".join(APP_TYPES))
-        if given.get("sign_method", SIGN_METHODS[0]) not in SIGN_METHODS:
-            raise InvalidSetting("sign_method", str(_("The sign method is one of: %s.")) % ", ".join(SIGN_METHODS))
-        return cls(**given)
 
 
 class TaobaoConnector(Connector):
@@ -85,6 +65,11 @@ class TaobaoConnector(Connector):
             Capability.READ_LISTINGS,
             Capability.READ_COMPETITORS,
             Capability.DISCOVER_LISTINGS,
+            Capability.READ_CHANGES,
+            Capability.PUSH_STOCK,
+            Capability.READ_ORDERS,
+            Capability.READ_PROMOTIONS,
+            Capability.PULL_MESSAGES,
             Capability.AUTHORISE,
             Capability.REFRESH_TOKEN,
         }
@@ -92,9 +77,42 @@ class TaobaoConnector(Connector):
     Credentials = TaobaoCredentials
     default_base_url = "https://eco.taobao.com"
     default_auth_url = "https://oauth.taobao.com"
+    settings = (
+        Setting("app_key", _("App key"), help_text=_("In the open platform's console: the app, App certificate.")),
+        Setting("app_secret", _("App secret"), SettingKind.SECRET, help_text=_("Beside the app key.")),
+        Setting(
+            "app_type",
+            _("Kind of app"),
+            SettingKind.CHOICE,
+            help_text=_("The first is authorised again when its time is over, the second renews itself."),
+            choices=(("merchant", _("The shop's own")), ("service", _("Of the service market"))),
+        ),
+        Setting(
+            "sign_method",
+            _("Signature"),
+            SettingKind.CHOICE,
+            help_text=_("Change it only if the platform's console asks for another."),
+            choices=(("hmac-sha256", "HMAC-SHA256"), ("hmac", "HMAC-MD5"), ("md5", "MD5")),
+        ),
+        Setting(
+            "shop_kind",
+            _("Kind of shop"),
+            SettingKind.CHOICE,
+            help_text=_("Stock is written in another way for Tmall."),
+            choices=(("taobao", _("Taobao")), ("tmall", _("Tmall"))),
+            is_required=False,
+        ),
+        Setting(
+            "group_name",
+            _("Message group"),
+            help_text=_("Only where several shops share the app: the group this shop's messages are in."),
+            is_required=False,
+        ),
+    )
     max_items_per_read = 20  # taobao.items.seller.list.get
     max_competitor_items_per_read = 40  # taobao.tbk.item.info.get
     max_items_per_sku_read = 40  # taobao.item.skus.get
+    max_rows_per_push = stock.MAX_ROWS  # taobao.skus.quantity.update, of one item
 
     def __init__(
         self,
@@ -106,27 +124,34 @@ class TaobaoConnector(Connector):
     ) -> None:
         super().__init__(credentials, base_url=base_url, auth_base_url=auth_base_url, http=http)
         self.credentials = credentials
-        self._gateway = f"{self.base_url}/router/rest"
-        self._public = {
-            "app_key": credentials.app_key,
-            "format": "json",  # the gateway answers in XML unless told
-            "sign_method": credentials.sign_method,
-            "v": "2.0",
-        }
-        self._clock_offset = timedelta()  # how far the gateway's clock is ahead of ours, learnt from a refusal
+        self._gateway = Gateway(
+            credentials, url=f"{self.base_url}/router/rest", http=self.http, mask=self.without_secrets
+        )
 
     @property
     def can_refresh(self) -> bool:
         return self.credentials.app_type == "service"
 
+    def check_connection(self, *, now: datetime) -> str:
+        clock = Clock(now)
+        on_sale = self._gateway.rows(
+            _ON_SALE, {"fields": "num_iid,nick", "page_no": "1", "page_size": "1"}, "items", "item", "num_iid", clock
+        )
+        for row in on_sale.by_id.values():
+            if name := parse.shop_name(row):
+                return name
+        # A shop with nothing on sale is asked for its seller, which is a permission of its own.
+        body = self._gateway.call(_SELLER, {"fields": "nick"}, clock)
+        return parse.shop_name(body.get("user"))
+
     # --- Listings ---------------------------------------------------------------------------------------------------
 
     def read_listings(self, batch: Sequence[ListingRef], *, now: datetime) -> list[Reading]:
-        clock = _Clock(now)
+        clock = Clock(now)
         readings: dict[ListingRef, Reading] = {}
         own, others = [], []
         for ref in batch:
-            if not parse.is_id(ref.item_id) or not (ref.sku_id == "" or parse.is_id(ref.sku_id)):
+            if not is_id(ref.item_id) or not (ref.sku_id == "" or is_id(ref.sku_id)):
                 # Sent along, it would make the platform refuse the whole call.
                 readings[ref] = Reading(ref.listing_id, ReadOutcome.REFUSED, cause="bad-listing-id")
             elif ref.is_own:
@@ -142,7 +167,7 @@ class TaobaoConnector(Connector):
             readings[ref] = reading
         return [readings[ref] for ref in batch]
 
-    def _read_own(self, refs: list[ListingRef], clock: _Clock) -> list[Reading]:
+    def _read_own(self, refs: list[ListingRef], clock: Clock) -> list[Reading]:
         item_ids = _item_ids(refs)
         if not item_ids:
             return []
@@ -160,10 +185,10 @@ class TaobaoConnector(Connector):
             return self._apart(refs, item_ids, refused, clock)
         return [parse.own_reading(ref, items, fetched) for ref in refs]
 
-    def _apart(self, refs: list[ListingRef], item_ids: list[str], refused: Review, clock: _Clock) -> list[Reading]:
+    def _apart(self, refs: list[ListingRef], item_ids: list[str], refused: Review, clock: Clock) -> list[Reading]:
         """Readings of refs whose call was refused because of one listing: halves are read until that one is alone."""
         if len(item_ids) == 1:
-            outcome = ReadOutcome.MISSING if refused.cause == "unknown-listing" else ReadOutcome.REFUSED
+            outcome = ReadOutcome.MISSING if refused.cause in _MISSING else ReadOutcome.REFUSED
             return [Reading(ref.listing_id, outcome, cause=refused.cause) for ref in refs]
         first = set(item_ids[: len(item_ids) // 2])
         halves = [ref for ref in refs if ref.item_id in first], [ref for ref in refs if ref.item_id not in first]
@@ -172,26 +197,33 @@ class TaobaoConnector(Connector):
         }
         return [readings[ref] for ref in refs]
 
-    def _read_others(self, refs: list[ListingRef], clock: _Clock) -> list[Reading]:
+    def _read_others(self, refs: list[ListingRef], clock: Clock) -> list[Reading]:
         item_ids = _item_ids(refs)
         if not item_ids:
             return []
         parameters = {"num_iids": ",".join(item_ids)}
-        rows = self._rows(_READ_COMPETITORS, parameters, "results", "n_tbk_item", "num_iid", clock)
+        rows = self._gateway.rows(READ_COMPETITORS, parameters, "results", "n_tbk_item", "num_iid", clock)
         return [parse.competitor_reading(ref, rows) for ref in refs]
 
-    def _items(self, item_ids: Sequence[str], clock: _Clock) -> parse.Rows:
+    def _items(self, item_ids: Sequence[str], clock: Clock) -> parse.Rows:
         parameters = {"fields": parse.ITEM_FIELDS, "num_iids": ",".join(item_ids)}
-        return self._rows(_READ_ITEMS, parameters, "items", "item", "num_iid", clock)
+        return self._gateway.rows(_READ_ITEMS, parameters, "items", "item", "num_iid", clock)
 
-    def _skus(self, item_ids: Sequence[str], clock: _Clock) -> parse.Rows:
+    def _skus(self, item_ids: Sequence[str], clock: Clock) -> parse.Rows:
         parameters = {"fields": parse.SKU_FIELDS, "num_iids": ",".join(item_ids)}
-        return self._rows(_READ_SKUS, parameters, "skus", "sku", "sku_id", clock)
+        return self._gateway.rows(_READ_SKUS, parameters, "skus", "sku", "sku_id", clock)
 
-    def discover_listings(self, *, now: datetime) -> Iterator[DiscoveredListing]:
-        clock = _Clock(now)
+    def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
+        return self._discover(None, Clock(now), skip)
+
+    def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
+        return self._discover(since, Clock(now))
+
+    def _discover(self, since: datetime | None, clock: Clock, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
         waiting: list[str] = []
-        for item_id in self._listed_item_ids(clock):
+        for item_id in self._listed_item_ids(clock, since):
+            if item_id in skip:
+                continue
             waiting.append(item_id)
             if len(waiting) == self.max_items_per_read:
                 yield from self._discovered(waiting, clock)
@@ -199,11 +231,11 @@ class TaobaoConnector(Connector):
         if waiting:
             yield from self._discovered(waiting, clock)
 
-    def _discovered(self, item_ids: list[str], clock: _Clock) -> list[DiscoveredListing]:
+    def _discovered(self, item_ids: list[str], clock: Clock) -> list[DiscoveredListing]:
         items = self._items(item_ids, clock)
         try:
             if not items.complete:
-                raise parse.HalfAnswer("an item without an id")
+                raise HalfAnswer("an item without an id")
             # One that is no longer there was deleted after it was listed.
             return [
                 listing
@@ -211,19 +243,19 @@ class TaobaoConnector(Connector):
                 if item_id in items.by_id
                 for listing in parse.discovered(item_id, items.by_id[item_id])
             ]
-        except parse.HalfAnswer as half:
-            raise Retry(self.platform, _READ_ITEMS, cause="half-answer", detail=str(half)) from half
+        except HalfAnswer as half:
+            raise half_answer(_READ_ITEMS, half) from half
 
-    def _listed_item_ids(self, clock: _Clock) -> Iterator[str]:
-        """The ids of all items of the shop, each once."""
+    def _listed_item_ids(self, clock: Clock, since: datetime | None = None) -> Iterator[str]:
+        """The ids of all items of the shop that changed at `since` or later (None: of all), each once."""
         seen: set[str] = set()
         for method, banner in [(_ON_SALE, ""), *((_IN_WAREHOUSE, banner) for banner in _WAREHOUSE_BANNERS)]:
-            for item_id in self._listed_by(method, banner, clock):
+            for item_id in self._listed_by(method, banner, since, clock):
                 if item_id not in seen:
                     seen.add(item_id)
                     yield item_id
 
-    def _listed_by(self, method: str, banner: str, clock: _Clock) -> Iterator[str]:
+    def _listed_by(self, method: str, banner: str, since: datetime | None, clock: Clock) -> Iterator[str]:
         """The ids of one list, newest change first; ids can come twice.
 
         Deep pages are refused, so every 20,000 rows the list is begun anew at the change time that was reached.
@@ -232,7 +264,7 @@ class TaobaoConnector(Connector):
         while True:
             reached: datetime | None = None
             for page_no in range(1, _MAX_PAGES + 1):
-                item_ids, reached, is_last = self._page(method, banner, page_no, changed_until, clock)
+                item_ids, reached, is_last = self._page(method, banner, page_no, (since, changed_until), clock)
                 yield from item_ids
                 if is_last:
                     return
@@ -243,28 +275,168 @@ class TaobaoConnector(Connector):
             changed_until = next_until
 
     def _page(
-        self, method: str, banner: str, page_no: int, changed_until: datetime | None, clock: _Clock
+        self,
+        method: str,
+        banner: str,
+        page_no: int,
+        changed: tuple[datetime | None, datetime | None],
+        clock: Clock,
     ) -> tuple[list[str], datetime | None, bool]:
-        """One page of a list: its ids, the change time of its last row, and whether it is the last page."""
+        """One page of a list: its ids, the change time of its last row, and whether it is the last page.
+
+        `changed` are the first and the last change time that count, None for any.
+        """
+        start, end = changed
         parameters = {
             "banner": banner,
-            "end_modified": timestamp(changed_until) if changed_until else "",
+            "start_modified": timestamp(start) if start else "",
+            "end_modified": timestamp(end) if end else "",
             "fields": "num_iid,modified",
             "order_by": "modified:desc",
             "page_no": str(page_no),
             "page_size": str(_PAGE_SIZE),
         }
-        body = self._call(method, parameters, clock)
+        body = self._gateway.call(method, parameters, clock)
         try:
             rows = parse.rows(body, "items", "item", "num_iid")
             total = parse.total_results(body)
             is_last = len(rows.by_id) < _PAGE_SIZE if total is None else page_no * _PAGE_SIZE >= total
             if not rows.complete or not (rows.by_id or is_last):
-                raise parse.HalfAnswer("a page with rows missing")
+                raise HalfAnswer("a page with rows missing")
             reached = None if is_last else parse.modified_at(list(rows.by_id.values())[-1])
-        except parse.HalfAnswer as half:
-            raise Retry(self.platform, method, cause="half-answer", detail=str(half)) from half
+        except HalfAnswer as half:
+            raise half_answer(method, half) from half
         return list(rows.by_id), reached, is_last
+
+    # --- Stock ------------------------------------------------------------------------------------------------------
+
+    def push_batches(self, targets: Sequence[StockTarget]) -> list[list[StockTarget]]:
+        return stock.batches(targets)
+
+    def push_stock(self, batch: Sequence[StockTarget], *, key: str, now: datetime) -> list[PushOutcome]:
+        # No key is sent: the platform takes one for differences only, and an absolute figure may be written twice.
+        is_tmall = self.credentials.shop_kind == "tmall"
+        return stock.StockWriter(self._gateway, is_tmall=is_tmall, clock=Clock(now)).push(batch)
+
+    # --- Orders -----------------------------------------------------------------------------------------------------
+
+    def read_orders(self, *, since: datetime, until: datetime, now: datetime) -> Iterator[Order]:
+        clock = Clock(now)
+        start = since.replace(microsecond=0)
+        while start < until:
+            end = min(start + _ORDER_WINDOW, until)
+            yield from self._orders_changed(start, end, clock)
+            start = start + _ORDER_WINDOW
+
+    def _orders_changed(self, start: datetime, end: datetime, clock: Clock) -> Iterator[Order]:
+        """The orders changed from `start` (inclusive) to `end`, each once.
+
+        A changed order leaves its window while it is read, and what stood behind it moves forward. So pages are read
+        from the last to the first: then an order can be met twice, but never be passed over.
+        """
+        last = end - timedelta(microseconds=1)  # the platform includes both ends, to the second
+        window = {"start_modified": timestamp(start), "end_modified": timestamp(last)}
+        found, total, _more = self._order_page(window, 1, clock, is_counted=True)
+        pages = -(-(total or 0) // _ORDER_PAGE_SIZE)
+        seen: set[str] = set()
+        for page_no in range(pages, 0, -1):
+            if pages > 1:
+                found, _total, more = self._order_page(window, page_no, clock, is_counted=False)
+                if more and page_no == pages:
+                    raise Retry(self.platform, _CHANGED_ORDERS, cause="half-answer", detail="more pages than counted")
+            for order in found:
+                if order.order_id not in seen:
+                    seen.add(order.order_id)
+                    yield order
+
+    def _order_page(
+        self, window: Mapping[str, str], page_no: int, clock: Clock, *, is_counted: bool
+    ) -> tuple[list[Order], int | None, bool]:
+        """One page's orders, how many there are in all where that was asked for, and whether more pages follow."""
+        parameters = {
+            **window,
+            "fields": orders.FIELDS,
+            "page_no": str(page_no),
+            "page_size": str(_ORDER_PAGE_SIZE),
+            "use_has_next": "false" if is_counted else "true",  # counting costs the platform a second query
+        }
+        body = self._gateway.call(_CHANGED_ORDERS, parameters, clock)
+        try:
+            rows = parse.rows(body, "trades", "trade", "tid")
+            total = parse.total_results(body)
+            if not rows.complete or (is_counted and bool(total) != bool(rows.by_id)):
+                raise HalfAnswer("a page with orders missing, or no count of them")
+            return [orders.order(row) for row in rows.by_id.values()], total, body.get("has_next") is True
+        except HalfAnswer as half:
+            raise half_answer(_CHANGED_ORDERS, half) from half
+
+    # --- Promotions -------------------------------------------------------------------------------------------------
+
+    def read_promotions(self, *, now: datetime) -> Iterator[Promotion]:
+        clock = Clock(now)
+        for _id, row in self._all_rows(_COUPONS, ("coupons", "coupon", "coupon_id"), _COUPON_PAGE_SIZE, clock):
+            try:
+                coupon = promotions.coupon(row)
+            except HalfAnswer as half:
+                raise half_answer(_COUPONS, half) from half
+            if coupon.ends_at is None or coupon.ends_at > now:
+                yield coupon
+        path = ("item_promotion_list", "item_promotion", "activity_id")
+        headings = [activity_id for activity_id, _row in self._all_rows(_ACTIVITIES, path, _ACTIVITY_PAGE_SIZE, clock)]
+        for activity_id in headings:
+            found = self._activity(activity_id, clock)
+            if found is not None and (found.ends_at is None or found.ends_at > now):
+                yield found
+
+    def _activity(self, activity_id: str, clock: Clock) -> Promotion | None:
+        """An activity with its discount and its items; None when it ended since it was listed."""
+        about = {"activity_id": activity_id}
+        try:
+            row = parse.body(self._gateway.call(_ACTIVITY, about, clock), "item_promotion")
+            items: list[str] = []
+            if promotions.has_some_items(row):
+                path = ("promotion_range_list", "promotion_range", "item_id")
+                found = self._gateway.rows(_ACTIVITY_ITEMS, about, *path, clock)
+                items = list(found.by_id) if found.complete else []
+            return promotions.activity(row, items)
+        except HalfAnswer as half:
+            raise half_answer(_ACTIVITY, half) from half
+        except Review as refused:
+            if refused.cause != "unknown-listing":
+                raise
+            return None
+
+    def _all_rows(
+        self, method: str, path: tuple[str, str, str], page_size: int, clock: Clock
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The rows of all pages of a list with their ids; `path` is as of Gateway.rows."""
+        for page_no in range(1, _MAX_PAGES + 1):
+            found = self._gateway.rows(method, {"page_no": str(page_no), "page_size": str(page_size)}, *path, clock)
+            if not found.complete:
+                raise half_answer(method, HalfAnswer("a row without an id"))
+            yield from found.by_id.items()
+            if len(found.by_id) < page_size:
+                return
+        raise Fatal(self.platform, method, cause="paging-too-deep")
+
+    # --- Messages ---------------------------------------------------------------------------------------------------
+
+    def pull_messages(self, *, now: datetime) -> list[Hint]:
+        parameters = {"group_name": self.credentials.group_name, "quantity": str(_MESSAGES_A_CALL)}
+        body = self._gateway.call(CONSUME, parameters, Clock(now))
+        try:
+            return messages.hints(body)
+        except HalfAnswer as half:
+            raise half_answer(CONSUME, half) from half
+
+    def confirm_messages(self, receipts: Sequence[str], *, now: datetime) -> None:
+        clock = Clock(now)
+        for start in range(0, len(receipts), _MESSAGES_A_CALL):
+            ids = ",".join(receipts[start : start + _MESSAGES_A_CALL])
+            parameters = {"group_name": self.credentials.group_name, "s_message_ids": ids}
+            body = self._gateway.call(CONFIRM, parameters, clock)
+            if body.get("is_success") is not True:
+                raise half_answer(CONFIRM, HalfAnswer("not confirmed"))
 
     # --- Authorisation ----------------------------------------------------------------------------------------------
 
@@ -302,97 +474,8 @@ class TaobaoConnector(Connector):
             raise refusals.token_error(refusal, _TOKEN, now, lambda text: _masked(self.without_secrets(text), grant))
         try:
             return parse.tokens(answer.json, now)
-        except parse.HalfAnswer as half:
-            raise Retry(self.platform, _TOKEN, cause="half-answer", detail=str(half)) from half
-
-    # --- The gateway ------------------------------------------------------------------------------------------------
-
-    def _rows(
-        self, method: str, parameters: Mapping[str, str], outer: str, inner: str, id_field: str, clock: _Clock
-    ) -> parse.Rows:
-        body = self._call(method, parameters, clock)
-        try:
-            return parse.rows(body, outer, inner, id_field)
-        except parse.HalfAnswer as half:
-            raise Retry(self.platform, method, cause="half-answer", detail=str(half)) from half
-
-    def _call(self, method: str, parameters: Mapping[str, str], clock: _Clock) -> dict[str, Any]:
-        """What is under the root key of the answer; repeated once with the gateway's time when ours was refused."""
-        try:
-            return self._call_once(method, parameters, clock)
-        except _ClockRefused as refused:
-            logger.warning("The gateway refused our timestamp, asking for its time: %s", refused)
-        self._clock_offset = self._server_time(clock) - clock.now()
-        return self._call_once(method, parameters, clock)
-
-    def _server_time(self, clock: _Clock) -> datetime:
-        try:
-            return parse.server_time(self._call_once(_TIME, {}, clock))
-        except parse.HalfAnswer as half:
-            raise Retry(self.platform, _TIME, cause="half-answer", detail=str(half)) from half
-        except _ClockRefused as refused:
-            # Asking for the time needs a timestamp as well; where that one is checked too, the answer's date will do.
-            if refused.served_at is None:
-                raise
-            return refused.served_at
-
-    def _call_once(self, method: str, parameters: Mapping[str, str], clock: _Clock) -> dict[str, Any]:
-        now = clock.now()
-        form = {
-            **self._public,
-            **parameters,
-            "method": method,
-            "session": self._session_for(method),
-            "timestamp": timestamp(now + self._clock_offset),
-        }
-        answer = self.http.post_form(
-            self._gateway,
-            signed(form, self.credentials.app_secret),
-            platform=self.platform,
-            operation=method,
-            now=now,
-        )
-        refusal = parse.refusal(answer.json)
-        if refusal is not None:
-            error = refusals.gateway_error(refusal, method, clock.now(), self.without_secrets)
-            raise _ClockRefused(error, http_date(answer.date)) if error.cause == "clock" else error
-        try:
-            return parse.body(answer.json, method.removeprefix("taobao.").replace(".", "_") + "_response")
-        except parse.HalfAnswer as half:
-            raise Retry(self.platform, method, cause="half-answer", detail=str(half)) from half
-
-    def _session_for(self, method: str) -> str:
-        if method in {_TIME, _READ_COMPETITORS}:
-            return ""  # what is public needs no shop's consent
-        if not self.credentials.access_token:
-            raise Reauthorise(self.platform, method, cause="session-invalid", detail="no access token")
-        return self.credentials.access_token
-
-
-class _ClockRefused(Fatal):
-    """Our timestamp was missing or outside of the gateway's window; `served_at` is when its answer says it was made."""
-
-    def __init__(self, error: ConnectorError, served_at: datetime | None) -> None:
-        super().__init__(
-            error.platform,
-            error.operation,
-            cause=error.cause,
-            request_id=error.request_id,
-            code=error.code,
-            detail=error.detail,
-        )
-        self.served_at = served_at
-
-
-class _Clock:
-    """The caller's `now`, moving on in whole seconds: one pass can take longer than a timestamp is accepted."""
-
-    def __init__(self, now: datetime) -> None:
-        self._start = now.astimezone(UTC)
-        self._started = time.monotonic()
-
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=int(time.monotonic() - self._started))
+        except HalfAnswer as half:
+            raise half_answer(_TOKEN, half) from half
 
 
 def _item_ids(refs: Sequence[ListingRef]) -> list[str]:

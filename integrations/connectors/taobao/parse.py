@@ -4,39 +4,36 @@ A price that is not a positive amount in yuan and a stock that is not a count be
 that cannot be right is a fact that was not supplied. Prices are strings in yuan; shop times are GMT+8.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
 from catalog.facts import Facts, ShelfState
 from integrations.connectors.base import DiscoveredListing, ListingRef, Reading, ReadOutcome, Tokens
-from integrations.connectors.taobao.signing import GATEWAY_TIME, TIME_FORMAT
+from integrations.connectors.taobao.values import (
+    LONGEST_TITLE,
+    HalfAnswer,
+    clean,
+    count,
+    identity,
+    outer_id,
+    shop_time,
+    text,
+    yuan,
+)
 
 # What of an item is asked for; variants by their own names, so that their pictures and properties stay out.
 ITEM_FIELDS = (
-    "num_iid,title,price,num,approve_status,outer_id,sku.sku_id,sku.price,sku.quantity,sku.outer_id,sku.status"
+    "num_iid,title,price,num,approve_status,outer_id,modified,sku.sku_id,sku.price,sku.quantity,sku.outer_id,sku.status"
 )
 SKU_FIELDS = "num_iid,sku_id,price,quantity,outer_id,status"
 COMPETITOR_FIELDS = "num_iid,title,reserve_price,zk_final_price,sale_price"
 
-_ID = re.compile(r"[1-9][0-9]{0,19}")
-_YUAN = re.compile(r"-?[0-9]{1,10}(?:\.[0-9]{1,2}0*)?")
-_COUNT = re.compile(r"-?[0-9]{1,10}")
-_LARGEST_STOCK = 2**31 - 1
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _NOTHING = Facts()
-_LONGEST_TITLE = 255
-_LONGEST_OUTER_ID = 128
 _LONGEST_LIFE = timedelta(days=3650)
 _LEVELS = ("r1", "r2", "w1", "w2")
-
-
-class HalfAnswer(ValueError):
-    """Valid JSON that is not the documented answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +58,6 @@ class Rows:
     complete: bool = True
 
 
-def is_id(text: str) -> bool:
-    """Whether the platform could know this item or SKU id; one other would make it refuse the whole call."""
-    return _ID.fullmatch(text) is not None
-
-
 # --- Answers --------------------------------------------------------------------------------------------------------
 
 
@@ -74,12 +66,12 @@ def refusal(answer: Any) -> Refusal | None:
     error = answer.get("error_response") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
         return None
-    message = _text(error.get("sub_msg")) or _text(error.get("msg"))
+    message = text(error.get("sub_msg")) or text(error.get("msg"))
     return Refusal(
-        code=_text(error.get("code")),
-        sub_code=_text(error.get("sub_code")),
+        code=text(error.get("code")),
+        sub_code=text(error.get("sub_code")),
         message=message,
-        request_id=_text(error.get("request_id")),
+        request_id=text(error.get("request_id")),
     )
 
 
@@ -115,17 +107,22 @@ def variants(item: Mapping[str, Any]) -> Rows | None:
 
 def server_time(answer_body: Mapping[str, Any]) -> datetime:
     """The platform's clock (aware UTC); raises HalfAnswer when it cannot be read."""
-    return _shop_time(answer_body.get("time"))
+    return shop_time(answer_body.get("time"))
 
 
 def modified_at(row: Mapping[str, Any]) -> datetime:
     """When a listed item was last changed (aware UTC); raises HalfAnswer when it cannot be read."""
-    return _shop_time(row.get("modified"))
+    return shop_time(row.get("modified"))
 
 
 def total_results(answer_body: Mapping[str, Any]) -> int | None:
     """How many rows all pages have together; None when the answer does not say."""
-    return _count(answer_body.get("total_results"))[0]
+    return count(answer_body.get("total_results"))[0]
+
+
+def shop_name(row: Any) -> str:
+    """Whose an item or a seller's own row is; "" when it does not say."""
+    return text(row.get("nick"))[:LONGEST_TITLE] if isinstance(row, dict) else ""
 
 
 # --- Readings -------------------------------------------------------------------------------------------------------
@@ -150,7 +147,7 @@ def own_reading(ref: ListingRef, items: Rows, fetched_variants: Rows | None) -> 
         return _absent(ref, found, "unknown-variant")
     if variant.get("status") == "delete":
         return Reading(ref.listing_id, ReadOutcome.MISSING, cause="variant-deleted")
-    if _id(variant.get("num_iid")) not in {None, ref.item_id}:
+    if identity(variant.get("num_iid")) not in {None, ref.item_id}:
         return Reading(ref.listing_id, ReadOutcome.MISSING, cause="unknown-variant")
     facts, remark = _variant_facts(item, variant)
     return _read(ref, facts, remark, item, variant)
@@ -161,27 +158,29 @@ def competitor_reading(ref: ListingRef, items: Rows) -> Reading:
     item = items.by_id.get(ref.item_id)
     if item is None:
         return _absent(ref, items, "unknown-listing")
-    list_price, list_remark = _yuan(item.get("reserve_price"))
-    live_price, live_remark = _yuan(item.get("zk_final_price"))
-    promotion_price, promotion_remark = _yuan(item.get("sale_price"))
+    list_price, list_remark = yuan(item.get("reserve_price"))
+    live_price, live_remark = yuan(item.get("zk_final_price"))
+    promotion_price, promotion_remark = yuan(item.get("sale_price"))
     facts = Facts(list_price=list_price, live_price=live_price, promotion_price=promotion_price)
     return _read(ref, facts, list_remark or live_remark or promotion_remark, item, {})
 
 
 def discovered(item_id: str, item: Mapping[str, Any]) -> Iterator[DiscoveredListing]:
     """The listings an item stands for: its variants, or itself when it has none. Raises HalfAnswer."""
-    title = _text(item.get("title"))[:_LONGEST_TITLE]
+    title = text(item.get("title"))[:LONGEST_TITLE]
+    changed_at = None if item.get("modified") is None else modified_at(item)
     found = variants(item)
     if found is None or (found.complete and not found.by_id):
         facts, remark = _item_facts(item)
-        yield DiscoveredListing(item_id, "", title, _outer_id(item), facts, cause=remark)
+        yield DiscoveredListing(item_id, "", title, outer_id(item), facts, cause=remark, changed_at=changed_at)
         return
     if not found.complete:
         raise HalfAnswer("a variant without an id")
     for sku_id, variant in found.by_id.items():
         if variant.get("status") != "delete":
             facts, remark = _variant_facts(item, variant)
-            yield DiscoveredListing(item_id, sku_id, title, _outer_id(variant), facts, cause=remark)
+            code = outer_id(variant)
+            yield DiscoveredListing(item_id, sku_id, title, code, facts, cause=remark, changed_at=changed_at)
 
 
 def _item_facts(item: Mapping[str, Any]) -> tuple[Facts, str]:
@@ -194,23 +193,23 @@ def _variant_facts(item: Mapping[str, Any], variant: Mapping[str, Any]) -> tuple
 
 def _own_facts(price: Any, stock: Any, approve_status: Any) -> tuple[Facts, str]:
     # `price` is the shop's list price; what buyers pay today is not in this answer.
-    list_price, price_remark = _yuan(price)
-    count, stock_remark = _count(stock)
+    list_price, price_remark = yuan(price)
+    units, stock_remark = count(stock)
     match approve_status:
         case "onsale":
-            shelf_state = ShelfState.SOLD_OUT if count == 0 else ShelfState.ON_SHELF
+            shelf_state = ShelfState.SOLD_OUT if units == 0 else ShelfState.ON_SHELF
         case "instock":
             shelf_state = ShelfState.OFF_SHELF
         case _:
             shelf_state = ShelfState.UNKNOWN
-    return Facts(list_price=list_price, stock=count, shelf_state=shelf_state), price_remark or stock_remark
+    return Facts(list_price=list_price, stock=units, shelf_state=shelf_state), price_remark or stock_remark
 
 
 def _read(ref: ListingRef, facts: Facts, remark: str, item: Mapping[str, Any], coded: Mapping[str, Any]) -> Reading:
     if facts == _NOTHING:
         return Reading(ref.listing_id, ReadOutcome.FAILED, cause=remark or "nothing-usable")
-    title = _text(item.get("title"))[:_LONGEST_TITLE]
-    return Reading(ref.listing_id, ReadOutcome.READ, facts, title, _outer_id(coded), remark)
+    title = text(item.get("title"))[:LONGEST_TITLE]
+    return Reading(ref.listing_id, ReadOutcome.READ, facts, title, outer_id(coded), remark)
 
 
 def _absent(ref: ListingRef, found: Rows, cause: str) -> Reading:
@@ -226,100 +225,44 @@ def token_refusal(answer: Any) -> Refusal | None:
     """The refusal of the authorisation server, which has its own form."""
     if not isinstance(answer, dict) or "error" not in answer:
         return None
-    return Refusal(code=_text(answer["error"]) or "error", message=_text(answer.get("error_description")))
+    return Refusal(code=text(answer["error"]) or "error", message=text(answer.get("error_description")))
 
 
 def tokens(answer: Any, now: datetime) -> Tokens:
     """Tokens of an authorisation answer, with their ends counted from now; raises HalfAnswer."""
     if not isinstance(answer, dict):
         raise HalfAnswer("no tokens")
-    access_token, expires_at = _text(answer.get("access_token")), _end(answer.get("expires_in"), now)
+    access_token, expires_at = text(answer.get("access_token")), _end(answer.get("expires_in"), now)
     if not access_token or expires_at is None:
         raise HalfAnswer("no access token with an end")
-    refresh_seconds, _ = _count(answer.get("re_expires_in"))
+    refresh_seconds, _ = count(answer.get("re_expires_in"))
     return Tokens(
         access_token=access_token,
         # A refresh token that lives for 0 seconds is how the platform says that this app cannot refresh.
-        refresh_token="" if refresh_seconds == 0 else _text(answer.get("refresh_token")),
+        refresh_token="" if refresh_seconds == 0 else text(answer.get("refresh_token")),
         expires_at=expires_at,
         refresh_expires_at=_end(refresh_seconds, now) if refresh_seconds else None,
         levels={name: end for name in _LEVELS if (end := _end(answer.get(f"{name}_expires_in"), now))},
-        account_id=_id(answer.get("taobao_user_id")) or "",
-        account_name=_clean(unquote(_text(answer.get("taobao_user_nick"))))[:_LONGEST_TITLE],
+        account_id=identity(answer.get("taobao_user_id")) or "",
+        account_name=clean(unquote(text(answer.get("taobao_user_nick"))))[:LONGEST_TITLE],
     )
 
 
 def _end(seconds: Any, now: datetime) -> datetime | None:
-    count, _ = _count(seconds)
-    return None if count is None else now + min(timedelta(seconds=count), _LONGEST_LIFE)
+    whole, _ = count(seconds)
+    return None if whole is None else now + min(timedelta(seconds=whole), _LONGEST_LIFE)
 
 
-# --- Values ---------------------------------------------------------------------------------------------------------
+# --- Rows -----------------------------------------------------------------------------------------------------------
 
 
 def _by_id(found: list[Any], id_field: str) -> Rows:
     by_id: dict[str, dict[str, Any]] = {}
     complete = True
     for row in found:
-        row_id = _id(row.get(id_field)) if isinstance(row, dict) else None
+        row_id = identity(row.get(id_field)) if isinstance(row, dict) else None
         if row_id is None:
             complete = False
         else:
             by_id[row_id] = row
     return Rows(by_id, complete)
-
-
-def _id(value: Any) -> str | None:
-    """An id as text, exact; a number with a fraction or an exponent is not an id, whatever its value."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value) if 0 < value < 10**20 else ""
-    return value if isinstance(value, str) and _ID.fullmatch(value) else None
-
-
-def _yuan(value: Any) -> tuple[Decimal | None, str]:
-    """A price and a remark when it is not usable; null and "" are simply not supplied."""
-    if value is None or value == "":
-        return None, ""
-    if not isinstance(value, str) and isinstance(value, int | Decimal) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not _YUAN.fullmatch(value):
-        return None, "price-unreadable"
-    price = Decimal(value)
-    return (price, "") if price > 0 else (None, "price-not-positive")
-
-
-def _count(value: Any) -> tuple[int | None, str]:
-    """A whole number of units (or seconds) and a remark when it is not usable."""
-    if value is None or value == "":
-        return None, ""
-    if isinstance(value, str) and _COUNT.fullmatch(value):
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value > _LARGEST_STOCK:
-        return None, "stock-unreadable"
-    return (value, "") if value >= 0 else (None, "stock-negative")
-
-
-def _text(value: Any) -> str:
-    """Text on one line without control characters, which databases refuse; "" for what is neither text nor number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value) if abs(value) < 10**20 else ""
-    return _clean(value) if isinstance(value, str) else ""
-
-
-def _clean(text: str) -> str:
-    if text.isprintable():  # nearly all are, and that is cheap to see
-        return text.strip()
-    return _CONTROL.sub(" ", text).strip()
-
-
-def _outer_id(row: Mapping[str, Any]) -> str:
-    """The shop's own code; one that is too long to be one is left out, because half a code is another code."""
-    code = _text(row.get("outer_id"))
-    return code if len(code) <= _LONGEST_OUTER_ID else ""
-
-
-def _shop_time(value: Any) -> datetime:
-    try:
-        return datetime.strptime(_text(value), TIME_FORMAT).replace(tzinfo=GATEWAY_TIME).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise HalfAnswer("a time that cannot be read") from error

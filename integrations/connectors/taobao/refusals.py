@@ -65,6 +65,7 @@ BY_SUB_CODE: tuple[tuple[str, Meaning], ...] = (
     ("isv.invalid-parameter:gain-number-too-large", Meaning(Fatal, "paging-too-deep")),
     ("isv.invalid-permission:*", Meaning(Review, "foreign-listing", "listing")),
     ("isv.item-update-service-error:*", Meaning(Review, "refused-by-rule", "listing")),
+    ("isv.sku-not-exist*", Meaning(Review, "unknown-variant", "listing")),
     ("isv.*-not-exist:*", Meaning(Review, "unknown-listing", "listing")),
     ("isv.*-not-exist", Meaning(Review, "unknown-listing", "listing")),
     ("isv.missing-parameter*", BAD_REQUEST),
@@ -138,10 +139,12 @@ def retry_at(found: Meaning, message: str, now: datetime) -> datetime:
 def _error(
     found: Meaning, refusal: Refusal, operation: str, now: datetime, mask: Callable[[str], str]
 ) -> ConnectorError:
+    # The platform does not say which permission is missing: it is the one of the call that was made.
+    lacking = f"{operation}: " if found is PERMISSION else ""
     said = {
         "request_id": mask(refusal.request_id),
         "code": mask(" ".join(filter(None, (refusal.code, refusal.sub_code)))),
-        "detail": mask(refusal.message),
+        "detail": lacking + mask(refusal.message),
     }
     if issubclass(found.error, Wait):
         return Wait(PLATFORM, operation, cause=found.cause, retry_at=retry_at(found, refusal.message, now), **said)

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import secrets as random_secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -196,8 +196,8 @@ class WooCommerceConnector(Connector):
             found |= {sku_id: {**row, "parent_id": int(item_id)} for sku_id, row in rows.items()}
         return found
 
-    def discover_listings(self, *, now: datetime) -> Iterator[DiscoveredListing]:
-        yield from self._listings({}, Clock(now))
+    def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
+        yield from self._listings({}, Clock(now), skip)
 
     def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
         """A variation can change without its parent being touched, so both are asked for."""
@@ -254,8 +254,12 @@ class WooCommerceConnector(Connector):
                 self._has_all_variations = False
         return self._has_all_variations
 
-    def _listings(self, parameters: Mapping[str, str], clock: Clock) -> Iterator[DiscoveredListing]:
+    def _listings(
+        self, parameters: Mapping[str, str], clock: Clock, skip: Container[str] = ()
+    ) -> Iterator[DiscoveredListing]:
         for product in self._pages("products", parameters, clock):
+            if parse.id_of(product) in skip:
+                continue
             if product.get("type") == "variable":
                 for row in self._pages(f"products/{parse.id_of(product)}/variations", {}, clock):
                     yield parse.discovered(row, product)

@@ -12,7 +12,7 @@ from integrations.connectors.base import InvalidSetting, ListingRef, ReadOutcome
 from integrations.connectors.errors import Fatal, Reauthorise, Retry, Review, Wait
 from integrations.connectors.http import HttpClient
 from integrations.connectors.taobao import TaobaoConnector, TaobaoCredentials
-from integrations.connectors.taobao.client import _Clock
+from integrations.connectors.taobao.gateway import Clock
 from integrations.connectors.taobao.signing import signed
 from tests.integrations.connectors.raw_server import RawServer, answer, answer_json
 
@@ -333,7 +333,7 @@ def test_a_shop_too_large_for_paging_is_listed_in_slices_of_time():
     shop = Shop(20_450)
     with RawServer(shop) as server:
         shop.server = server
-        found = list(connector(server)._listed_item_ids(_Clock(NOW)))
+        found = list(connector(server)._listed_item_ids(Clock(NOW)))
     assert len(found) == len(set(found)) == 20_451
 
 
@@ -342,7 +342,7 @@ def test_more_items_of_one_second_than_pages_allow_are_told_not_lost():
     with RawServer(shop) as server:
         shop.server = server
         with pytest.raises(Fatal) as caught:
-            list(connector(server)._listed_item_ids(_Clock(NOW)))
+            list(connector(server)._listed_item_ids(Clock(NOW)))
     assert caught.value.cause == "paging-too-deep"
 
 

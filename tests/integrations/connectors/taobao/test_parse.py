@@ -9,7 +9,8 @@ from catalog.facts import Facts, ShelfState
 from integrations.connectors.base import ListingRef, ReadOutcome
 from integrations.connectors.http import parse_json
 from integrations.connectors.taobao import parse
-from integrations.connectors.taobao.parse import HalfAnswer, Rows
+from integrations.connectors.taobao.parse import Rows
+from integrations.connectors.taobao.values import HalfAnswer
 
 pytestmark = pytest.mark.pure
 

@@ -88,15 +88,21 @@ def test_a_sub_code_decides_before_the_code(code, sub_code, expected, cause):
     assert getattr(error, "scope", "channel") == "channel"
 
 
+ROW_SUB_CODES = [
+    ("isv.sku-not-exist:invalid-skuId", "unknown-variant"),
+    ("isv.sku-not-exist", "unknown-variant"),
+    ("isv.item-update-service-error:IC_CHECKSTEP_PRICE_ERROR", "refused-by-rule"),
+    ("isv.item-update-service-error:IC_CHECKSTEP_ITME_SKU_PRICE_UNMATCH", "refused-by-rule"),
+]
+
+
 @pytest.mark.parametrize(
     ("sub_code", "cause"),
     [
         ("isv.item-not-exist:invalid-numIid-or-iid", "unknown-listing"),
         ("isv.item-not-exist", "unknown-listing"),
-        ("isv.sku-not-exist:invalid-skuId", "unknown-listing"),
         ("isv.invalid-permission:update-item", "foreign-listing"),
-        ("isv.item-update-service-error:IC_CHECKSTEP_PRICE_ERROR", "refused-by-rule"),
-        ("isv.item-update-service-error:IC_CHECKSTEP_ITME_SKU_PRICE_UNMATCH", "refused-by-rule"),
+        *ROW_SUB_CODES,
     ],
 )
 def test_some_refusals_are_about_one_listing(sub_code, cause):
