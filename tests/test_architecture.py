@@ -26,6 +26,10 @@ PURE = [
     "integrations/connectors/taobao/signing.py",
     "integrations/connectors/taobao/parse.py",
     "integrations/connectors/taobao/refusals.py",
+    "integrations/connectors/taobao/values.py",
+    "integrations/connectors/taobao/orders.py",
+    "integrations/connectors/taobao/promotions.py",
+    "integrations/connectors/taobao/messages.py",
     *(str(path.relative_to(ROOT)) for path in (ROOT / "integrations/simulator").rglob("*.py")),
 ]
 

@@ -311,6 +311,7 @@ class Connector(ABC):
     max_rows_per_push: ClassVar[int] = 0  # targets in one call
     has_compare_and_set: ClassVar[bool] = False
     has_locations: ClassVar[bool] = False
+    currency: str = ""  # the channel's: amounts in another are refused as "currency-differs"; "": not compared
 
     def __init__(
         self,

@@ -153,8 +153,8 @@ class HttpClient:
     def lines(self, url: str, *, platform: str, operation: str, now: datetime) -> Iterator[bytes]:
         """The lines of a file that a platform has ready, as they arrive: however large it is, one line is held.
 
-        Nothing is sent but the address, which is a secret of its own. May take STREAM_SECONDS in all. Raises
-        ConnectorError, also in the middle.
+        Nothing is sent but the address, which is a secret of its own. Reading may take STREAM_SECONDS in all; what the
+        caller does between two lines, other calls included, does not count. Raises ConnectorError, also in the middle.
         """
         if self.before_call is not None:
             self.before_call()
@@ -162,7 +162,14 @@ class HttpClient:
         with self._answered("GET", url, None, _HEADERS, platform, operation, STREAM_SECONDS) as response:
             if response.status != 200:
                 raise _status_error(response.status, response.headers, platform, operation, now)
-            for piece in response.stream(_PIECE, decode_content=False):
+            left = _threads.deadline - time.monotonic()
+            while True:
+                started = time.monotonic()
+                _threads.deadline = started + left
+                piece = response.read(_PIECE, decode_content=False)
+                left -= time.monotonic() - started
+                if not piece:
+                    break
                 *whole, rest = (rest + piece).split(b"\n")
                 yield from whole
                 if len(rest) > self.limits.max_bytes:

@@ -10,7 +10,6 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Iterator
 
 from integrations.simulator.seed import DAY, promotion_price
 from integrations.simulator.world import (
@@ -118,6 +117,8 @@ class Part:
         self._rows: list[tuple[Item, Row]] = []
         self._weights: list[float] = []
         self._weighed = -1
+        self._listed: list[Item] = []
+        self._shape = (-1, 0)
         self._rng = random.Random()
 
     def start(self, tick: int) -> None:
@@ -131,7 +132,7 @@ class Part:
         self._end_promotions(at)
         self._renew_coupons(at)
         self._sell(at)
-        items = sum(1 for _ in self._items())
+        items = len(self._items())
         for _ in range(_poisson(rng, items * PROMOTIONS_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
             self._start_promotion(at)
         for _ in range(_poisson(rng, items * PRICE_CHANGES_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
@@ -139,8 +140,11 @@ class Part:
         for _ in range(_poisson(rng, items * DELISTINGS_PER_ITEM_AND_DAY / TICKS_PER_DAY)):
             self._delist(at)
 
-    def _items(self) -> Iterator[Item]:
-        return self.world.items_of(self.platform)
+    def _items(self) -> list[Item]:
+        """The platform's items; looked for again when items came or went."""
+        if self._shape != self.world.shape:
+            self._listed, self._shape = list(self.world.items_of(self.platform)), self.world.shape
+        return self._listed
 
     # Sales
 
@@ -170,8 +174,8 @@ class Part:
 
     def _weigh(self) -> None:
         """Cumulative demand (units per day) over the rows on sale, at today's prices."""
-        rows = self.world.rows(self.platform)
-        self._rows = [(item, row) for item, row in rows if item.approve_status == ON_SALE]
+        on_sale = (item for item in self._items() if item.approve_status == ON_SALE)
+        self._rows = [(item, row) for item in on_sale for row in item.sellable_rows()]
         self._weights = list(itertools.accumulate(_daily_demand(row) for _, row in self._rows))
         self._weighed = self.world._demand_version
 
@@ -359,7 +363,7 @@ class Part:
         item.list_time, item.delist_time = at, at + 7 * DAY
 
     def _any_item(self) -> Item:
-        items = list(self._items())
+        items = self._items()
         return items[self._rng.randrange(len(items))]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from integrations.simulator.world import (
     IN_STOCK,
     ON_SALE,
+    PRODUCT_CREATED,
     SHOPIFY,
     TAOBAO,
     WOOCOMMERCE,
@@ -193,7 +194,8 @@ def add_products(world: World, shop: Shop, variants: int, variants_each: int = 1
         code = f"MORE-{number:06d}"
         count = min(variants_each, variants - start)
         choices = [(f"{code}-{number}", "", f"No. {number}", 9900) for number in range(1, count + 1)]
-        _add_store_item(world, shop, rng, number, code, choices, SLOW)
+        item = _add_store_item(world, shop, rng, number, code, choices, SLOW)
+        world.report(item, PRODUCT_CREATED)
     world.changed()
 
 
@@ -211,7 +213,7 @@ def _add_store_item(
     code: str,
     choices: Sequence[tuple[str, str, str, int]],
     demand: float = 1.0,
-) -> None:
+) -> Item:
     if shop.platform == SHOPIFY:
         start = FIRST_BIG_ID + 10_000_000 if number % 7 == 0 else 7_800_000_000_000
         num_iid = start + shop.user_id % 1000 * 10**9 + number * 10_000
@@ -251,6 +253,7 @@ def _add_store_item(
     if number % 8 == 0:
         _start_with_promotion(world, item, rng)
     world.items[item.num_iid] = item
+    return item
 
 
 def ean13(code: str) -> str:

@@ -218,10 +218,14 @@ class News:
     sku_id: int = 0
     location: int = 0
     tid: int = 0
+    event: int = 0  # the same for all that one action brought about: a sale is an order, less stock, another product
 
 
-STOCK, PRODUCT, PRODUCT_DELETED, ORDER, ORDER_CHANGED = "stock", "product", "product deleted", "order", "order changed"
-NEWS = frozenset({STOCK, PRODUCT, PRODUCT_DELETED, ORDER, ORDER_CHANGED})
+STOCK = "stock"
+STOCKED, UNSTOCKED = "stocked", "unstocked"  # a variant came to a location, or left it
+PRODUCT, PRODUCT_CREATED, PRODUCT_DELETED = "product", "product created", "product deleted"
+ORDER, ORDER_CHANGED = "order", "order changed"
+NEWS = frozenset({STOCK, STOCKED, UNSTOCKED, PRODUCT, PRODUCT_CREATED, PRODUCT_DELETED, ORDER, ORDER_CHANGED})
 
 
 @dataclass(slots=True)
@@ -242,11 +246,17 @@ class World:
     _tids: dict[str, deque[int]] = field(default_factory=dict)  # by platform, oldest first; see add_trade
     _watched: Collection[str] = ()  # the shops whose news are kept until somebody takes them
     _news: list[News] = field(default_factory=list)
+    _event: int = 0
 
     def changed(self, *, demand: bool = True) -> None:
         self.version += 1
         if demand:
             self._demand_version += 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Another one when items came or went."""
+        return len(self.items), next(reversed(self.items), 0)
 
     def platform_of(self, item: Item) -> str:
         return self.shops[item.shop].platform
@@ -277,10 +287,11 @@ class World:
         """The item (and the row) changed at `at`; stock_at is the location whose units did (0: there are none)."""
         item.touch(at, row)
         if item.shop in self._watched:
+            self._event += 1
             sku_id = 0 if row is None else row.sku_id
             if stock_at is not None:
-                self._news.append(News(STOCK, item.shop, at, item.num_iid, sku_id, stock_at))
-            self._news.append(News(PRODUCT, item.shop, at, item.num_iid, sku_id))
+                self._news.append(News(STOCK, item.shop, at, item.num_iid, sku_id, stock_at, event=self._event))
+            self._news.append(News(PRODUCT, item.shop, at, item.num_iid, sku_id, event=self._event))
 
     def add_units(self, item: Item, row: Row, units: int, at: int, location: int = 0) -> int:
         """Put units on the shelf (below 0: take them off); returns at which location. See Row.add."""
@@ -288,9 +299,18 @@ class World:
         self.touch(item, at, row, stock_at=location)
         return location
 
+    def report(self, item: Item, kind: str, row: Row | None = None, location: int = 0) -> None:
+        """News of an item, or of a row at a location, that no change of its facts is."""
+        if item.shop in self._watched:
+            self._event += 1
+            sku_id = 0 if row is None else row.sku_id
+            self._news.append(News(kind, item.shop, self.now, item.num_iid, sku_id, location, event=self._event))
+
     def report_trade(self, trade: Trade, kind: str, at: int) -> None:
         if trade.shop in self._watched:
-            self._news.append(News(kind, trade.shop, at, tid=trade.tid))
+            # An order is one event with the change of stock that it has just made.
+            self._event += kind != ORDER
+            self._news.append(News(kind, trade.shop, at, tid=trade.tid, event=self._event))
 
     def add_trade(self, trade: Trade, next_step_at: int) -> None:
         """Keep a trade and when it moves on; the oldest makes room, and gives back what it held."""
@@ -367,12 +387,13 @@ class World:
             if new_price is not None and new_live_price is None and row.live_price == row.price:
                 live = new_price
             row.set_prices(row.price if new_price is None else new_price, live)
+            if delete and sku_id:
+                row.status, row.quantity, row.held, row.levels = "delete", 0, 0, {}
             if quantity is not None:
                 before = row.levels[location] if location else row.quantity
                 self.add_units(item, row, quantity - before, self.now, location)
-            if delete and sku_id:
-                row.status, row.quantity, row.held, row.levels = "delete", 0, 0, {}
-            self.touch(item, self.now, row)
+            else:
+                self.touch(item, self.now, row)
         if approve_status is not None and approve_status != item.approve_status:
             item.approve_status = approve_status
             item.shelf_reason = "" if approve_status == ON_SALE else "off_shelf"
@@ -381,8 +402,7 @@ class World:
             item.title = title
         if delete and not sku_id:
             del self.items[num_iid]
-            if item.shop in self._watched:
-                self._news.append(News(PRODUCT_DELETED, item.shop, self.now, num_iid))
+            self.report(item, PRODUCT_DELETED)
         self.changed()
 
     def shift(self, seconds: int) -> None:

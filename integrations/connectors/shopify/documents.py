@@ -1,6 +1,6 @@
 """Every GraphQL document we send. They are checked against Shopify's own schema by `make shopify-schema`.
 
-`COSTS` is what each may ask of the bucket at most, until an answer tells: the points of Shopify's cost model.
+`COSTS` is what each takes out of the bucket, in points, until an answer tells; a test holds it against the simulator's.
 """
 
 _VARIANT = """
@@ -32,12 +32,45 @@ query EvenshelfVariantsById($ids: [ID!]!) {
 VARIANTS = (
     """
 query EvenshelfVariants($first: Int!, $after: String, $query: String) {
-  shop { currencyCode }
   productVariants(first: $first, after: $after, query: $query, sortKey: ID) {
     nodes {"""
     + _VARIANT
     + """    }
     pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+)
+
+CHANGED_PRODUCTS = (
+    """
+query EvenshelfChangedProducts($first: Int!, $after: String, $query: String) {
+  products(first: $first, after: $after, query: $query, sortKey: ID) {
+    nodes {
+      id
+      variants(first: 20) {
+        nodes {"""
+    + _VARIANT
+    + """        }
+        pageInfo { hasNextPage endCursor }
+      }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+)
+
+MORE_VARIANTS = (
+    """
+query EvenshelfMoreVariants($product: ID!, $after: String) {
+  product(id: $product) {
+    variants(first: 250, after: $after) {
+      nodes {"""
+    + _VARIANT
+    + """      }
+      pageInfo { hasNextPage endCursor }
+    }
   }
 }
 """
@@ -59,7 +92,10 @@ query EvenshelfChangedLevels($location: ID!, $first: Int!, $after: String, $quer
 )
 
 VARIANT_COUNT = """
-query EvenshelfVariantCount { productVariantsCount(limit: null) { count } }
+query EvenshelfVariantCount {
+  shop { currencyCode }
+  productVariantsCount(limit: null) { count }
+}
 """
 
 LOCATIONS = """
@@ -149,12 +185,15 @@ query EvenshelfMoreLines($order: ID!, $after: String) {
 
 _DISCOUNT = """
         title status startsAt endsAt asyncUsageCount
+        context { __typename }
+        combinesWith { orderDiscounts productDiscounts }
         minimumRequirement {
           __typename
           ... on DiscountMinimumSubtotal { greaterThanOrEqualToSubtotal { amount currencyCode } }
           ... on DiscountMinimumQuantity { greaterThanOrEqualToQuantity }
         }
         customerGets {
+          appliesOnOneTimePurchase
           value {
             __typename
             ... on DiscountPercentage { percentage }
@@ -226,6 +265,8 @@ SENT = {
     "shop": SHOP,
     "variants-by-id": VARIANTS_BY_ID,
     "variants": VARIANTS,
+    "changed-products": CHANGED_PRODUCTS,
+    "more-variants": MORE_VARIANTS,
     "changed-levels": CHANGED_LEVELS,
     "variant-count": VARIANT_COUNT,
     "locations": LOCATIONS,
@@ -240,19 +281,21 @@ SENT = {
     "bulk": BULK,
 }
 COSTS = {
-    "shop": 10,
-    "variants-by-id": 1000,
-    "variants": 100,
-    "changed-levels": 100,
+    "shop": 5,
+    "variants-by-id": 5,
+    "variants": 40,
+    "changed-products": 180,
+    "more-variants": 40,
+    "changed-levels": 150,
     "variant-count": 12,
-    "locations": 20,
-    "levels": 1000,
-    "more-levels": 60,
-    "stock-ids": 1000,
-    "set-stock": 20,
-    "orders": 400,
-    "more-lines": 100,
-    "discounts": 300,
-    "run-bulk": 20,
-    "bulk": 5,
+    "locations": 10,
+    "levels": 25,
+    "more-levels": 40,
+    "stock-ids": 5,
+    "set-stock": 15,
+    "orders": 220,
+    "more-lines": 40,
+    "discounts": 140,
+    "run-bulk": 12,
+    "bulk": 2,
 }

@@ -26,8 +26,8 @@ from integrations.connectors.base import (
     StockTarget,
     Tokens,
 )
+from integrations.connectors.http import parse_json
 from integrations.connectors.shopify.pacing import Throttle
-from integrations.connectors.shopify.refusals import REFUSED_ROW, ROWS
 from integrations.connectors.values import HalfAnswer, amount, code, count, moment, price, text, title
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,19}")
@@ -41,6 +41,11 @@ def is_id(value: str) -> bool:
 
 def gid(kind: str, number: str) -> str:
     return f"gid://shopify/{kind}/{number}"
+
+
+def variant_gids(sku_ids: Iterable[str]) -> list[str]:
+    """Each once: nodes(ids:) answers for the places of its list."""
+    return list(dict.fromkeys(gid("ProductVariant", sku_id) for sku_id in sku_ids))
 
 
 def number_of(value: Any) -> str:
@@ -81,11 +86,21 @@ def page(connection: Any) -> Page:
     return Page(nodes, end)
 
 
+def known_nodes(data: Any) -> list[Mapping[str, Any]]:
+    """What nodes(ids:) found; an id that is not known is left out. Raises HalfAnswer when it is no list."""
+    found = field(data, "nodes")
+    if not isinstance(found, list):
+        raise HalfAnswer("no nodes")
+    return [node for node in found if field(node, "id")]
+
+
 def throttle(answer: Any) -> Throttle | None:
-    """What an answer says of the cost bucket."""
+    """What an answer says of the cost bucket; a call that was turned away took nothing out of it."""
     cost = field(answer, "extensions", "cost")
+    requested, actual = field(cost, "requestedQueryCost"), field(cost, "actualQueryCost")
     figures = [
-        field(cost, "requestedQueryCost"),
+        requested,
+        (requested if field(answer, "data") else 0) if actual is None else actual,
         *(field(cost, "throttleStatus", name) for name in ("currentlyAvailable", "maximumAvailable", "restoreRate")),
     ]
     if not all(isinstance(each, int | Decimal) and not isinstance(each, bool) for each in figures):
@@ -113,7 +128,10 @@ def _reading(ref: ListingRef, variant: Mapping[str, Any] | None, is_whole: bool)
         if not is_whole:
             return Reading(ref.listing_id, ReadOutcome.FAILED, cause="unreadable-row")
         return Reading(ref.listing_id, ReadOutcome.MISSING, cause="unknown-variant")
-    if number_of(field(variant, "product", "id")) != ref.item_id:
+    item_id, _sku_id = ids_of(variant)
+    if not item_id:
+        return Reading(ref.listing_id, ReadOutcome.FAILED, cause="unreadable-row")
+    if item_id != ref.item_id:
         return Reading(ref.listing_id, ReadOutcome.MISSING, cause="unknown-variant")
     facts, remark = _facts(variant)
     if facts == Facts():
@@ -122,8 +140,13 @@ def _reading(ref: ListingRef, variant: Mapping[str, Any] | None, is_whole: bool)
     return Reading(ref.listing_id, ReadOutcome.READ, facts, name, code(variant.get("sku")), remark)
 
 
+def ids_of(variant: Mapping[str, Any]) -> tuple[str, str]:
+    """Item id and SKU id."""
+    return number_of(field(variant, "product", "id")), number_of(variant.get("id"))
+
+
 def discovered(variant: Mapping[str, Any]) -> DiscoveredListing:
-    item_id, sku_id = number_of(field(variant, "product", "id")), number_of(variant.get("id"))
+    item_id, sku_id = ids_of(variant)
     if not item_id or not sku_id:
         raise HalfAnswer("a variant without an id")
     facts, remark = _facts(variant)
@@ -215,11 +238,6 @@ def _row(path: Any) -> int | None:
     return None
 
 
-def refused(target: StockTarget, error: WriteError) -> PushOutcome:
-    status, cause = ROWS.get(error.code, REFUSED_ROW)
-    return PushOutcome(target.listing_id, target.location_id, status, cause)
-
-
 def changed_rows(payload: Any) -> set[tuple[str, str]]:
     """The inventory items and locations that the write says it changed."""
     changes = field(payload, "inventoryAdjustmentGroup", "changes") or []
@@ -249,15 +267,15 @@ def order(node: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Order:
     )
     if not order_id or created_at is None or changed_at is None:
         raise HalfAnswer("an order without its id or times")
-    status = _order_status(node)
+    status, currency = _order_status(node), text(node.get("currencyCode"))
     is_paid = status in {OrderStatus.PAID, OrderStatus.SENT, OrderStatus.FINISHED}
     return Order(
         order_id=order_id,
         status=status,
         created_at=created_at,
         changed_at=changed_at,
-        currency=text(node.get("currencyCode")),
-        lines=tuple(map(_line, lines)),
+        currency=currency,
+        lines=tuple(_line(line, currency) for line in lines),
         paid_at=moment(node.get("processedAt")) if is_paid else None,
         is_test=node.get("test") is True,
     )
@@ -278,7 +296,7 @@ def _order_status(node: Mapping[str, Any]) -> OrderStatus:
             return OrderStatus.UNKNOWN
 
 
-def _line(node: Mapping[str, Any]) -> OrderLine:
+def _line(node: Mapping[str, Any], currency: str) -> OrderLine:
     line_id, ordered, kept = number_of(node.get("id")), node.get("quantity"), node.get("currentQuantity")
     if not line_id or not isinstance(ordered, int) or not isinstance(kept, int):
         raise HalfAnswer("an order line without its quantity")
@@ -289,7 +307,7 @@ def _line(node: Mapping[str, Any]) -> OrderLine:
         outer_id=code(node.get("sku")),
         quantity=ordered,
         returned=max(ordered - kept, 0),
-        paid_per_unit=amount(field(node, "discountedUnitPriceSet", "shopMoney", "amount"))[0],
+        paid_per_unit=_money(field(node, "discountedUnitPriceSet", "shopMoney"), currency),
     )
 
 
@@ -308,11 +326,16 @@ def promotion(node: Mapping[str, Any], currency: str) -> Promotion | None:
             number, title(discount.get("title")) or text(name), "amount_off", None, currency, unknown=("kind",)
         )
     kind, value, on_each = _effect(field(discount, "customerGets", "value"), currency, unknown)
-    item_ids = _items(field(discount, "customerGets", "items"), unknown)
+    item_ids = _items(discount.get("customerGets"), unknown)
     least, pieces = _minimum(discount.get("minimumRequirement"), currency, unknown)
     codes = tuple(text(field(each, "code")) for each in field(discount, "codes", "nodes") or ())
-    if name == "DiscountCodeBasic" and not all(codes):
-        unknown.append("codes")
+    if name == "DiscountCodeBasic" and not (codes and all(codes)):
+        unknown.append("codes")  # without one it would be taken for one that applies by itself
+    if field(discount, "context", "__typename") != "DiscountBuyerSelectionAll":
+        unknown.append("customers")  # for some customers only, or some markets
+    combines = {field(discount, "combinesWith", each) for each in ("orderDiscounts", "productDiscounts")}
+    if combines not in ({True}, {False}):
+        unknown.append("combination")
     limit, used = discount.get("usageLimit"), discount.get("asyncUsageCount")
     return Promotion(
         promotion_id=number,
@@ -327,6 +350,7 @@ def promotion(node: Mapping[str, Any], currency: str) -> Promotion | None:
         ends_at=moment(discount.get("endsAt")),
         item_ids=item_ids,
         is_on_each_unit=on_each,
+        is_alone=combines == {False},
         remaining=max(limit - used, 0) if isinstance(limit, int) and isinstance(used, int) else None,
         unknown=tuple(unknown),
     )
@@ -346,7 +370,10 @@ def _effect(value: Any, currency: str, unknown: list[str]) -> tuple[str, Decimal
     return "amount_off", None, False
 
 
-def _items(items: Any, unknown: list[str]) -> tuple[str, ...]:
+def _items(gets: Any, unknown: list[str]) -> tuple[str, ...]:
+    items = (
+        field(gets, "items") if field(gets, "appliesOnOneTimePurchase") is True else None
+    )  # else: subscriptions only
     match field(items, "__typename"):
         case "AllDiscountItems":
             return ()
@@ -401,10 +428,17 @@ def _end(seconds: Any, now: datetime) -> datetime | None:
     return None if found is None else now + min(timedelta(seconds=max(found, 0)), _LONGEST_LIFE)
 
 
-def bulk_rows(lines: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
-    """The top-level rows of a bulk result."""
-    for row in lines:
+def bulk_rows(lines: Iterable[bytes], total: Any) -> Iterator[Mapping[str, Any]]:
+    """The rows of a bulk result; raises HalfAnswer when they are not the `total` that the operation counted."""
+    found = 0
+    for line in filter(None, map(bytes.strip, lines)):
+        try:
+            row = parse_json(line)
+        except ValueError as error:
+            raise HalfAnswer("a line of a bulk result that is no JSON") from error
         if not isinstance(row, Mapping):
             raise HalfAnswer("a line of a bulk result that is no object")
-        if "__parentId" not in row:
-            yield row
+        found += 1
+        yield row
+    if count(total)[0] != found:
+        raise HalfAnswer("a bulk result with rows missing")

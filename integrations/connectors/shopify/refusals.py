@@ -91,10 +91,13 @@ BY_WRITE_CODE: dict[str, Meaning] = {
     "SERVICE_UNAVAILABLE": Meaning(Wait, "server-error"),
     "ADJUST_QUANTITIES_FAILED": Meaning(Wait, "server-error"),
     "IDEMPOTENCY_KEY_PARAMETER_MISMATCH": Meaning(Fatal, "key-used-otherwise"),
+    IDEMPOTENCY_FAILED: SERVER_ERROR,  # under several keys in turn
     "INVALID_REASON": BAD_REQUEST,
     "INVALID_NAME": BAD_REQUEST,
     "INVALID_REFERENCE_DOCUMENT": BAD_REQUEST,
 }
+# Of these a repeated write says nothing about what became of the first one.
+VAGUE_WRITE_CODES = BY_WRITE_CODE.keys() - {IDEMPOTENCY_FAILED}
 
 Mask = Callable[[str], str]
 
@@ -134,7 +137,7 @@ def token_error(code: str, description: str, operation: str, mask: Mask) -> Conn
 
 
 def write_error(code: str, message: str, operation: str, now: datetime, mask: Mask) -> ConnectorError | None:
-    """The error for a userError that concerns a whole write; None when it is about a row."""
+    """The error for a userError that concerns a whole write, of which nothing was done; None when it is about a row."""
     found = BY_WRITE_CODE.get(code)
     if found is None:
         return None

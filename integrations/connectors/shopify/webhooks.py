@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from integrations.connectors.base import Hint, HintKind
-from integrations.connectors.shopify.parse import number_of
+from integrations.connectors.shopify.parse import field, number_of
 from integrations.connectors.values import HalfAnswer, moment, text
 
 SIGNATURE = "x-shopify-hmac-sha256"
@@ -40,7 +40,8 @@ def hint(headers: Mapping[str, str], content: Any, body: bytes) -> Hint:
         item_id=own_id if subject == "products" else number_of(content.get("product_id")),
         sku_id=own_id if subject == "variants" else "",
         stock_id=own_id if subject == "inventory_items" else number_of(content.get("inventory_item_id")),
-        order_id=own_id if subject == "orders" else "",
+        # An edit is an object of its own, which names its order.
+        order_id=own_id or number_of(field(content, "order_edit", "order_id")) if subject == "orders" else "",
         is_deleted=event == "delete",
         changed_at=moment(content.get("updated_at")) or moment(headers.get("x-shopify-triggered-at")),
     )

@@ -137,7 +137,8 @@ class TaobaoConnector(Connector):
         on_sale = self._gateway.rows(
             _ON_SALE, {"fields": "num_iid,nick", "page_no": "1", "page_size": "1"}, "items", "item", "num_iid", clock
         )
-        for row in on_sale.by_id.values():
+        for item_id, row in on_sale.by_id.items():
+            self._items([item_id], clock)  # which every reading calls, and which may be another permission
             if name := parse.shop_name(row):
                 return name
         # A shop with nothing on sale is asked for its seller, which is a permission of its own.

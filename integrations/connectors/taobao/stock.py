@@ -27,8 +27,9 @@ _READ_FIELDS = "num_iid,num,sku.sku_id,sku.quantity"
 _ABSOLUTE = 1
 
 # Refusals of one row, or of the item and so of every row; any other is of the whole channel.
-_ROW_CAUSES = frozenset({"unknown-variant", "refused-by-rule", "bad-request"})
+_ROW_CAUSES = frozenset({"unknown-variant", "refused-by-rule"})
 _ITEM_CAUSES = frozenset({"unknown-listing", "foreign-listing"})
+_UNEXPLAINED = frozenset({"server-error", "platform-fault", "unrecognised"})
 _NUMBER = re.compile(r"[0-9]+")
 
 
@@ -89,10 +90,10 @@ class StockWriter:
         except ConnectorError as error:
             if error.operation == method and _may_be_written(error):
                 self._read_back(batch, error)
-            elif error.cause in _ITEM_CAUSES or (error.cause in _ROW_CAUSES and len(batch) == 1):
+            elif error.cause in _ITEM_CAUSES or (_is_about_a_row(error) and len(batch) == 1):
                 for target in batch:
                     self._note(target, PushStatus.REFUSED, error.cause)
-            elif error.cause in _ROW_CAUSES:
+            elif _is_about_a_row(error):
                 self._without_refused(batch, error)
             else:
                 raise
@@ -152,7 +153,13 @@ class StockWriter:
 
 def _may_be_written(error: ConnectorError) -> bool:
     # A fault of the platform's own, timed out or not explained, says nothing about what it did before.
-    return (isinstance(error, Retry) and error.may_have_arrived) or error.cause in {"server-error", "platform-fault"}
+    return (isinstance(error, Retry) and error.may_have_arrived) or error.cause in _UNEXPLAINED
+
+
+def _is_about_a_row(error: ConnectorError) -> bool:
+    # A figure or an id that it does not take; what else it calls a bad request is in every row's call.
+    is_value = "isv.invalid-parameter" in error.code or "isv.parameters-mismatch" in error.code
+    return error.cause in _ROW_CAUSES or (error.cause == "bad-request" and is_value)
 
 
 def _shown(method: str, body: Mapping[str, Any], batch: Sequence[StockTarget]) -> dict[str, int | None]:

@@ -4,7 +4,8 @@ Amounts are text in the shop's currency, "" where there is none; times are those
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,21 +19,28 @@ from integrations.connectors.base import (
     OrderLine,
     OrderStatus,
     Promotion,
-    PushOutcome,
-    PushStatus,
     Reading,
     ReadOutcome,
-    StockTarget,
 )
 from integrations.connectors.values import HalfAnswer, amount, code, count, price, text, title
-from integrations.connectors.woocommerce.refusals import REFUSED_ROW, ROWS
+from integrations.connectors.woocommerce.refusals import row_cause
 
-# What of a product is asked for; of a variation the same, but for what only its parent knows.
+# What is asked for, of products and variations alike; a product names its variations.
 PRODUCT_FIELDS = (
     "id,parent_id,name,type,status,sku,global_unique_id,price,regular_price,manage_stock,stock_quantity,stock_status,"
-    "date_modified_gmt"
+    "date_modified_gmt,variations"
 )
-ORDER_FIELDS = "id,status,currency,date_created_gmt,date_modified_gmt,date_paid_gmt,line_items,refunds"
+STOCK_FIELDS = "id,parent_id,type,manage_stock,stock_quantity"
+ORDER_FIELDS = (
+    "id,status,currency,prices_include_tax,date_created_gmt,date_modified_gmt,date_paid_gmt,line_items,refunds"
+)
+REFUND_FIELDS = "id,line_items"
+COUPON_FIELDS = (
+    "id,code,description,status,discount_type,amount,minimum_amount,maximum_amount,date_expires_gmt,product_ids,"
+    "excluded_product_ids,product_categories,excluded_product_categories,individual_use,exclude_sale_items,usage_limit,"
+    "usage_count,limit_usage_to_x_items,email_restrictions"
+)
+VARIABLE, GROUPED = "variable", "grouped"
 
 _ID = re.compile(r"[1-9][0-9]{0,19}")
 _FOURTH = Decimal("0.0001")
@@ -47,6 +55,7 @@ _ORDER_STATUSES = {
     "failed": OrderStatus.CANCELLED,
     "trash": OrderStatus.CANCELLED,
 }
+_KINDS = {"percent": "percent_off", "fixed_cart": "amount_off", "fixed_product": "amount_off"}
 
 
 def is_id(value: str) -> bool:
@@ -67,11 +76,17 @@ def rows(answer: Any) -> list[Mapping[str, Any]]:
     return answer
 
 
+def total(headers: Mapping[str, str]) -> int | None:
+    """How many rows a list has on all pages; None where its headers do not say."""
+    return count(headers.get("X-WP-Total", ""))[0]
+
+
 def moment(value: Any) -> datetime | None:
-    """A time with "_gmt" in its name as aware UTC."""
+    """A time with "_gmt" in its name as aware UTC; None where there is none, or it cannot be read."""
     try:
-        return datetime.fromisoformat(text(value)).replace(tzinfo=UTC)
-    except ValueError:
+        found = datetime.fromisoformat(text(value))
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
 
 
@@ -91,13 +106,15 @@ def reading(
         if variation is None or id_of(variation, "parent_id") not in {"", ref.item_id}:
             return Reading(ref.listing_id, ReadOutcome.MISSING, cause="unknown-variant")
         row = variation
-    elif product.get("type") in {"variable", "grouped"}:
+    elif product.get("type") in {VARIABLE, GROUPED}:
         # Its price is the lowest of its variations, which nobody can order it for.
         return Reading(ref.listing_id, ReadOutcome.REFUSED, cause="has-variants")
     facts, remark = _facts(row, product)
     if facts == Facts():
         return Reading(ref.listing_id, ReadOutcome.FAILED, cause=remark or "nothing-usable")
-    return Reading(ref.listing_id, ReadOutcome.READ, facts, title(product.get("name")), code(row.get("sku")), remark)
+    return Reading(
+        ref.listing_id, ReadOutcome.READ, facts, title(product.get("name")), _own_code(row, product, "sku"), remark
+    )
 
 
 def discovered(row: Mapping[str, Any], product: Mapping[str, Any]) -> DiscoveredListing:
@@ -108,12 +125,26 @@ def discovered(row: Mapping[str, Any], product: Mapping[str, Any]) -> Discovered
         item_id=id_of(product),
         sku_id=id_of(row) if is_variation else "",
         title=title(product.get("name")),
-        outer_id=code(row.get("sku")),
+        outer_id=_own_code(row, product, "sku"),
         facts=facts,
         cause=remark,
-        barcode=code(row.get("global_unique_id")),
+        barcode=_own_code(row, product, "global_unique_id"),
         changed_at=moment(row.get("date_modified_gmt")),
     )
+
+
+def variation_ids(product: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The variations that a product names, each with the product's id before its own."""
+    ids = product.get("variations")
+    if not isinstance(ids, list):
+        raise HalfAnswer("a product without its variations")
+    return [(id_of(product), found) for each in ids if is_id(found := text(each))]
+
+
+def _own_code(row: Mapping[str, Any], product: Mapping[str, Any], name: str) -> str:
+    """A code of a product or variation; a variation that has none shows its product's, which is another thing."""
+    found = code(row.get(name))
+    return "" if row is not product and found == code(product.get(name)) else found
 
 
 def _facts(row: Mapping[str, Any], product: Mapping[str, Any]) -> tuple[Facts, str]:
@@ -151,32 +182,33 @@ def _shelf_state(row: Mapping[str, Any], product: Mapping[str, Any]) -> ShelfSta
 # --- Stock ----------------------------------------------------------------------------------------------------------
 
 
-def shown_stock(row: Mapping[str, Any]) -> int | None:
-    """What a product or variation of its own stock shows; None where it is not counted there."""
+def own_stock(row: Mapping[str, Any]) -> int | None:
+    """What a product or variation shows of a stock of its own; None where none is counted, or its product's is."""
     return count(row.get("stock_quantity"))[0] if row.get("manage_stock") is True else None
 
 
-def pushed(targets: Sequence[StockTarget], answer: Any) -> list[PushOutcome]:
-    """What a batch says about each row it was sent; a 200 hides refused rows, and figures that were dropped."""
+@dataclass(frozen=True, slots=True)
+class WrittenRow:
+    """What a batch says about one row: why it was refused, or the stock it shows now."""
+
+    cause: str = ""
+    stock: int | None = None
+
+
+def written_rows(ids: Sequence[str], answer: Any) -> list[WrittenRow]:
+    """What a batch of updates says about each row it was sent; its 200 hides refused rows, and figures dropped."""
     updated = answer.get("update") if isinstance(answer, Mapping) else None
-    if not isinstance(updated, list) or len(updated) != len(targets):
-        raise HalfAnswer("a batch with rows missing")
-    return [_pushed(target, row) for target, row in zip(targets, updated, strict=True)]
+    if not isinstance(updated, list) or [id_of(row) for row in rows(updated)] != list(ids):
+        raise HalfAnswer("a batch with other rows than were sent")
+    return [_written_row(row) for row in updated]
 
 
-def _pushed(target: StockTarget, row: Any) -> PushOutcome:
-    if not isinstance(row, Mapping) or id_of(row) != (target.sku_id or target.item_id):
-        raise HalfAnswer("a batch in another order")
+def _written_row(row: Mapping[str, Any]) -> WrittenRow:
     error = row.get("error")
-    if isinstance(error, Mapping):
-        cause = ROWS.get(text(error.get("code")), REFUSED_ROW)
-        return PushOutcome(target.listing_id, target.location_id, PushStatus.REFUSED, cause)
-    shown = shown_stock(row)
-    if shown is None:
-        return PushOutcome(target.listing_id, target.location_id, PushStatus.REFUSED, "stock-not-managed")
-    if shown != target.quantity:
-        return PushOutcome(target.listing_id, target.location_id, PushStatus.UNKNOWN, "not-confirmed", shown)
-    return PushOutcome(target.listing_id, target.location_id, PushStatus.APPLIED, shown=shown)
+    if error is not None:
+        return WrittenRow(cause=row_cause(text(error.get("code"))))
+    stock = own_stock(row)
+    return WrittenRow(stock=stock, cause="stock-not-counted" if stock is None else "")
 
 
 # --- Orders and promotions ------------------------------------------------------------------------------------------
@@ -185,113 +217,117 @@ def _pushed(target: StockTarget, row: Any) -> PushOutcome:
 def order(row: Mapping[str, Any], refunds: Iterable[Mapping[str, Any]]) -> Order:
     created_at, changed_at = moment(row.get("date_created_gmt")), moment(row.get("date_modified_gmt"))
     lines = row.get("line_items")
-    if created_at is None or changed_at is None or not isinstance(lines, list):
+    if not id_of(row) or created_at is None or changed_at is None or not isinstance(lines, list):
         raise HalfAnswer("an order without its times or lines")
-    returned: dict[str, int] = {}
+    returned: Counter[str] = Counter()
     for refund in refunds:
         for line in refund.get("line_items") or ():
-            origin = _refunded_line(line)
-            returned[origin] = returned.get(origin, 0) + abs(count(line.get("quantity"))[0] or 0)
+            returned[_refunded_line(line)] += abs(count(line.get("quantity"))[0] or 0)
     return Order(
         order_id=id_of(row),
         status=_ORDER_STATUSES.get(text(row.get("status")), OrderStatus.UNKNOWN),
         created_at=created_at,
         changed_at=changed_at,
         currency=text(row.get("currency")),
-        lines=tuple(_line(line, returned) for line in lines),
+        lines=tuple(_line(line, returned, with_tax=row.get("prices_include_tax") is True) for line in lines),
         paid_at=moment(row.get("date_paid_gmt")),
     )
 
 
 def _refunded_line(line: Mapping[str, Any]) -> str:
-    """The line of the order that a line of a refund takes back; a refund has ids of its own."""
+    """The line of the order that a line of a refund takes back; a refund's have ids of their own."""
     for meta in line.get("meta_data") or ():
         if isinstance(meta, Mapping) and meta.get("key") == "_refunded_item_id":
             return text(meta.get("value"))
+    return _goods(line)
+
+
+def _goods(line: Mapping[str, Any]) -> str:
     return f"{id_of(line, 'product_id')}/{id_of(line, 'variation_id')}"
 
 
-def _line(line: Any, returned: Mapping[str, int]) -> OrderLine:
-    if not isinstance(line, Mapping) or not id_of(line) or not isinstance(line.get("quantity"), int):
+def _line(line: Any, returned: Counter[str], *, with_tax: bool) -> OrderLine:
+    """A line of an order; what of `returned` it accounts for is taken out."""
+    if not isinstance(line, Mapping) or not id_of(line):
+        raise HalfAnswer("an order line without its id")
+    quantity, _remark = count(line.get("quantity"))
+    if quantity is None:
         raise HalfAnswer("an order line without its quantity")
-    line_id, item_id, sku_id = id_of(line), id_of(line, "product_id"), id_of(line, "variation_id")
-    quantity = line["quantity"]
-    total, _remark = amount(line.get("total"))
-    back = returned.get(line_id, returned.get(f"{item_id}/{sku_id}", 0))
+    key = id_of(line) if id_of(line) in returned else _goods(line)
+    back = max(min(returned[key], quantity), 0)
+    returned[key] -= back
+    paid = amount(line.get("total"))[0]
+    if with_tax and paid is not None:
+        # The prices people see hold the tax, and totals of lines never do.
+        tax = amount(line.get("total_tax"))[0]
+        paid = None if tax is None else paid + tax
     return OrderLine(
-        line_id=line_id,
-        item_id=item_id,
-        sku_id=sku_id,
+        line_id=id_of(line),
+        item_id=id_of(line, "product_id"),
+        sku_id=id_of(line, "variation_id"),
         outer_id=code(line.get("sku")),
         quantity=quantity,
-        returned=min(back, quantity),
-        paid_per_unit=(total / quantity).quantize(_FOURTH) if total is not None and quantity > 0 else None,
+        returned=back,
+        paid_per_unit=(paid / quantity).quantize(_FOURTH) if paid is not None and quantity > 0 else None,
     )
 
 
-def promotion(row: Mapping[str, Any], currency: str) -> Promotion | None:
-    """A coupon; None for one that takes nothing off the goods. What we cannot read of it is named in `unknown`."""
-    off, remark = amount(row.get("amount"))
-    kind = {"percent": "percent_off", "fixed_cart": "amount_off", "fixed_product": "amount_off"}.get(
-        text(row.get("discount_type"))
-    )
+def promotion(row: Mapping[str, Any], currency: str, product_ids: Container[str]) -> Promotion | None:
+    """A coupon; None for one that takes nothing off the goods. What we cannot read of it is named in `unknown`.
+
+    A coupon names products and variations alike: those among `product_ids` are products.
+    """
+    off, _remark = amount(row.get("amount"))
+    kind = _KINDS.get(text(row.get("discount_type")))
     if kind is not None and off == 0:
         return None
-    unknown = ["kind"] if kind is None else []
-    if off is None or remark:
-        unknown.append("value")
-    for name, fact in (
-        ("product_categories", "categories"),
-        ("excluded_product_categories", "categories"),
-        ("email_restrictions", "audience"),
-        ("limit_usage_to_x_items", "max_units"),
-    ):
-        if row.get(name) and fact not in unknown:
-            unknown.append(fact)
-    expires = moment(row.get("date_expires_gmt"))
+    expires_at = moment(row.get("date_expires_gmt"))
+    least, most = amount(row.get("minimum_amount"))[0], amount(row.get("maximum_amount"))[0]
     limit, used = count(row.get("usage_limit"))[0], count(row.get("usage_count"))[0]
-    least, most = (_optional(row.get(name)) for name in ("minimum_amount", "maximum_amount"))
+    included, excluded = _ids(row.get("product_ids")), _ids(row.get("excluded_product_ids"))
+    unreadable = {
+        "kind": kind is None,
+        "value": off is None or off < 0,
+        "minimum_amount": least is None and bool(row.get("minimum_amount")),
+        "maximum_amount": most is None and bool(row.get("maximum_amount")),
+        "ends_at": expires_at is None and bool(row.get("date_expires_gmt")),
+        "items": included is None or excluded is None or any(found not in product_ids for found in excluded),
+        "categories": bool(row.get("product_categories") or row.get("excluded_product_categories")),
+        "audience": bool(row.get("email_restrictions")),
+        "max_units": bool(row.get("limit_usage_to_x_items")),
+        "remaining": limit is None and bool(row.get("usage_limit")),
+    }
     return Promotion(
         promotion_id=id_of(row),
-        title=title(row.get("description")) or text(row.get("code")),
+        title=title(row.get("description")) or title(row.get("code")),
         kind=kind or "amount_off",
         value=off,
         currency=currency,
         codes=(text(row.get("code")),),
-        minimum_amount=least,
-        maximum_amount=most,
-        ends_at=expires + timedelta(seconds=1) if expires else None,  # that second is still within
-        item_ids=_ids(row.get("product_ids")),
-        excluded_item_ids=_ids(row.get("excluded_product_ids")),
+        # No limit is written as zero.
+        minimum_amount=least or None,
+        maximum_amount=most or None,
+        ends_at=expires_at + timedelta(seconds=1) if expires_at else None,  # that second is still within
+        item_ids=tuple(found for found in included or () if found in product_ids),
+        sku_ids=tuple(found for found in included or () if found not in product_ids),
+        excluded_item_ids=tuple(found for found in excluded or () if found in product_ids),
         is_on_each_unit=row.get("discount_type") == "fixed_product",
         is_alone=row.get("individual_use") is True,
         excludes_on_sale=row.get("exclude_sale_items") is True,
         is_active=row.get("status", "publish") == "publish",
         remaining=max(limit - (used or 0), 0) if limit else None,
-        unknown=tuple(unknown),
+        unknown=tuple(name for name, is_unreadable in unreadable.items() if is_unreadable),
     )
 
 
-def _optional(value: Any) -> Decimal | None:
-    """A limit, which WooCommerce writes as zero where there is none."""
-    found, _remark = amount(value)
-    return found or None
+def coupon_products(row: Mapping[str, Any]) -> list[str]:
+    """The ids of products and variations that a coupon names."""
+    return [*(_ids(row.get("product_ids")) or ()), *(_ids(row.get("excluded_product_ids")) or ())]
 
 
-def _ids(value: Any) -> tuple[str, ...]:
-    return tuple(str(each) for each in value) if isinstance(value, list) else ()
-
-
-# --- Pages ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What the headers of a list say; None where they say nothing."""
-
-    rows: int | None
-    pages: int | None
-
-
-def totals(headers: Mapping[str, str]) -> Totals:
-    return Totals(*(count(headers.get(name, ""))[0] for name in ("X-WP-Total", "X-WP-TotalPages")))
+def _ids(value: Any) -> list[str] | None:
+    """The ids of a list; None where it cannot be read."""
+    if value is None:
+        return []
+    found = [text(each) for each in value] if isinstance(value, list) else [""]
+    return found if all(is_id(each) for each in found) else None

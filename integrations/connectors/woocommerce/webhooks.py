@@ -24,9 +24,10 @@ def ping(body: bytes) -> Hint:
 
 
 def hint(headers: Mapping[str, str], content: Any, body: bytes) -> Hint:
-    """One delivery; raises HalfAnswer for a body that is no JSON object.
+    """One delivery; raises HalfAnswer for a body that does not say what it is about.
 
     WooCommerce's own delivery id is shared by what is sent in the same second, so a delivery is known by what it holds.
+    Of what was deleted only the id is told: then the item may be a variation.
     """
     if not isinstance(content, Mapping):
         raise HalfAnswer("no object")
@@ -35,6 +36,8 @@ def hint(headers: Mapping[str, str], content: Any, body: bytes) -> Hint:
     own_id, parent_id = id_of(content), id_of(content, "parent_id")
     is_variation = content.get("type") == "variation"
     kind = _KINDS.get(subject, HintKind.OTHER)
+    if kind != HintKind.OTHER and (not own_id or (is_variation and not parent_id)):
+        raise HalfAnswer("nothing it is about")
     changed = text(content.get("date_modified_gmt"))
     parts = [text(headers.get("x-wc-webhook-id")), topic, own_id, changed, hashlib.sha256(body).hexdigest()]
     return Hint(

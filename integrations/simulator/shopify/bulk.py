@@ -50,10 +50,10 @@ class Operation:
     shop: str
     client_id: str
     query: str
-    status: str
-    created_at: float  # real time, as all times of operations
-    runs_at: float
-    ends_at: float
+    status: str = CREATED
+    created_at: float = 0.0  # real time, as all times of operations
+    runs_at: float = 0.0
+    ends_at: float = 0.0
     body: bytes = b""
     objects: int = 0
     roots: int = 0
@@ -88,18 +88,10 @@ class Bulk:
         refusal = _query_refusal(schema, query)
         if refusal is not None:
             return _refused(["query"], refusal, "INVALID")
-        now = time.time()
-        operation = Operation(
-            number=next(self._numbers),
-            shop=call.shop.key,
-            client_id=call.app.client_id,
-            query=query,
-            status=CREATED,
-            created_at=now,
-            runs_at=now + self.seconds / 2,
-            ends_at=now + self.seconds,
-        )
+        operation = Operation(next(self._numbers), call.shop.key, call.app.client_id, query)
         self._work(call, operation, grouped=bool(arguments.get("groupObjects")))
+        operation.created_at = now = time.time()  # a large result takes its time, which is not the operation's
+        operation.runs_at, operation.ends_at = now + self.seconds / 2, now + self.seconds
         self._operations[operation.number] = operation
         call.simulation.later(self.seconds, lambda: self._tell(call, operation))
         return {"bulkOperation": self._node(call, operation), "userErrors": []}

@@ -40,7 +40,7 @@ class Catalogue:
 
     def __init__(self, world: World, shop: str) -> None:
         self.world, self.shop = world, shop
-        self._shape = _shape_of(world)
+        self._shape = world.shape
         self.variants: list[Variant] = sorted(
             ((item, row) for item in world.own_items(shop) for row in item.rows), key=lambda pair: pair[1].sku_id
         )
@@ -49,7 +49,7 @@ class Catalogue:
         self._committed_version = -1
 
     def is_current(self, world: World) -> bool:
-        return world is self.world and _shape_of(world) == self._shape
+        return world is self.world and world.shape == self._shape
 
     def all_variants(self) -> list[Variant]:
         """Those that exist, by id."""
@@ -79,7 +79,3 @@ class Catalogue:
 
     def sku_count(self, sku: str) -> int:
         return sum(1 for _, row in self.all_variants() if row.outer_id == sku)
-
-
-def _shape_of(world: World) -> tuple[int, int]:
-    return len(world.items), next(reversed(world.items), 0)

@@ -15,6 +15,7 @@ from integrations.simulator.shopify.catalogue import Variant, gid, number_in
 from integrations.simulator.shopify.idempotency import Change, Group, Idempotency, Outcome
 from integrations.simulator.shopify.nodes import AVAILABLE, KEPT_IN_ON_HAND, ON_HAND
 from integrations.simulator.shopify.schema import FIRST_IDEMPOTENT, FIRST_STOCKED_BY_WRITE, FIRST_STRICT
+from integrations.simulator.world import STOCKED, Item, Row
 
 MOST = 1_000_000_000
 REASONS = frozenset(
@@ -170,7 +171,7 @@ class Inventory:
                 return Outcome(errors=[_error(["available"], message, None)])
             return Outcome(level=(row.sku_id, location))
         if not self._is_dropped(call):
-            row.levels[location] = 0
+            _stock_at(call, item, row, location)
             call.world.add_units(item, row, available or 0, call.now, location)
             call.world.changed(demand=False)
         return Outcome(level=(row.sku_id, location))
@@ -211,11 +212,17 @@ class Inventory:
         }
 
 
+def _stock_at(call: Call, item: Item, row: Row, location: int) -> None:
+    if location not in row.levels:
+        row.levels[location] = 0
+        call.world.report(item, STOCKED, row, location)
+
+
 def _apply(call: Call, moves: list[Move]) -> None:
     for move in moves:
         item, row = move.variant
         if move.name in (AVAILABLE, ON_HAND):
-            row.levels.setdefault(move.location, 0)
+            _stock_at(call, item, row, move.location)
             call.world.add_units(item, row, move.delta, call.world.now, move.location)
         else:
             key = f"{row.sku_id}/{move.location}/{move.name}"

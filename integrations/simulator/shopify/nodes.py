@@ -3,7 +3,8 @@
 from typing import Any
 
 from integrations.simulator.shopify.calls import Call, Node, connection, iso_time
-from integrations.simulator.shopify.catalogue import Variant, gid, inventory_item_id, level_gid
+from integrations.simulator.shopify.catalogue import Variant, gid, inventory_item_id, level_gid, number_in
+from integrations.simulator.shopify.search import MOMENT, NUMBER, Field, parse
 from integrations.simulator.world import (
     CLOSED_UNPAID,
     FINISHED,
@@ -24,6 +25,12 @@ KEPT_IN_ON_HAND = ("reserved", "damaged", "safety_stock", "quality_control")
 STATES = (AVAILABLE, "committed", "incoming", ON_HAND, *KEPT_IN_ON_HAND)
 LOCATION_NAMES = ("Harbour warehouse", "City store")
 FIRST_ORDER_NUMBER = 1001
+LEVEL_FIELDS: dict[str, Field[Variant]] = {
+    "id": Field(NUMBER, lambda pair: inventory_item_id(pair[1])),
+    "inventory_item_id": Field(NUMBER, lambda pair: inventory_item_id(pair[1])),
+    "created_at": Field(MOMENT, lambda pair: pair[0].created),
+    "updated_at": Field(MOMENT, lambda pair: pair[1].modified),
+}
 
 
 def product_node(call: Call, item: Item) -> Node:
@@ -106,8 +113,18 @@ def inventory_item_node(call: Call, variant: Variant) -> Node:
         )
 
     def level(info: Any, **arguments: Any) -> Node | None:
+        call.require(("read_inventory",), "inventoryLevel")
         location = location_id(call, arguments["locationId"])
         return level_node(call, variant, location) if location in row.levels else None
+
+    def variants(info: Any, **arguments: Any) -> Node:
+        return connection(
+            call,
+            [variant],
+            arguments,
+            key=lambda pair: (pair[1].sku_id,),
+            node=lambda pair: variant_node(call, pair),
+        )
 
     return {
         "__typename": "InventoryItem",
@@ -124,6 +141,7 @@ def inventory_item_node(call: Call, variant: Variant) -> Node:
         "inventoryLevels": levels,
         "inventoryLevel": level,
         "variant": lambda info: variant_node(call, variant),
+        "variants": variants,
     }
 
 
@@ -176,6 +194,28 @@ def level_node(call: Call, variant: Variant, location: int) -> Node:
 
 def location_node(call: Call, location: int) -> Node:
     is_active = location not in call.store.inactive_locations
+
+    def levels(info: Any, **arguments: Any) -> Node:
+        call.require(("read_inventory",), "inventoryLevels")
+        stocked = [pair for pair in call.catalogue.all_variants() if location in pair[1].levels]
+        search = parse(arguments.get("query"), LEVEL_FIELDS, lambda pair: pair[1].outer_id)
+        if search.warnings:
+            warning = {"path": ["inventoryLevels"], "query": arguments["query"], "warnings": search.warnings}
+            call.warnings.append(warning)
+        return connection(
+            call,
+            [pair for pair in stocked if search.matches(pair)],
+            arguments,
+            key=lambda pair: (pair[1].sku_id,),
+            node=lambda pair: level_node(call, pair, location),
+        )
+
+    def level(info: Any, **arguments: Any) -> Node | None:
+        call.require(("read_inventory",), "inventoryLevel")
+        variant = call.catalogue.of_inventory_item(number_in(arguments["inventoryItemId"], "InventoryItem"))
+        stocked = variant is not None and location in variant[1].levels
+        return level_node(call, variant, location) if variant is not None and stocked else None
+
     return {
         "__typename": "Location",
         "id": gid("Location", location),
@@ -186,6 +226,8 @@ def location_node(call: Call, location: int) -> Node:
         "fulfillsOnlineOrders": True,
         "shipsInventory": True,
         "hasActiveInventory": is_active,
+        "inventoryLevels": levels,
+        "inventoryLevel": level,
     }
 
 
@@ -321,6 +363,8 @@ def discount_node(call: Call, coupon: ShopCoupon) -> Node:
         "asyncUsageCount": 0,
         "appliesOncePerCustomer": True,
         "codes": codes,
+        "combinesWith": {"orderDiscounts": False, "productDiscounts": False, "shippingDiscounts": True},
+        "context": {"__typename": "DiscountBuyerSelectionAll", "all": "ALL"},
         "minimumRequirement": least,
         "customerGets": {
             "appliesOnOneTimePurchase": True,

@@ -14,9 +14,9 @@ from integrations.simulator.shopify.gateway import PREFIX, Gateway
 from integrations.simulator.shopify.idempotency import FAILED, RUNNING
 from integrations.simulator.shopify.oauth import OAuth
 from integrations.simulator.shopify.schema import Versions
-from integrations.simulator.shopify.subscriptions import Sender
+from integrations.simulator.shopify.subscriptions import Sender, uninstall
 from integrations.simulator.simulation import Simulation
-from integrations.simulator.world import SHOPIFY, amount
+from integrations.simulator.world import SHOPIFY, UNSTOCKED, amount
 
 
 class Shopify:
@@ -132,7 +132,8 @@ class Shopify:
 
     def _set_store(self, request: Request) -> dict[str, Any]:
         """{"shop": key} with "plan", "status" (open, frozen, forbidden, locked, rejected), "scopes", "points" left of
-        every application, "inactive_locations" (global ids)."""
+        every application, "inactive_locations" (global ids).
+        """
         body = read_body(request)
         only(body, {"shop", "plan", "status", "scopes", "points", "inactive_locations"})
         shop = self._shop(body.get("shop"))
@@ -176,18 +177,23 @@ class Shopify:
                 raise ControlError("no variant that is stocked at this location")
             row.quantity -= row.levels.pop(location)
             world.touch(item, world.now, row)
+            world.report(item, UNSTOCKED, row, location)
             world.changed(demand=False)
         return {"locations": len(row.levels)}
 
     def _change_tokens(self, request: Request) -> dict[str, Any]:
-        """{"expire": shop} (what can expire), {"revoke": shop}, {"revoke_refresh": shop}, {"rotate_secret": shop}."""
+        """{"expire": shop} (what can expire), {"revoke": shop} (as uninstalling does), {"revoke_refresh": shop},
+        {"rotate_secret": shop}.
+        """
         body = read_body(request)
         only(body, {"expire", "revoke", "revoke_refresh", "rotate_secret"})
         count = 0
         if "expire" in body:
             count += self.state.change_tokens(self._shop(body["expire"]), expire=True)
         if "revoke" in body:
-            count += self.state.change_tokens(self._shop(body["revoke"]), revoke=True)
+            shop = self._shop(body["revoke"])
+            count += self.state.change_tokens(shop, revoke=True)
+            uninstall(self.simulation.webhooks, self.state.shops[shop], self.state.domain(shop))
         if "revoke_refresh" in body:
             count += self.state.change_tokens(self._shop(body["revoke_refresh"]), refresh=True)
         if "rotate_secret" in body:

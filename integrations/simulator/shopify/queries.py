@@ -7,8 +7,8 @@ from graphql import GraphQLError
 
 from integrations.simulator.shopify import nodes
 from integrations.simulator.shopify.bulk import Bulk
-from integrations.simulator.shopify.calls import Call, Node, connection
-from integrations.simulator.shopify.catalogue import Variant, gid, inventory_item_id, number_in
+from integrations.simulator.shopify.calls import Call, Node, check_size, connection
+from integrations.simulator.shopify.catalogue import GID, Variant, gid, inventory_item_id, number_in
 from integrations.simulator.shopify.search import FLAG, MOMENT, NAME, NUMBER, TEXT, Field, parse
 from integrations.simulator.shopify.subscriptions import subscription_node
 from integrations.simulator.webhooks import Subscription
@@ -16,6 +16,14 @@ from integrations.simulator.world import SHOPIFY, Item, ShopCoupon, Trade
 
 T = TypeVar("T")
 OLDEST_ORDER_SECONDS = 60 * 86_400  # without read_all_orders
+NODE_SCOPES = {
+    "Product": ("read_products",),
+    "ProductVariant": ("read_products",),
+    "InventoryItem": ("read_inventory", "read_products"),
+    "InventoryLevel": ("read_inventory",),
+    "Location": ("read_locations", "read_inventory"),
+    "Order": ("read_orders",),
+}
 Order = Callable[[T], Any]
 
 
@@ -157,8 +165,7 @@ def root(call: Call, bulk: Bulk) -> dict[str, Callable[..., Any]]:
         )
 
     def one(kind: str, arguments: dict[str, Any]) -> Node | None:
-        number = number_in(arguments["id"], kind)
-        if number is None:
+        if number_in(arguments["id"], kind) is None:
             raise _not_an_id(arguments["id"])
         return found_node(call, bulk, arguments["id"])
 
@@ -219,9 +226,7 @@ def root(call: Call, bulk: Bulk) -> dict[str, Callable[..., Any]]:
 
 
 def _nodes(ids: list[str], find: Callable[[str], Node | None]) -> list[Node | None]:
-    if len(ids) > 250:
-        message = f"The input array size of {len(ids)} is greater than the maximum allowed of 250."
-        raise GraphQLError(message, extensions={"code": "MAX_INPUT_SIZE_EXCEEDED"})
+    check_size(ids)
     return [find(text) for text in ids]
 
 
@@ -232,6 +237,8 @@ def _not_an_id(text: str) -> GraphQLError:
 def found_node(call: Call, bulk: Bulk, text: str) -> Node | None:
     """The object that a global id names; None when this shop has none."""
     catalogue = call.catalogue
+    match = GID.fullmatch(text)
+    call.require(NODE_SCOPES.get(match[1]) if match is not None else None, "node")
     if (number := number_in(text, "ProductVariant")) is not None:
         variant = catalogue.variant(number)
         return None if variant is None else nodes.variant_node(call, variant)
@@ -293,6 +300,12 @@ def _status(item: Item) -> str:
     return "active" if item.approve_status == "onsale" else "draft"
 
 
+def _order_status(trade: Trade) -> str:
+    if nodes.financial_status(trade) == "VOIDED":
+        return "cancelled"
+    return "open" if trade.end_time is None else "closed"
+
+
 PRODUCT_FIELDS: dict[str, Field[Item]] = {
     "id": Field(NUMBER, lambda item: item.num_iid),
     "title": Field(TEXT, lambda item: item.title),
@@ -328,5 +341,5 @@ ORDER_FIELDS: dict[str, Field[Trade]] = {
     "test": Field(FLAG, lambda trade: False),
     "financial_status": Field(NAME, nodes.financial_status),
     "fulfillment_status": Field(NAME, nodes.fulfilment_status),
-    "status": Field(NAME, lambda trade: "cancelled" if nodes.financial_status(trade) == "VOIDED" else "open"),
+    "status": Field(NAME, _order_status),
 }

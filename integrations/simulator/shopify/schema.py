@@ -17,6 +17,14 @@ CONNECTED = (
 FIRST_IDEMPOTENT = "2026-01"  # the directive exists, changeFromQuantity too, five bulk operations may run
 FIRST_STRICT = "2026-04"  # both are demanded, compareQuantity is gone
 FIRST_STOCKED_BY_WRITE = "2026-10"  # an item need not be stocked at a location before its quantity is set
+IDEMPOTENCY_CODES = (
+    "CHANGE_FROM_QUANTITY_STALE IDEMPOTENCY_CONCURRENT_REQUEST IDEMPOTENCY_KEY_PARAMETER_MISMATCH "
+    "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED"
+)
+VARIANTS_OF_ITEM = """
+  variant: ProductVariant! @deprecated(reason: "Use `variants` instead.")
+  variants(after: String, before: String, first: Int, last: Int): ProductVariantConnection
+"""
 UNSTABLE = "unstable"  # sorts behind every date
 
 
@@ -73,6 +81,14 @@ def schema_of(version: str) -> GraphQLSchema:
         change_from=change_from,
         compare=change_from if strict else f"{change_from} {compare}",
         set_input="" if strict else ignore,
+        idempotency_codes=IDEMPOTENCY_CODES if idempotent else "",
+        adjust_codes="SERVICE_UNAVAILABLE" if idempotent else "",
+        stocked_code="ITEM_NOT_STOCKED_AT_LOCATION" if version < FIRST_STOCKED_BY_WRITE else "",
+        bulk_operation="bulkOperation(id: ID!): BulkOperation" if idempotent else "",
+        include_inactive="includeInactive: Boolean = false" if strict else "",
+        variants_of_item=VARIANTS_OF_ITEM if idempotent else "variant: ProductVariant!",
+        is_active="isActive: Boolean!" if strict else "",
+        subscription_name="name: String" if strict else "",
     )
     schema = build_schema(text)
     for name, (write, read) in SCALARS.items():

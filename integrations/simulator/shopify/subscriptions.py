@@ -18,10 +18,13 @@ from integrations.simulator.world import (
     ORDER,
     ORDER_CHANGED,
     PRODUCT,
+    PRODUCT_CREATED,
     PRODUCT_DELETED,
     SHIPPED,
     SHOPIFY,
     STOCK,
+    STOCKED,
+    UNSTOCKED,
     WAITING_FOR_SHIPMENT,
     Item,
     News,
@@ -34,9 +37,13 @@ from integrations.simulator.world import (
 
 MAX_VARIANTS_IN_BODY = 100
 MAX_FAILURES = 8
+EVENTS = uuid.uuid4()  # events are numbered anew by each process
 # topic: the kind of news that sets it off. The others can be subscribed to, and nothing happens that they are about.
 KINDS = {
     "inventory_levels/update": STOCK,
+    "inventory_levels/connect": STOCKED,
+    "inventory_levels/disconnect": UNSTOCKED,
+    "products/create": PRODUCT_CREATED,
     "products/update": PRODUCT,
     "products/delete": PRODUCT_DELETED,
     "orders/create": ORDER,
@@ -50,7 +57,7 @@ STATUS_OF_TOPIC = {
     "orders/fulfilled": SHIPPED,
     "orders/cancelled": CLOSED_UNPAID,
 }
-BULK_FINISHED = "bulk_operations/finish"
+BULK_FINISHED, UNINSTALLED = "bulk_operations/finish", "app/uninstalled"
 # topic of the enumeration that is not its lower case with the last word cut off
 COMPOUND = (
     "inventory_levels",
@@ -170,13 +177,15 @@ class Sender:
         else:
             item = world.items.get(news.num_iid)
             row = None if item is None else next((row for row in item.rows if row.sku_id == news.sku_id), None)
-            if item is not None and news.kind == PRODUCT:
+            if item is not None and news.kind in (PRODUCT, PRODUCT_CREATED):
                 body = product_body(item, shop)
             elif row is not None:
                 body = level_body(row, news.location, news.at)
+                if news.kind == UNSTOCKED:
+                    body = {name: body[name] for name in ("inventory_item_id", "location_id")}
         if body is None:
             return []
-        return [(self.encode(subscription, body), self.event_headers(news), "")]
+        return [(self.encode(subscription, body), self.event_headers(f"{news.shop} {news.event}"), "")]
 
     @staticmethod
     def encode(subscription: Subscription, body: dict[str, Any]) -> bytes:
@@ -186,11 +195,10 @@ class Sender:
         return orjson.dumps(shown).replace(b"/", b"\\/")
 
     @staticmethod
-    def event_headers(news: News) -> dict[str, str]:
-        """One event for all that happened to one thing at one moment, and one id for this delivery."""
-        place = f"{news.shop} {news.at} {news.tid or news.num_iid} {news.sku_id}"
+    def event_headers(event: str) -> dict[str, str]:
+        """The ids of a delivery: the event's, which its other deliveries share, and one of its own."""
         return {
-            "X-Shopify-Event-Id": str(uuid.uuid5(uuid.NAMESPACE_URL, place)),
+            "X-Shopify-Event-Id": str(uuid.uuid5(EVENTS, event)),
             "X-Shopify-Webhook-Id": str(uuid.uuid4()),
             "X-Shopify-Triggered-At": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         }
@@ -218,12 +226,16 @@ def finish_bulk(webhooks: Webhooks, shop: str, client_id: str, body: dict[str, A
     """Tell the subscriptions of bulk_operations/finish."""
     for entry in webhooks.of_shop(SHOPIFY, shop):
         if entry.topic == BULK_FINISHED and entry.detail["client_id"] == client_id:
-            headers = Sender.event_headers(News("", shop, 0, tid=number_of(body["admin_graphql_api_id"])))
+            headers = Sender.event_headers(body["admin_graphql_api_id"])
             webhooks.enqueue(entry, Sender.encode(entry, body), headers)
 
 
-def number_of(text: str) -> int:
-    return int(text.rpartition("/")[2])
+def uninstall(webhooks: Webhooks, shop: Shop, domain: str) -> None:
+    """Tell the subscriptions of app/uninstalled."""
+    for entry in webhooks.of_shop(SHOPIFY, shop.key):
+        if entry.topic == UNINSTALLED:
+            headers = Sender.event_headers(f"{shop.key} {UNINSTALLED}")
+            webhooks.enqueue(entry, Sender.encode(entry, {"id": shop.user_id, "myshopify_domain": domain}), headers)
 
 
 def level_body(row: Row, location: int, at: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The three ways to write stock: of one row, of many variants of an item, and Tmall's own."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,17 +171,13 @@ def _tmall_row(item: Item, entry: Any) -> Row:
         raise invalid("sku_quantities")
     if "sku_id" in entry:
         return _variant(item, identity("sku_quantities", str(entry["sku_id"])))
-    fits: Callable[[Row], bool]
-    if "outer_id" in entry:
-        fits = lambda row: row.outer_id == entry["outer_id"]  # noqa: E731
-    elif "properties" in entry:
-        fits = lambda row: row.properties == entry["properties"]  # noqa: E731
-    else:
+    name = next((name for name in ("outer_id", "properties") if name in entry), None)
+    if name is None:
         raise invalid("sku_quantities")
     for row in item.sellable_rows():
-        if fits(row):
+        if getattr(row, name) == entry[name]:
             return row
-    raise _no_variant(str(entry.get("outer_id", entry.get("properties"))))
+    raise _no_variant(str(entry[name]))
 
 
 def _no_variant(key: str) -> Refusal:

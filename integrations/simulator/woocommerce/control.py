@@ -8,7 +8,7 @@ from integrations.simulator.control_body import ControlError, identity, mapping,
 from integrations.simulator.quotas import Quotas
 from integrations.simulator.routing import Request
 from integrations.simulator.simulation import Simulation
-from integrations.simulator.woocommerce.products import new_row
+from integrations.simulator.woocommerce.changes import new_row
 from integrations.simulator.woocommerce.sites import (
     CUSTOMER,
     READ,

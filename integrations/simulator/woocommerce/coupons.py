@@ -6,6 +6,7 @@ from typing import Any
 
 from integrations.simulator.woocommerce import batch
 from integrations.simulator.woocommerce.calls import CREATE, DELETE, EDIT, READ, Answer, Call, Route, created, page
+from integrations.simulator.woocommerce.changes import LATER
 from integrations.simulator.woocommerce.errors import Refusal, invalid, invalid_id
 from integrations.simulator.woocommerce.hooks import Hooks
 from integrations.simulator.woocommerce.parameters import (
@@ -18,7 +19,8 @@ from integrations.simulator.woocommerce.parameters import (
     instant,
     local,
 )
-from integrations.simulator.woocommerce.products import LATER, REMOVE, moments
+from integrations.simulator.woocommerce.products import REMOVE
+from integrations.simulator.woocommerce.selection import moments
 from integrations.simulator.woocommerce.sites import Coupon
 from integrations.simulator.world import World
 

@@ -17,7 +17,8 @@ from integrations.simulator.woocommerce import batch, views
 from integrations.simulator.woocommerce.calls import CREATE, DELETE, EDIT, READ, Answer, Call, Route, created, page
 from integrations.simulator.woocommerce.errors import Refusal, invalid_id
 from integrations.simulator.woocommerce.parameters import COLLECTION, TEXT, Parameter, gmt, local
-from integrations.simulator.woocommerce.products import REMOVE, find
+from integrations.simulator.woocommerce.products import REMOVE
+from integrations.simulator.woocommerce.selection import find
 from integrations.simulator.woocommerce.signing import webhook_signature
 from integrations.simulator.woocommerce.sites import VERSION, WORDPRESS_VERSION, Sites, order_id
 from integrations.simulator.world import (

@@ -18,7 +18,8 @@ from integrations.simulator.woocommerce.parameters import (
     local,
     whole,
 )
-from integrations.simulator.woocommerce.products import REMOVE, find, moments
+from integrations.simulator.woocommerce.products import REMOVE
+from integrations.simulator.woocommerce.selection import find, moments
 from integrations.simulator.woocommerce.sites import VERSION, Refund, Site, order_id, tid_of
 from integrations.simulator.world import (
     CLOSED_UNPAID,

@@ -112,7 +112,7 @@ class Site:
     header_stripped: bool = False  # the server in front swallows the Authorization header
     batch_limit: int = 100
     denies: bool = False  # the merchant at the consent page refuses
-    plain_callbacks: bool = True  # consent and webhooks may go to http:// and to private addresses
+    plain_callbacks: bool = True  # consent may call http://, which real shops do not
     next_id: int = 1
     keys: list[Key] = field(default_factory=list)
     details: dict[str, Details] = field(default_factory=dict)

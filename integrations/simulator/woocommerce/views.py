@@ -82,12 +82,11 @@ class View:
 
     @property
     def status(self) -> str:
-        """A product that sold out stays published, whatever other platforms do with it."""
         if str(self.item.num_iid) in self.site.trashed:
             return TRASH
-        if self.item.approve_status == ON_SALE or self.item.shelf_reason == "sold_out":
+        if self.item.approve_status == ON_SALE or self.kind == VARIATION:
             return "publish"
-        return "publish" if self.kind == VARIATION else self.details.hidden_as
+        return self.details.hidden_as
 
     # Prices, in cents
 

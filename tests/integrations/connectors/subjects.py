@@ -335,7 +335,7 @@ class WooCommerceSubject(Subject):
 
     def subscribe(self, address: str) -> tuple[str, ...]:
         body = {"name": "Evenshelf", "topic": "product.updated", "delivery_url": address, "secret": "hooksecret1"}
-        self.connector._call("POST", "webhooks", {}, Clock(datetime.now(UTC)), body)  # type: ignore[attr-defined]
+        self.connector._gateway.call("POST", "webhooks", Clock(datetime.now(UTC)), body=body)  # type: ignore[attr-defined]
         return ("hooksecret1",)
 
     def made_up(self) -> dict[str, str]:

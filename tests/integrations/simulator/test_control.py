@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from integrations.simulator.simulation import STATE_VERSION
+from integrations.simulator.world import MAX_TRADES
 from tests.simulator import Simulator, SimulatorError, start_simulator, stop_simulator
 
 pytestmark = pytest.mark.pure
@@ -141,7 +142,7 @@ def test_start_catches_up_on_a_week_at_most(tmp_path):
     simulator = Simulator(base_url)
     try:
         assert abs(simulator.now() - datetime.now(UTC)) < timedelta(seconds=30)
-        assert 0 < simulator.state()["orders"] <= 5_000
+        assert 0 < simulator.state()["orders"] <= 3 * MAX_TRADES
     finally:
         simulator.close()
         stop_simulator(process)

@@ -14,11 +14,12 @@ pytestmark = pytest.mark.pure
 
 NOW = datetime(2025, 6, 1, 4, 0, tzinfo=UTC)
 ON_SALE = "taobao.items.onsale.get"
+READ = "taobao.items.seller.list.get"
 SELLER = "taobao.user.seller.get"
 
 
 def connector(server):
-    settings = {"app_key": "1", "app_secret": "s", "access_token": "t"}
+    settings = {"app_key": "1", "app_secret": "5ec4e7", "access_token": "6200e1"}
     return TaobaoConnector(TaobaoCredentials.from_settings(settings), base_url=server.url)
 
 
@@ -73,11 +74,11 @@ def test_changes_of_a_shop_are_read_whether_on_the_shelf_or_not(simulator, conne
 # --- The test of a connection ---------------------------------------------------------------------------------------
 
 
-def test_a_connection_is_tested_in_one_call_that_names_the_shop(simulator, connect_to, now):
+def test_a_connection_is_tested_by_what_readings_call_and_names_the_shop(simulator, connect_to, now):
     found = connect_to("tmall-nuanju")
     simulator.clear_ledger()
     assert found.check_connection(now=now) == simulator.taobao.shop("tmall-nuanju")["nick"]
-    assert [call["method"] for call in simulator.ledger()] == [ON_SALE]
+    assert [call["method"] for call in simulator.ledger()] == [ON_SALE, READ]
 
 
 def test_a_shop_with_nothing_on_sale_is_asked_for_its_seller(simulator, connect_to, now):
@@ -94,7 +95,8 @@ def test_a_shop_with_nothing_on_sale_is_asked_for_its_seller(simulator, connect_
         pytest.param(None, {"app_secret": "wrong"}, Fatal, "bad-signature", id="secret"),
         pytest.param(None, {"app_key": "1"}, Fatal, "bad-app-key", id="key"),
         pytest.param(None, {"access_token": "x"}, Reauthorise, "session-invalid", id="token"),
-        pytest.param(lambda taobao: taobao.refuse_method(ON_SALE), {}, Review, "permission", id="permission"),
+        pytest.param(lambda taobao: taobao.refuse_method(ON_SALE), {}, Review, "permission", id="permission to list"),
+        pytest.param(lambda taobao: taobao.refuse_method(READ), {}, Review, "permission", id="permission to read"),
         pytest.param(lambda taobao: taobao.fail_next(status=404), {}, Fatal, "wrong-address", id="host"),
         pytest.param(lambda taobao: taobao.fail_next(code=31, times=0), {}, Fatal, "clock", id="clock"),
         pytest.param(
@@ -114,7 +116,7 @@ def test_a_connection_that_does_not_work_says_why(simulator, connect_to, now, sp
         found.check_connection(now=now)
     assert caught.value.cause == cause
     if cause == "permission":
-        assert caught.value.detail.startswith(ON_SALE)
+        assert caught.value.detail.startswith(caught.value.operation)
 
 
 def test_a_seller_without_a_name_has_none():

@@ -126,7 +126,7 @@ def test_no_message_is_no_hint():
 
 
 def connector(server, **changes):
-    settings = {"app_key": "1", "app_secret": "s", "access_token": "t"} | changes
+    settings = {"app_key": "1", "app_secret": "5ec4e7", "access_token": "6200e1"} | changes
     return TaobaoConnector(TaobaoCredentials.from_settings(settings), base_url=server.url)
 
 

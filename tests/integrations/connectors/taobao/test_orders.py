@@ -177,7 +177,7 @@ class Trades:
 
 
 def read(server, since=NOW - 20 * MINUTE, until=NOW):
-    credentials = TaobaoCredentials.from_settings({"app_key": "1", "app_secret": "s", "access_token": "t"})
+    credentials = TaobaoCredentials.from_settings({"app_key": "1", "app_secret": "5ec4e7", "access_token": "6200e1"})
     return list(TaobaoConnector(credentials, base_url=server.url).read_orders(since=since, until=until, now=NOW))
 
 

@@ -149,7 +149,9 @@ class Shop:
 def read(shop):
     with RawServer(shop) as server:
         shop.server = server
-        credentials = TaobaoCredentials.from_settings({"app_key": "1", "app_secret": "s", "access_token": "t"})
+        credentials = TaobaoCredentials.from_settings(
+            {"app_key": "1", "app_secret": "5ec4e7", "access_token": "6200e1"}
+        )
         found = list(TaobaoConnector(credentials, base_url=server.url).read_promotions(now=NOW))
     return found, [form["method"] for form in server.forms]
 

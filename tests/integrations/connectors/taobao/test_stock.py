@@ -29,7 +29,7 @@ KEY = "push-1"
 
 
 def connector(server, shop_kind="taobao"):
-    settings = {"app_key": "12345678", "app_secret": "s", "access_token": "t", "shop_kind": shop_kind}
+    settings = {"app_key": "12345678", "app_secret": "5ec4e7", "access_token": "6200e1", "shop_kind": shop_kind}
     return TaobaoConnector(TaobaoCredentials.from_settings(settings), base_url=server.url)
 
 
@@ -192,7 +192,6 @@ def test_a_row_that_is_not_named_is_looked_for_by_halves():
 
 INVALID = [
     ("isv.invalid-parameter:quantity", "bad-request"),
-    ("isv.missing-parameter:quantity", "bad-request"),
     ("isv.parameters-mismatch:sku-and-item", "bad-request"),
 ]
 
@@ -231,6 +230,12 @@ def test_a_refusal_of_the_item_is_not_asked_for_each_row(sub_code, cause):
         pytest.param(refused(11, "isv.permission-api-package-limit"), Review, "permission", id="package"),
         pytest.param(refused(12), Review, "permission", id="other kind of shop"),
         pytest.param(refused(25), Fatal, "bad-signature", id="signature"),
+        pytest.param(refused(40, "isv.missing-parameter:num_iid"), Fatal, "bad-request", id="parameter missing"),
+        *(pytest.param(refused(code), Fatal, "bad-request", id=f"code {code}") for code in (3, 9, 22, 40, 41, 42, 43)),
+        pytest.param(refused(22, "isv.invalid-method"), Fatal, "bad-request", id="method withdrawn"),
+        pytest.param(refused(28), Fatal, "bad-app-key", id="app key"),
+        pytest.param(refused(13), Review, "permission", id="partner"),
+        pytest.param(refused(11, "isv.permission-ip-whitelist-limit"), Review, "ip-whitelist", id="address"),
         pytest.param(answer(b"", "429 Too Many Requests"), Wait, "quota", id="429"),
         pytest.param(answer(b"", "403 Forbidden"), Review, "forbidden", id="403"),
     ],
@@ -249,7 +254,7 @@ def test_a_missing_permission_names_the_call_it_is_for():
 
 
 def test_a_connection_that_was_never_made_wrote_nothing():
-    settings = {"app_key": "1", "app_secret": "s", "access_token": "t"}
+    settings = {"app_key": "1", "app_secret": "5ec4e7", "access_token": "6200e1"}
     lost = TaobaoConnector(TaobaoCredentials.from_settings(settings), base_url="http://127.0.0.1:9")
     with pytest.raises(Retry):
         lost.push_stock(targets(1), key=KEY, now=NOW)
@@ -289,6 +294,7 @@ LOST = [
     pytest.param(refused(10), "server-error", id="code 10"),
     pytest.param(refused(15), "platform-fault", id="code 15 and nothing more"),
     pytest.param(refused(530), "platform-fault", id="code 5xx"),
+    pytest.param(refused(999), "unrecognised", id="unknown code"),
     pytest.param(refused(15, "isp.null-pointer-exception"), "platform-fault", id="null pointer"),
     pytest.param(refused(15, "isp.top-parse-error"), "platform-fault", id="parse error"),
     pytest.param(refused(15, "isp.top-mapping-parse-error"), "platform-fault", id="mapping error"),

@@ -31,7 +31,7 @@ def lines(shopify, url):
 
 
 def test_operation_goes_through_its_states_to_a_file(shopify, simulator, wait_until):
-    simulator.shopify.set_bulk(seconds=0.4)
+    simulator.shopify.set_bulk(seconds=2)
     payload = start(shopify, EVERY_LEVEL)
     assert payload["userErrors"] == []
     operation = payload["bulkOperation"]
@@ -136,7 +136,7 @@ def test_missing_scope_fails_the_operation(shopify, simulator, wait_until):
 
 
 def test_canceled_operation_ends_canceled(shopify, simulator, wait_until):
-    simulator.shopify.set_bulk(seconds=0.4)
+    simulator.shopify.set_bulk(seconds=2)
     operation = start(shopify, EVERY_LEVEL)["bulkOperation"]
     cancel = "mutation C($id: ID!) { bulkOperationCancel(id: $id) { bulkOperation { status } userErrors { message } } }"
     payload = shopify.data(cancel, id=operation["id"])["bulkOperationCancel"]

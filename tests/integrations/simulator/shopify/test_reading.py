@@ -91,6 +91,21 @@ def test_levels_tell_every_state(shopify, simulator):
     assert again["inventoryLevel"]["id"] == levels[shopify.location]["id"]
 
 
+def test_levels_of_a_location_can_be_searched_by_change(shopify, simulator):
+    document = """query L($id: ID!, $q: String) { location(id: $id) { inventoryLevels(first: 250, query: $q) {
+      nodes { item { sku variants(first: 1) { nodes { id } } } } } } }"""
+
+    def found(q=None):
+        nodes = shopify.data(document, id=shopify.location, q=q)["location"]["inventoryLevels"]["nodes"]
+        return [node["item"]["variants"]["nodes"][0]["id"] for node in nodes]
+
+    variant = shopify.variant()
+    assert len(found()) == len(simulator.shopify.variants())
+    simulator.shopify.order(variant, 1, shopify.location)
+    since = (simulator.now() - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert found(f"updated_at:>='{since}'") == [variant["variant_id"]]
+
+
 def test_locations_are_listed_by_name(shopify):
     nodes = shopify.data(LOCATIONS)["locations"]["nodes"]
     assert [node["name"] for node in nodes] == ["City store", "Harbour warehouse"]
@@ -329,6 +344,7 @@ def test_wrong_variables_are_refused_without_data(shopify, variables, problem):
         (["read_products"], "{ orders(first: 1) { nodes { id } } }"),
         (["read_products"], "{ locations(first: 1) { nodes { id } } }"),
         (["read_products"], "{ discountNodes(first: 1) { nodes { id } } }"),
+        (["read_orders"], '{ nodes(ids: ["gid://shopify/Product/1"]) { id } }'),
         (["read_products"], "{ inventoryItems(first: 1) { nodes { inventoryLevels(first: 1) { nodes { id } } } } }"),
     ],
 )

@@ -420,7 +420,7 @@ def test_silent_drop_answers_as_applied_and_is_not(shopify, simulator):
 
 def test_delayed_write_is_seen_later(shopify, simulator, wait_until):
     had = shopify.variant()["levels"][shopify.location]
-    simulator.shopify.fail_next(kind="delayed_visibility", seconds=0.3, method="inventorySetQuantities")
+    simulator.shopify.fail_next(kind="delayed_visibility", seconds=1, method="inventorySetQuantities")
     set_stock(shopify, shopify.entry(had + 5))
     assert quantities(shopify)["available"] == had
     wait_until(lambda: quantities(shopify)["available"] == had + 5)

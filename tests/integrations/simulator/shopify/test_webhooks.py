@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.integrations.simulator.shopify.documents import SUBSCRIBE
+from tests.integrations.simulator.shopify.documents import ACTIVATE, SUBSCRIBE
 
 pytestmark = pytest.mark.pure
 
@@ -103,8 +103,11 @@ def test_one_sale_is_one_event_for_every_topic_about_it(shopify, simulator, rece
     (row,) = [row for row in product["variants"] if row["sku"] == variant["sku"]]
     assert row["inventory_quantity"] == sum(variant["levels"].values()) - 1
     assert row["price"] == variant["price"]
-    webhook_ids = [headers["X-Shopify-Webhook-Id"] for headers, _ in receiver.received]
-    assert len(webhook_ids) == len(set(webhook_ids))
+    assert len({headers["X-Shopify-Webhook-Id"] for headers, _ in receiver.received}) == 3
+    assert len({headers["X-Shopify-Event-Id"] for headers, _ in receiver.received}) == 1
+    simulator.shopify.order(variant, 1, shopify.location)
+    wait_until(lambda: len(receiver.received) >= 6)
+    assert len({headers["X-Shopify-Event-Id"] for headers, _ in receiver.received}) == 2
 
 
 def test_products_above_a_hundred_variants_are_cut(shopify, simulator, receiver, wait_until):
@@ -137,6 +140,30 @@ def test_deleted_product_and_finished_operation_are_told(shopify, simulator, rec
     )
     wait_until(lambda: len(receiver.received) == 2)
     assert receiver.bodies()[1]["status"] == "completed"
+
+
+def test_a_variant_comes_to_a_location_and_leaves_it(shopify, simulator, receiver, wait_until):
+    for topic in ("INVENTORY_LEVELS_CONNECT", "INVENTORY_LEVELS_DISCONNECT", "PRODUCTS_CREATE"):
+        subscribe(shopify, topic, receiver.url)
+    variant = shopify.variant()
+    simulator.shopify.unstock(variant, shopify.other_location)
+    shopify.data(
+        ACTIVATE, item=variant["inventory_item_id"], location=shopify.other_location, available=3, key=shopify.new_key()
+    )
+    simulator.shopify.add_products(1)
+    wait_until(lambda: len(receiver.received) == 3)
+    by_topic = {headers["X-Shopify-Topic"]: json.loads(body) for headers, body in receiver.received}
+    assert by_topic["inventory_levels/disconnect"].keys() == {"inventory_item_id", "location_id"}
+    assert by_topic["inventory_levels/connect"]["available"] == 3
+    assert by_topic["products/create"]["variants"][0]["sku"].startswith("MORE-")
+
+
+def test_revoked_tokens_are_told_as_an_uninstallation(shopify, simulator, receiver, wait_until):
+    subscribe(shopify, "APP_UNINSTALLED", receiver.url)
+    simulator.shopify.change_tokens(revoke="shopify-nuanju")
+    ((headers, body),) = wait_until(lambda: receiver.received)
+    assert headers["X-Shopify-Topic"] == "app/uninstalled"
+    assert json.loads(body)["myshopify_domain"] == "nuanju-home.myshopify.com"
 
 
 def test_other_shops_hear_nothing(shopify, simulator, receiver, wait_until):
@@ -224,7 +251,7 @@ def test_dropped_delivery_never_arrives(shopify, simulator, receiver, wait_until
 
 def test_delayed_delivery_arrives_later(shopify, simulator, receiver, wait_until):
     subscribe(shopify, "INVENTORY_LEVELS_UPDATE", receiver.url)
-    simulator.shopify.fail_next(kind="webhook_delay", seconds=0.5)
+    simulator.shopify.fail_next(kind="webhook_delay", seconds=1.5)
     simulator.shopify.order(shopify.variant())
     wait_until(lambda: simulator.shopify.webhooks()["waiting"] == 1)
     assert receiver.received == []
