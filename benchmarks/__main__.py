@@ -11,7 +11,7 @@ from importlib import import_module
 
 from benchmarks.harness import set_up
 
-BENCHMARKS = ("fetch", "second_pass", "thresholds", "memory", "pages", "api")
+BENCHMARKS = ("fetch", "quotas", "second_pass", "thresholds", "memory", "pages", "api", "shopify")
 
 
 def run_one(name: str) -> None:

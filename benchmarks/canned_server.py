@@ -4,7 +4,9 @@
 
 It prints its address, answers Taobao's batch read (POST /router/rest) for any ids, and one item or its stock
 (GET /item/ID, /stock/ID) for the one-by-one monitor. POST /generation/N moves the price of every twentieth listing,
-each generation another twentieth, so that a pass can meet 5 % of changes.
+each generation another twentieth, so that a pass can meet 5 % of changes. POST /quota/APP_KEY/CALLS_PER_SECOND limits
+one application's batch reads: what goes over is answered 429 with Retry-After. GET /calls tells how many of each
+application were served and refused, since the quota was set.
 """
 
 import argparse
@@ -13,11 +15,15 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import ClassVar
 
 IDS = re.compile(rb"(?:^|[&\r\n])num_iids=([^&\s]+)")
+APP_KEY = re.compile(rb"(?:^|[&\r\n])app_key=([^&\s]+)")
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -51,11 +57,50 @@ def batch_answer(ids: bytes, generation: int) -> bytes:
     return http(json.dumps(answer, separators=(",", ":")).encode())
 
 
+ON_THE_WAY_SECONDS = 0.25  # by which one call can be later than the next, on a network and on a busy machine
+
+
+@dataclass(slots=True)
+class Quota:
+    """A token bucket: in any w seconds no more than calls_per_second * w + size calls are served.
+
+    One call of its size is what every window can begin with; the rest, a call at least, is for those late on their way.
+    """
+
+    calls_per_second: float
+    calls: float = field(init=False)  # that could be served at `counted_at`
+    counted_at: float = field(default_factory=time.monotonic)
+    served: int = 0
+    refused: int = 0
+
+    def __post_init__(self) -> None:
+        self.calls = self.size
+
+    @property
+    def size(self) -> float:
+        return 1 + max(1, self.calls_per_second * ON_THE_WAY_SECONDS)
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        self.calls = min(self.size, self.calls + (now - self.counted_at) * self.calls_per_second)
+        self.counted_at = now
+        if self.calls < 1:
+            self.refused += 1
+            return False
+        self.calls -= 1
+        self.served += 1
+        return True
+
+
+OVER_QUOTA = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+
+
 class CannedProtocol(asyncio.Protocol):
     """One connection; requests come one after the other, each answered after the latency."""
 
     generation = 0
     latency_seconds = 0.02
+    quotas: ClassVar[dict[bytes, Quota]] = {}  # by app key
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -84,8 +129,18 @@ class CannedProtocol(asyncio.Protocol):
         if path.startswith(b"/generation/"):
             CannedProtocol.generation = int(path.rsplit(b"/", 1)[1])
             return http(b"{}")
+        if path.startswith(b"/quota/"):
+            app_key, calls_per_second = path.split(b"/")[2:]
+            self.quotas[app_key] = Quota(float(calls_per_second))
+            return http(b"{}")
+        if path == b"/calls":
+            counts = {key.decode(): [quota.served, quota.refused] for key, quota in self.quotas.items()}
+            return http(json.dumps(counts).encode())
         if path.startswith((b"/item/", b"/stock/")):
             return http(json.dumps(item(int(path.rsplit(b"/", 1)[1]), self.generation)).encode())
+        app_key = APP_KEY.search(request) if self.quotas else None
+        if app_key and app_key[1] in self.quotas and not self.quotas[app_key[1]].take():
+            return OVER_QUOTA
         ids = IDS.search(request)
         return (
             batch_answer(ids[1], self.generation)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from django.db import models, transaction
 
-from catalog.models import AuditEvent, Channel, Listing, User
+from catalog.database import update_rows
+from catalog.models import AuditEvent, Channel, Listing, Sku, User
 from catalog.signals import channel_changed, listing_changed
 
 # Rows that are held in memory and named in one statement at a time; databases limit a statement's parameters.
@@ -38,7 +39,18 @@ def audit_many(
     changes: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[AuditEvent]:
     """Append the same event about each of the objects, in one statement."""
-    plain = {field: [_plain(value) for value in pair] for field, pair in (changes or {}).items()}
+    plain = _plain_changes(changes or {})
+    return audit_each(action=action, changed=((obj, plain) for obj in objects), actor=actor, now=now)
+
+
+def audit_each(
+    *,
+    action: str,
+    changed: Iterable[tuple[models.Model, Mapping[str, Sequence[Any]]]],
+    actor: User | None,
+    now: datetime,
+) -> list[AuditEvent]:
+    """Append one event per object, each with its own changes, in one statement."""
     return AuditEvent.objects.bulk_create(
         AuditEvent(
             at=now,
@@ -48,9 +60,9 @@ def audit_many(
             object_id="" if obj.pk is None else str(obj.pk),
             object_name=str(obj)[:255],
             channel_id=obj.pk if isinstance(obj, Channel) else getattr(obj, "channel_id", None),
-            changes=plain,
+            changes=_plain_changes(changes),
         )
-        for obj in objects
+        for obj, changes in changed
     )
 
 
@@ -120,6 +132,46 @@ def _change_removed(
     return count
 
 
+def map_listings(
+    *,
+    skus: Mapping[int, Sku | None],
+    pack_factors: Mapping[int, int] | None = None,
+    actor: User | None,
+    now: datetime,
+    action: str = "changed",
+) -> list[int]:
+    """Set what the listings (by their keys) sell, and how many units of it; returns the keys of those that changed.
+
+    None takes the SKU away. A listing that is gone is left out.
+    """
+    packs = pack_factors or {}
+    changed_ids: list[int] = []
+    keys = sorted({*skus, *packs})
+    with transaction.atomic():
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            events: list[tuple[models.Model, dict[str, list[Any]]]] = []
+            sku_rows, pack_rows = [], []
+            for listing in _locked(Listing.objects.filter(pk__in=some).select_related("sku")):
+                changes: dict[str, list[Any]] = {}
+                sku = skus.get(listing.pk, listing.sku)
+                if (sku.pk if sku else None) != listing.sku_id:
+                    changes["sku"] = [listing.sku.code if listing.sku else None, sku.code if sku else None]
+                    sku_rows.append((listing.pk, sku.pk if sku else None))
+                if (pack := packs.get(listing.pk, listing.pack_factor)) != listing.pack_factor:
+                    changes["pack_factor"] = [listing.pack_factor, pack]
+                    pack_rows.append((listing.pk, pack))
+                if changes:
+                    events.append((listing, changes))
+            update_rows(Listing, "id", ["sku"], sku_rows, also={"mapped_at": now, "updated_at": now})
+            update_rows(Listing, "id", ["pack_factor"], pack_rows, also={"updated_at": now})
+            audit_each(action=action, changed=events, actor=actor, now=now)
+            ids = [listing.pk for listing, _changes in events]
+            tell_listings_changed(ids)
+            changed_ids += ids
+    return changed_ids
+
+
 def set_watched(*, channels: models.QuerySet[Channel], is_watched: bool, actor: User | None, now: datetime) -> int:
     """Start or stop reading all listings of the channels. Returns how many changed."""
     count = 0
@@ -142,10 +194,14 @@ def set_watched(*, channels: models.QuerySet[Channel], is_watched: bool, actor: 
 
 def _locked_parts(rows: models.QuerySet[Row]) -> Iterator[list[Row]]:
     """The rows in the order of their keys, a part at a time, locked. The caller may change a part before the next."""
-    part = list(rows.select_for_update(of=("self",)).order_by("pk")[:_AT_ONCE])
+    part = list(_locked(rows)[:_AT_ONCE])
     while part:
         yield part
-        part = list(rows.select_for_update(of=("self",)).filter(pk__gt=part[-1].pk).order_by("pk")[:_AT_ONCE])
+        part = list(_locked(rows.filter(pk__gt=part[-1].pk))[:_AT_ONCE])
+
+
+def _locked(rows: models.QuerySet[Row]) -> models.QuerySet[Row]:
+    return rows.select_for_update(of=("self",)).order_by("pk")
 
 
 def tell_listings_changed(listing_ids: Sequence[int]) -> None:
@@ -158,6 +214,10 @@ def tell_channels_changed(channel_ids: Sequence[int]) -> None:
     """Send `channel_changed` once the present transaction is committed."""
     if channel_ids:
         transaction.on_commit(partial(channel_changed.send, Channel, channel_ids=list(channel_ids)))
+
+
+def _plain_changes(changes: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    return {field: [_plain(value) for value in pair] for field, pair in changes.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -26,7 +26,7 @@ def _has_authorised_channel(request: HttpRequest) -> bool:
     return any(credential.state(now) not in _BEFORE for credential in stored)
 
 
-_BEFORE = {Credential.State.NOT_SET_UP, Credential.State.NOT_AUTHORISED}
+_BEFORE = {Credential.State.NOT_SET_UP, Credential.State.BAD_SETTING, Credential.State.NOT_AUTHORISED}
 
 
 def _has_listing(request: HttpRequest) -> bool:

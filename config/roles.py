@@ -5,7 +5,7 @@ from typing import Any
 from django.apps import apps
 from django.utils.translation import gettext_noop
 
-_VIEW_CATALOG = ["view_product", "view_sku", "view_supplier", "view_channel", "view_listing"]
+_VIEW_CATALOG = ["view_product", "view_sku", "view_supplier", "view_channel", "view_listing", "view_proposal"]
 _VIEW_WATCH = ["view_observation", "view_pollrun", "view_listingwatch", "view_alert", "view_threshold"]
 _EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
 _VIEW_TARGETS = ["view_target", "view_route", "view_delivery"]

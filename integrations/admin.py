@@ -14,24 +14,30 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-import integrations.notifying.admin  # noqa: F401  # registers the pages of targets and deliveries
+import integrations.notifying.admin  # registers the pages of targets and deliveries
+import integrations.shop_admin  # noqa: F401  # adds to the pages about mappings
 from catalog.fields import LostSecret
 from catalog.models import Channel, Listing
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab
 from config.templatetags.evenshelf import badge, time_ago, unknown
 from integrations import views
 from integrations.connections import CIRCUIT_FAILURES
+from integrations.connectors import CONNECTORS
+from integrations.connectors.base import Setting, SettingKind
 from integrations.discovery import can_discover
+from integrations.fetching.lanes import READ
 from integrations.models import Credential
+from integrations.quotas import next_free
 from integrations.state import (
+    CAPABILITIES,
     TROUBLE,
     WITHOUT_APP,
-    authorised_line,
     channel_problems,
     channel_states,
     connection_badge,
     credential_of,
     health_of,
+    life_texts,
     masked,
     needs_authorisation,
     until_text,
@@ -40,7 +46,7 @@ from integrations.state import (
 from monitoring import dashboard
 from monitoring.causes import cause_label
 from monitoring.freshness import watch_of
-from monitoring.models import ListingWatch
+from monitoring.models import Alert, AlertKind, ListingWatch
 
 dashboard.channel_states.append(lambda request, channels, now: channel_states(channels, now))
 
@@ -49,7 +55,13 @@ dashboard.channel_states.append(lambda request, channels, now: channel_states(ch
 
 
 def _may_connect(request: HttpRequest, channel: Channel) -> bool:
-    return request.user.has_perms(views.CONNECT) and credential_of(channel).state(timezone.now()) not in WITHOUT_APP
+    """Whether the person may have the platform ask the shop for its consent, and the platform does ask."""
+    credential = credential_of(channel)
+    return (
+        request.user.has_perms(views.CONNECT)
+        and credential.state(timezone.now()) not in WITHOUT_APP
+        and credential.grant == Credential.Grant.CONSENT
+    )
 
 
 def _authorise_url(request: HttpRequest, channel: Channel, *, pressing: bool, again: bool) -> str | None:
@@ -73,23 +85,29 @@ def _channel_url(name: str, *permissions: str) -> Any:
 def _discover_url(request: HttpRequest, channel: Channel) -> str | None:
     if not request.user.has_perms(views.DISCOVER) or not can_discover(channel):
         return None
-    if not credential_of(channel).access_token:
+    if credential_of(channel).state(timezone.now()) in {*WITHOUT_APP, Credential.State.NOT_AUTHORISED}:
         return None
     return reverse("integrations:discover", args=[channel.pk])
+
+
+def _test_url(request: HttpRequest, channel: Channel) -> str | None:
+    if not request.user.has_perms(views.CREDENTIAL) or not views.can_test(credential_of(channel)):
+        return None
+    return reverse("integrations:check_connection", args=[channel.pk])
 
 
 def _connect_url(request: HttpRequest, channel: Channel) -> str | None:
     """The first step of a new channel, and of one whose secret can no longer be read."""
     if credential_of(channel).state(timezone.now()) not in WITHOUT_APP:
         return None
-    if not request.user.has_perm("integrations.change_credential"):
+    if not request.user.has_perms(views.CREDENTIAL):
         return None
     return reverse("integrations:credential", args=[channel.pk])
 
 
 add_badge("channel", lambda request, channel: connection_badge(channel, timezone.now()))
 add_button("channel", _("Fetch now"), _channel_url("fetch_channel", *views.FETCH), order=10)
-add_button("channel", _("Add listings from the shop"), _discover_url, order=30)
+add_button("channel", _("Find listings in the shop"), _discover_url, order=30)
 add_button("channel", _("Connect"), _connect_url, method="get", primary=True, order=90)
 for _pressing in (False, True):
     for _again, _label in ((False, _("Authorise")), (True, _("Re-authorise"))):
@@ -103,24 +121,45 @@ for _pressing in (False, True):
         )
 
 
+# --- The page of an alert -------------------------------------------------------------------------------------------
+
+
+def _reauthorise_url(request: HttpRequest, alert: Alert) -> str | None:
+    """What solves the alert of an authorisation that ends, as long as it is not over."""
+    if alert.kind != AlertKind.AUTHORISATION or alert.cleared_at is not None:
+        return None
+    if not _may_connect(request, alert.channel):
+        return None
+    return reverse("integrations:authorise", args=[alert.channel_id])
+
+
+add_button("alert", _("Re-authorise"), _reauthorise_url, method="get", primary=True, order=90)
+
+
 # --- The channel page: panels ---------------------------------------------------------------------------------------
 
 
 def _facts(request: HttpRequest, channel: Channel) -> dict[str, Any]:
     now = timezone.now()
     credential, health = credential_of(channel), health_of(channel)
+    is_due = Q(next_due_at__lte=now)
     watches = ListingWatch.objects.filter(channel=channel, listing__removed_at__isnull=True, is_paused=False).aggregate(
-        oldest=Min("read_at"), never=Count("pk", filter=Q(read_at__isnull=True))
+        oldest=Min("read_at"),
+        never=Count("pk", filter=Q(read_at__isnull=True)),
+        due=Count("pk", filter=is_due),
+        due_since=Min("next_due_at", filter=is_due),
     )
     shown = connection_badge(channel, now)
+    until, by = life_texts(credential, now) if credential.state(now) not in WITHOUT_APP else ("—", "")
     return {
         "now": now,
         "badge": shown,
         # The badge of an open circuit does not say why; the others are the reason.
         "reason": cause_label(health.cause) if health.failures >= CIRCUIT_FAILURES else "",
-        "until": until_text(credential.reads_until, now),
+        "until": until,
+        "by": by,
         "credential": credential,
-        "authorised": authorised_line(credential, now),
+        "next_free_at": next_free(credential=credential, operation=READ, now=now),
         "good_at": health.good_at,
         **watches,
     }
@@ -133,7 +172,7 @@ def _problems(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
     return {
         "problems": problems,
         "authorise_url": _channel_url("authorise", *views.CONNECT)(request, channel),
-        "credential_url": _channel_url("credential", "integrations.change_credential")(request, channel),
+        "credential_url": _channel_url("credential", *views.CREDENTIAL)(request, channel),
     }
 
 
@@ -145,21 +184,46 @@ def _shown(secret: str) -> str:
 
 
 def _credential(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
+    """What the platform asks for, as far as it is stored and may be seen."""
     if not request.user.has_perm("integrations.view_credential"):
         return None
     credential = credential_of(channel)
+    asked = credential.asked
     return {
         "now": timezone.now(),
         "credential": credential,
-        "app_secret": _shown(credential.app_secret),
-        "access_token": _shown(credential.access_token),
-        "edit_url": _channel_url("credential", "integrations.change_credential")(request, channel),
+        "rows": [(setting.label, *_shown_setting(credential, setting)) for setting in asked],
+        "granted": "" if any(setting.name == "access_token" for setting in asked) else _shown(credential.access_token),
+        "asks_base_url": any(setting.name == "base_url" for setting in asked),
+        "is_set_up": credential.state(timezone.now()) not in WITHOUT_APP,
+        "edit_url": _channel_url("credential", *views.CREDENTIAL)(request, channel),
+        "test_url": _test_url(request, channel),
+    }
+
+
+def _shown_setting(credential: Credential, setting: Setting) -> tuple[str, bool]:
+    """A setting as it may be seen, "" when it is not set, and whether it is a secret."""
+    stored = {**credential.stored_settings, "base_url": credential.base_url}.get(setting.name, "")
+    if setting.kind == SettingKind.SECRET:
+        return _shown(stored), True
+    if setting.kind == SettingKind.CHOICE:
+        return str(dict(setting.choices).get(stored or setting.choices[0][0], stored)), False
+    return stored, False
+
+
+def _capabilities(request: HttpRequest, channel: Channel) -> dict[str, Any]:
+    """What can be done on the channel's platform, and what cannot."""
+    has = CONNECTORS[channel.platform].capabilities
+    return {
+        "can": [text for capability, text in CAPABILITIES.items() if capability in has],
+        "cannot": [text for capability, text in CAPABILITIES.items() if capability not in has],
     }
 
 
 add_panel("channel", "integrations/panels/connection_facts.html", _facts, area="facts", order=20)
 add_panel("channel", "integrations/panels/problems.html", _problems, area="full", order=20)
-add_panel("channel", "integrations/panels/credential.html", _credential, area="full", order=80)
+add_panel("channel", "integrations/panels/credential.html", _credential, area="main", order=80)
+add_panel("channel", "integrations/panels/capabilities.html", _capabilities, area="side", order=80)
 
 
 # --- The dashboard: authorisations that end -------------------------------------------------------------------------
@@ -178,7 +242,8 @@ def _authorisations(request: HttpRequest, obj: None) -> dict[str, Any] | None:
             # The end that a revoked authorisation was to have says nothing.
             "dated": credential_of(channel).reads_until is not None and not credential_of(channel).revoked_cause,
             "again": bool(credential_of(channel).access_token),
-            "set_up": credential_of(channel).state(now) not in WITHOUT_APP,
+            "by_consent": credential_of(channel).state(now) not in WITHOUT_APP
+            and credential_of(channel).grant == Credential.Grant.CONSENT,
         }
         for channel in channels.select_related("credential")
         if credential_of(channel).state(now) != Credential.State.CONNECTED
@@ -191,11 +256,14 @@ def _authorisations(request: HttpRequest, obj: None) -> dict[str, Any] | None:
 def _authorisation_badge(channel: Channel, now: datetime) -> Badge:
     """The state of the authorisation alone, whatever the last calls said."""
     state = credential_of(channel).state(now)
-    lost = state in {Credential.State.EXPIRED, Credential.State.REAUTHORISE, Credential.State.KEY_MISSING}
-    return Badge("critical" if lost else "warning", state.label)
+    credential = credential_of(channel)
+    if state == Credential.State.REAUTHORISE and credential.grant != Credential.Grant.CONSENT:
+        return Badge("critical", cause_label(credential.revoked_cause))
+    mild = {Credential.State.NOT_SET_UP, Credential.State.NOT_AUTHORISED, Credential.State.EXPIRING}
+    return Badge("warning" if state in mild else "critical", state.label)
 
 
-add_panel("dashboard", "integrations/panels/authorisations.html", _authorisations, area="side", order=10)
+add_panel("dashboard", "integrations/panels/authorisations.html", _authorisations, area="main", order=15)
 
 
 # --- The list of channels -------------------------------------------------------------------------------------------

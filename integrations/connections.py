@@ -7,6 +7,7 @@
 import logging
 import random
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.utils.translation import gettext_noop
 
 from catalog.models import Channel
 from catalog.services import audit
-from integrations.connectors import CONNECTORS
+from integrations import tokens
 from integrations.connectors.base import Connector, InvalidSetting
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Review, Wait
 from integrations.connectors.http import HttpClient, Limits
@@ -38,8 +39,8 @@ BURST = timedelta(seconds=20)
 class Unconnected(Exception):
     """The channel cannot be called before a person has acted.
 
-    `cause` is "not-set-up", "key-missing", "not-authorised", "expired", "bad-setting", or what the platform refused the
-    token with.
+    `cause` is "not-set-up", "key-missing", "not-authorised", "expired", "bad-setting", "token-renewal", or what the
+    platform refused the token with, or to give another one.
     `detail` names the setting and what is wrong with it, never its value.
     """
 
@@ -56,13 +57,25 @@ def connector_for(
 ) -> Connector:
     """A connector that may call the channel's platform now; raises Unconnected when it may not.
 
-    `before_call` runs before each call and may raise Wait. `now` is for the life of the token; None: the real clock.
+    A token that can be had without a person is got first when it is due. `before_call` runs before each call and may
+    raise Wait. `now` is for the life of the token; None: the real clock.
     """
     credential = _credential(channel)
-    state = credential.state(now or timezone.now())
-    if state not in {Credential.State.CONNECTED, Credential.State.EXPIRING}:
-        raise Unconnected(credential.revoked_cause if state == Credential.State.REAUTHORISE else state.value)
-    return _build(channel, credential, credential.access_token, before_call)
+    moment = now or timezone.now()
+    state = credential.state(moment)
+    if state == Credential.State.REAUTHORISE:
+        raise Unconnected(credential.revoked_cause)
+    if state not in USABLE:
+        raise _unconnected(credential, state)
+    if tokens.is_due(credential, moment):
+        renewal = renew_token(channel, moment)
+        if not tokens.works(credential, moment) and credential.grant != Credential.Grant.KEYS:
+            raise Unconnected(renewal.error.cause if renewal.error is not None else "token-renewal")
+    return _build(credential, before_call)
+
+
+# The states in which calls can be made.
+USABLE = frozenset({Credential.State.CONNECTED, Credential.State.EXPIRING})
 
 
 def unauthorised_connector_for(channel: Channel) -> Connector:
@@ -70,8 +83,31 @@ def unauthorised_connector_for(channel: Channel) -> Connector:
     credential = _credential(channel)
     state = credential.state(timezone.now())
     if state in {Credential.State.NOT_SET_UP, Credential.State.KEY_MISSING}:
-        raise Unconnected(state.value)
-    return _build(channel, credential, "", None)
+        raise _unconnected(credential, state)
+    return _build(credential, None, without_token=True)
+
+
+def connector_despite_refusal(channel: Channel) -> Connector:
+    """A connector with what is stored, though the platform refused it before: to see whether it still does.
+
+    Raises Unconnected when something is missing.
+    """
+    credential = _credential(channel)
+    state = credential.state(timezone.now())
+    if state not in {*USABLE, Credential.State.REAUTHORISE, Credential.State.EXPIRED}:
+        raise _unconnected(credential, state)
+    return _build(credential, None)
+
+
+def _unconnected(credential: Credential, state: Credential.State) -> Unconnected:
+    """What a state means that a person has to end first."""
+    detail = ""
+    if state == Credential.State.BAD_SETTING:
+        try:
+            credential.connector()
+        except InvalidSetting as error:
+            detail = f"{error.field}: {error}"
+    return Unconnected(state.value, detail)
 
 
 def _credential(channel: Channel) -> Credential:
@@ -81,16 +117,7 @@ def _credential(channel: Channel) -> Credential:
         raise Unconnected(Credential.State.NOT_SET_UP.value) from None
 
 
-def _build(
-    channel: Channel, credential: Credential, access_token: str, before_call: Callable[[], None] | None
-) -> Connector:
-    connector_class = CONNECTORS[channel.platform]
-    stored = {
-        **{name: str(value) for name, value in credential.options.items()},
-        "app_key": credential.app_key,
-        "app_secret": credential.app_secret,
-        "access_token": access_token,
-    }
+def _build(credential: Credential, before_call: Callable[[], None] | None, *, without_token: bool = False) -> Connector:
     http = HttpClient(
         limits=Limits(
             connect_seconds=settings.HTTP_CONNECT_TIMEOUT_SECONDS,
@@ -101,11 +128,72 @@ def _build(
         before_call=before_call,
     )
     try:
-        return connector_class(
-            connector_class.Credentials.from_settings(stored), base_url=credential.base_url, http=http
-        )
+        return credential.connector(http=http, without_token=without_token)
     except InvalidSetting as error:
         raise Unconnected("bad-setting", f"{error.field}: {error}") from error
+
+
+# --- Another token --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """Whether a new token is stored; `error` says why not, and is None when there was nothing to do."""
+
+    renewed: bool
+    error: ConnectorError | Unconnected | None = None
+
+
+def renew_token(channel: Channel, now: datetime, *, at_once: bool = False) -> Renewal:
+    """Get or renew the channel's token, where that needs no person; `channel.credential` then holds it.
+
+    While the present token works, a refusal changes nothing: its end is shown ahead.
+    """
+    credential = _credential(channel)
+    try:
+        connector = _build(credential, None, without_token=True)
+        if tokens.renew(credential=credential, connector=connector, now=now, at_once=at_once):
+            return Renewal(True)
+    except Unconnected as error:
+        return Renewal(False, error)
+    except ConnectorError as error:
+        logger.warning("channel %s: no new token: %s", channel.pk, error)
+        if not tokens.works(credential, now):
+            mark_failed(channel, error, now)
+        return Renewal(False, error)
+    credential.refresh_from_db()  # another worker may have been first
+    return Renewal(False)
+
+
+def connector_after_refusal(
+    channel: Channel, *, sent_at: datetime, now: datetime, before_call: Callable[[], None] | None = None
+) -> Connector | None:
+    """A connector with another token, after the token of a call made at `sent_at` was refused.
+
+    None when no other is to be had, so that a person must act; Unconnected is raised when it could not be got just now.
+    """
+    credential = _credential(channel)
+    used = credential.authorised_at
+    credential.refresh_from_db()
+    if credential.authorised_at == used and not (used is not None and used > sent_at):
+        if not _may_be_replaced(credential, now):
+            return None
+        _end_token(credential, now)
+    return connector_for(channel, before_call=before_call, now=now)
+
+
+def _may_be_replaced(credential: Credential, now: datetime) -> bool:
+    """Whether a token that the platform refused before its time is worth replacing."""
+    return credential.renews_itself(now) and tokens.works(credential, now) and not tokens.is_new(credential, now)
+
+
+def _end_token(credential: Credential, now: datetime) -> None:
+    """The token has ended, whatever was said when it was granted: it is renewed before the next call."""
+    same_token = Credential.objects.filter(
+        pk=credential.pk, authorised_at=credential.authorised_at, token_expires_at=credential.token_expires_at
+    )
+    same_token.update(token_expires_at=now)
+    credential.refresh_from_db()
 
 
 # --- How calls went -------------------------------------------------------------------------------------------------
@@ -141,7 +229,8 @@ def mark_failed(channel: Channel, error: ConnectorError, now: datetime, *, sent_
     """A call to the channel brought nothing: hold its next calls back for as long as the error and the ones before say.
 
     An error about one listing says nothing about the channel and changes nothing here. The token's refusal counts only
-    while the token in `channel.credential` is still the stored one: a newer one may work. A call that was made at
+    while the token in `channel.credential` is still the stored one: a newer one may work. One that can be replaced
+    without a person has ended by it, and holds nothing back. A call that was made at
     `sent_at`, after what needs a person was noted, has newer news than that; None: not known, so it has not.
     """
     if isinstance(error, Review) and error.scope == "listing":
@@ -209,18 +298,24 @@ def forget_failures(channel: Channel) -> None:
 
 
 def _revoke(channel: Channel, error: Reauthorise, now: datetime) -> bool:
-    """Note that the channel's token is refused; False when a newer one is stored. Audited once per token."""
+    """Note that the channel's token is refused; False when a newer one is stored, or another is worth a try first.
+
+    Audited once per token.
+    """
     used = _credential(channel)
     same_token = Credential.objects.filter(
         pk=used.pk, authorised_at=used.authorised_at, token_expires_at=used.token_expires_at
     )
+    if _may_be_replaced(used, now):
+        same_token.update(token_expires_at=now)
+        return False
     if same_token.filter(revoked_cause="").update(revoked_cause=error.cause):
         audit(
             action=gettext_noop("authorisation lost"),
             obj=channel,
             actor=None,
             now=now,
-            changes={"integrations.credential.revoked_cause": ["", error.cause]},
+            changes={f"{tokens.FIELD}revoked_cause": ["", error.cause]},
         )
         logger.warning("channel %s must be authorised again: %s", channel.pk, error)
         return True

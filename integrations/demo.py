@@ -1,4 +1,4 @@
-"""The demo world: a merchant with three shops and ninety days of history, read through the real connectors.
+"""The demo world: a merchant's shops on three platforms, and ninety days of history read through the real connectors.
 
 The simulator's market clock is put back and stepped to the present; at each step every channel is read as it would have
 been then. Whatever was interrupted goes on where it stopped.
@@ -16,11 +16,13 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.models import AuditEvent, Channel, Listing, Product, Sku, Supplier, User
+from catalog.mapping import accept
+from catalog.models import AuditEvent, Channel, Listing, Product, Proposal, ShopRead, Sku, Supplier, User
 from catalog.services import add_listings, audit
-from integrations import fetching
-from integrations.connections import connector_for
+from integrations import discovery, fetching
+from integrations.connections import Unconnected, connector_for
 from integrations.connectors.base import DiscoveredListing
+from integrations.connectors.errors import ConnectorError
 from integrations.models import Credential
 from monitoring.models import ListingWatch, PollRun, Route, Severity, Target, Threshold
 
@@ -30,14 +32,16 @@ EXPIRING_SHOP, EXPIRES_IN = "taobao-chufang", timedelta(days=3)
 GAP_SHOP, GAP_FROM, GAP_UNTIL = "taobao-shanye", timedelta(days=33), timedelta(days=30)
 # Which of our shops watches which competitor.
 WATCHED_BY = {"rival-linjian": "taobao-shanye", "rival-anju": "tmall-nuanju"}
-BEGUN, LOADED = "demo begun", "demo loaded"
+BEGUN, LOADED, ADDED = "demo begun", "demo loaded", "demo shop added"
 
 SUPPLIERS = ("义乌恒通百货", "永康市铭泰五金厂", "景德镇青釉坊", "绍兴柯桥云锦纺织")
 COST_SHARES = (Decimal("0.46"), Decimal("0.52"), Decimal("0.58"), Decimal("0.63"))
 NO_COST_EVERY = 9  # SKUs
 TARGET, ROBOT = "钉钉运营群", "dingtalk-signed"  # who is told of alerts, and the simulator's robot it stands for
-LOWEST_PRICE = Decimal(25)  # what the shops do not want to fall below
+# What the shops do not want to fall below, by currency.
+LOWEST_PRICES = {"CNY": Decimal(25), "USD": Decimal(6), "EUR": Decimal(5)}
 ITEMS_IN_SMALL = 6  # per shop
+STORES_EVERY = 2  # steps; a pass costs much the same however little has changed
 
 
 class DemoError(Exception):
@@ -65,6 +69,44 @@ SMALL = Size(
     days=7,
     items_per_shop=ITEMS_IN_SMALL,
     steps=((timedelta(days=7), timedelta(hours=12)), (timedelta(days=1), timedelta(hours=3))),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A shop of the simulator that sells what the Taobao shops sell, under the same merchant codes."""
+
+    platform: str
+    key: str
+    name: str
+    time_zone: str
+    fields: Callable[[dict[str, Any]], dict[str, Any]]  # of its credential, from what the simulator says of the shop
+
+
+STORES = (
+    Store(
+        "shopify",
+        "shopify-nuanju",
+        "Nuanju Home",
+        "America/New_York",
+        lambda shop: {
+            "app_key": shop["client_id"],
+            "app_secret": shop["client_secret"],
+            "options": {"shop": shop["domain"], "app_kind": "client_credentials"},
+            "account_name": shop["domain"],
+        },
+    ),
+    Store(
+        "woocommerce",
+        "woo-yatai",
+        "Yatai Wohnen",
+        "Europe/Berlin",
+        lambda shop: {
+            "app_key": shop["consumer_key"],
+            "app_secret": shop["consumer_secret"],
+            "account_name": shop["name"],
+        },
+    ),
 )
 
 
@@ -103,8 +145,9 @@ def state_of_demo() -> str:
 def point_at_simulator() -> int:
     """Have the demo's channels use the simulator at SIMULATOR_URL, which may have moved; returns how many did."""
     accounts = Control()("GET", "accounts")
-    apps = accounts["taobao"]["apps"]
-    ours = Credential.objects.filter(app_key__in=[app["app_key"] for app in apps]).exclude(base_url="")
+    keys = [app["app_key"] for app in accounts["taobao"]["apps"]]
+    keys += [store.fields(_shop_of(store, accounts))["app_key"] for store in STORES]
+    ours = Credential.objects.filter(app_key__in=keys).exclude(base_url="")
     for target in Target.objects.filter(name=TARGET):
         _set_robot(target, accounts)
         target.save(update_fields=["address", "secret"])
@@ -131,21 +174,29 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
     if state == "empty":
         audit(action=BEGUN, obj=owner, actor=None, now=now)
     channels = {shop["shop"]: _create_channel(shop, account, owner, now) for shop in account["shops"]}
+    stores = {store.key: _create_store(store, accounts, owner, now) for store in STORES}
     moments = list(_moments(size, now))
     done = _read_until()
     left = [moment for moment in moments if done is None or moment > done] or moments[-1:]
     control("POST", "clock", json={"speed": 0, "set": (done or left[0]).isoformat()})
     _add_goods(control, channels, size, owner, now)
-    _add_thresholds(list(channels.values()), owner)
+    for channel in stores.values():
+        _add_store_goods(channel, owner, now)
+    channels |= stores
+    _add_thresholds(channels.values(), owner)
     earlier = done or left[0] - size.steps[0][1]
     for number, moment in enumerate(left, start=len(moments) - len(left)):
         progress(number, len(moments))
         control("POST", "clock", json={"set": moment.isoformat()})
         for shop, channel in channels.items():
-            if shop == GAP_SHOP and now - GAP_FROM <= moment < now - GAP_UNTIL:
+            every = STORES_EVERY if shop in stores else 1
+            in_gap = shop == GAP_SHOP and now - GAP_FROM <= moment < now - GAP_UNTIL
+            if in_gap or (len(moments) - 1 - number) % every:
                 continue
-            _read(channel, moment, moment - earlier)
+            _read(channel, moment, (moment - earlier) * every)
         earlier = moment
+    for channel in stores.values():  # what nobody has mapped is proposed as it is today
+        _propose(channel, now)
     # Only now, since what the past days' alerts were about is past.
     _add_target(accounts)
     # The last reading spoke for an hour; from here on listings are read as often as their channel says.
@@ -160,6 +211,28 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
         "listings": Listing.objects.count(),
         "passes": PollRun.objects.count(),
     }
+
+
+def add_missing_stores(*, now: datetime) -> list[Channel]:
+    """Add the stores that a demo of an older version does not have, as they are at present; returns them.
+
+    One that somebody removed stays away. Raises DemoError.
+    """
+    there = set(AuditEvent.objects.filter(action=ADDED).values_list("object_name", flat=True))
+    missing = [store for store in STORES if store.name not in there]
+    if not missing:
+        return []
+    accounts = Control()("GET", "accounts")
+    owner = _create_people()
+    channels = []
+    for store in missing:
+        if not Channel.objects.filter(name=store.name).exists():
+            channel = _create_store(store, accounts, owner, now)
+            _add_store_goods(channel, owner, now)
+            _add_thresholds([channel], owner)
+            _read(channel, now, channel.interval)
+            channels.append(channel)
+    return channels
 
 
 def _moments(size: Size, now: datetime) -> Iterator[datetime]:
@@ -212,6 +285,7 @@ def _create_channel(shop: dict[str, Any], account: dict[str, Any], owner: User, 
             "app_key": account["app_key"],
             "app_secret": account["app_secret"],
             "access_token": shop["session"],
+            "options": {"shop_kind": shop["kind"]},
             "base_url": settings.SIMULATOR_URL,
             "account_id": str(shop["user_id"]),
             "account_name": shop["nick"],
@@ -221,6 +295,27 @@ def _create_channel(shop: dict[str, Any], account: dict[str, Any], owner: User, 
             "secret_set_at": now + expires_in - TOKEN_LIFE,
         },
     )
+    return Channel.objects.get(pk=channel.pk)
+
+
+def _shop_of(store: Store, accounts: dict[str, Any]) -> dict[str, Any]:
+    shop: dict[str, Any] = next(shop for shop in accounts[store.platform]["shops"] if shop["shop"] == store.key)
+    return shop
+
+
+@transaction.atomic
+def _create_store(store: Store, accounts: dict[str, Any], owner: User, now: datetime) -> Channel:
+    shop = _shop_of(store, accounts)
+    channel, is_new = Channel.objects.get_or_create(
+        name=store.name,
+        defaults={"platform": store.platform, "currency": shop["currency"], "time_zone": store.time_zone},
+    )
+    Credential.objects.update_or_create(
+        channel=channel,
+        defaults={"base_url": settings.SIMULATOR_URL, "secret_set_at": now, **store.fields(shop)},
+    )
+    if is_new:
+        audit(action=ADDED, obj=channel, actor=None, now=now)
     return Channel.objects.get(pk=channel.pk)
 
 
@@ -290,6 +385,22 @@ def _add_goods(control: Control, channels: dict[str, Channel], size: Size, owner
         add_listings(listings=listings, actor=owner, now=now)
 
 
+def _add_store_goods(channel: Channel, owner: User, now: datetime) -> None:
+    """The store's listings whose codes say which SKU they sell; the others stay proposals."""
+    _propose(channel, now)
+    accept(proposals=Proposal.objects.filter(channel=channel).clear(), actor=owner, now=now)
+
+
+def _propose(channel: Channel, now: datetime) -> None:
+    read = ShopRead(channel=channel, kind=ShopRead.Kind.LISTINGS, started_at=now, ended_at=now, slice_at=now)
+    try:
+        discovery.read_listings(channel, connector_for(channel), read, now, float("inf"))
+    except (ConnectorError, Unconnected) as error:
+        raise DemoError(f"The listings of {channel} could not be read: {error}. Start again to go on.") from error
+    stored = {"started_at": now, "ended_at": now, "slice_at": now, "next_at": None, "count": read.count}
+    ShopRead.objects.update_or_create(channel=channel, kind=read.kind, defaults=stored)
+
+
 def _add_target(accounts: dict[str, Any]) -> None:
     if not Target.objects.filter(name=TARGET).exists():
         target = Target(name=TARGET, kind=Target.Kind.DINGTALK)
@@ -321,7 +432,6 @@ def _add_thresholds(channels: Iterable[Channel], owner: User) -> None:
             "kind": kinds.PRICE_RANGE,
             "severity": severities.WARNING,
             "price": Threshold.Price.LIST,
-            "min_price": LOWEST_PRICE,
             "hysteresis": 1,
         },
         {"kind": kinds.AUTHORISATION, "severity": severities.WARNING, "days": 7, "ownership": ""},
@@ -329,6 +439,8 @@ def _add_thresholds(channels: Iterable[Channel], owner: User) -> None:
     for channel in channels:
         for rule in rules:
             fields = {"currency": channel.currency, "created_by": owner, **rule}
+            if rule["kind"] == kinds.PRICE_RANGE:
+                fields["min_price"] = LOWEST_PRICES[channel.currency]
             if not Threshold.objects.filter(channel=channel, kind=rule["kind"]).exists():
                 threshold = Threshold(channel=channel, **fields)
                 threshold.full_clean()

@@ -1,38 +1,14 @@
-"""The listings a shop has, and those of them that the channel does not have yet."""
+"""The listings a shop has, taken over as proposals."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 
-from catalog.models import Channel, Listing, Sku, User
-from catalog.services import add_listings
-from integrations.connections import connector_for, mark_failed, mark_good
+from catalog.mapping import FoundListing, store_found
+from catalog.mapping.proposals import CHUNK, forget_gone, review_open
+from catalog.models import Channel, ShopRead
 from integrations.connectors import CONNECTORS
-from integrations.connectors.base import Capability, DiscoveredListing
-from integrations.connectors.errors import ConnectorError
-
-_CHUNK = 500  # ids in one statement
-
-
-@dataclass(frozen=True)
-class Found:
-    """One listing of the shop, as far as it is needed to add it."""
-
-    item_id: str
-    sku_id: str
-    title: str
-    outer_id: str
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """What a shop has. `complete` is False when the time was up before the shop had told everything."""
-
-    new: list[Found] = field(default_factory=list)
-    known: int = 0
-    removed: int = 0  # in the channel, but removed by a person: they stay removed
-    complete: bool = True
+from integrations.connectors.base import Capability, Connector, DiscoveredListing
 
 
 def can_discover(channel: Channel) -> bool:
@@ -40,72 +16,62 @@ def can_discover(channel: Channel) -> bool:
     return Capability.DISCOVER_LISTINGS in CONNECTORS[channel.platform].capabilities
 
 
-def discover(*, channel: Channel, now: datetime, deadline_seconds: float | None = None) -> Discovery:
-    """Ask the shop for all its listings, for at most about `deadline_seconds`; stores nothing but the channel's health.
+def read_listings(channel: Channel, connector: Connector, read: ShopRead, now: datetime, ends: float) -> bool:
+    """Store the shop's listings as proposals until `ends` (time.monotonic()); whether that were all.
 
-    Raises ConnectorError and Unconnected.
+    What one slice stored the next one leaves out, and does not ask for again where each item costs a call.
     """
-    connector = connector_for(channel)
+    known = {(item_id, sku_id) for item_id, sku_id in read.state.get("read", ())}
+    # The item at which a slice ended may have had more variants.
+    whole = {item_id for item_id, _sku_id in known} - {read.state.get("last", "")}
+    waiting: list[DiscoveredListing] = []
+    is_all, is_further = True, False
     try:
-        found, complete = _within(connector.discover_listings(now=now), deadline_seconds)
-    except ConnectorError as error:
-        mark_failed(channel, error, now)
-        raise
-    mark_good([channel.pk], now, sent_at=now)
-    removed: dict[tuple[str, str], bool] = {}
-    item_ids = sorted({listing.item_id for listing in found})
-    for start in range(0, len(item_ids), _CHUNK):
-        rows = channel.listings.filter(platform_item_id__in=item_ids[start : start + _CHUNK])
-        for item_id, sku_id, removed_at in rows.values_list("platform_item_id", "platform_sku_id", "removed_at"):
-            removed[item_id, sku_id] = removed_at is not None
-    states = [removed.get((listing.item_id, listing.sku_id)) for listing in found]
-    return Discovery(
-        new=[
-            Found(listing.item_id, listing.sku_id, listing.title, listing.outer_id)
-            for listing, state in zip(found, states, strict=True)
-            if state is None
-        ],
-        known=states.count(False),
-        removed=states.count(True),
-        complete=complete,
+        for listing in connector.discover_listings(now=now, skip=whole):
+            if (listing.item_id, listing.sku_id) not in known:
+                is_further = True
+                waiting.append(listing)
+                if len(waiting) == CHUNK:
+                    _store(channel, read, waiting, known, now)
+                    waiting = []
+            # However short a slice is, it gets further than the one before.
+            if is_further and time.monotonic() >= ends:
+                is_all = False
+                break
+    finally:  # what came before an error is kept
+        _store(channel, read, waiting, known, now)
+    if is_all:
+        forget_gone(channel=channel, since=read.started_at, found=read.count)
+        review_open(channel)
+    return is_all
+
+
+def _store(
+    channel: Channel,
+    read: ShopRead,
+    listings: Sequence[DiscoveredListing],
+    known: set[tuple[str, str]],
+    now: datetime,
+) -> None:
+    if not listings:
+        return
+    found = [_found(listing) for listing in listings if listing.is_own]
+    store_found(channel=channel, found=found, now=now)
+    known.update((listing.item_id, listing.sku_id) for listing in listings)
+    read.count = len(known)
+    read.state = {"read": sorted(known), "last": listings[-1].item_id}
+
+
+def _found(listing: DiscoveredListing) -> FoundListing:
+    facts = listing.facts
+    return FoundListing(
+        item_id=listing.item_id,
+        sku_id=listing.sku_id,
+        title=listing.title,
+        outer_id=listing.outer_id,
+        barcode=listing.barcode,
+        stock_id=listing.stock_id,
+        price=facts.live_price if facts.live_price is not None else facts.list_price,
+        stock=facts.stock,
+        shelf_state=facts.shelf_state.value,
     )
-
-
-def _within(
-    listings: Iterator[DiscoveredListing], deadline_seconds: float | None
-) -> tuple[list[DiscoveredListing], bool]:
-    """The listings that came before the deadline, and whether they are all; the present call is not cut short."""
-    ends = None if deadline_seconds is None else time.monotonic() + deadline_seconds
-    found = []
-    for listing in listings:
-        found.append(listing)
-        if ends is not None and time.monotonic() >= ends:
-            return found, next(listings, None) is None
-    return found, True
-
-
-@dataclass(frozen=True)
-class Added:
-    listings: int
-    mapped: int  # of them, those whose merchant code is the code of a SKU
-
-
-def add_found(*, channel: Channel, found: list[Found], actor: User | None, now: datetime) -> Added:
-    """Add the listings to the channel, mapped to the SKU whose code is their merchant code, else not mapped."""
-    codes = sorted({listing.outer_id for listing in found if listing.outer_id})
-    sku_ids: dict[str, int] = {}
-    for start in range(0, len(codes), _CHUNK):
-        sku_ids.update(Sku.objects.filter(code__in=codes[start : start + _CHUNK]).values_list("code", "pk"))
-    listings = [
-        Listing(
-            channel=channel,
-            sku_id=sku_ids.get(listing.outer_id),
-            platform_item_id=listing.item_id,
-            platform_sku_id=listing.sku_id,
-            title=listing.title,
-            outer_id=listing.outer_id,
-        )
-        for listing in found
-    ]
-    added = add_listings(listings=listings, actor=actor, now=now)
-    return Added(added, sum(listing.sku_id is not None for listing in listings if listing.pk))

@@ -1,141 +1,178 @@
 """Forms of a channel's connection and of a listing's watch."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from collections.abc import Collection
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel
 from catalog.models.channel import INTERVAL_ERRORS
+from config.formatting import joined
 from integrations.connectors import CONNECTORS
-from integrations.connectors.base import InvalidSetting
-from integrations.models import Credential
+from integrations.connectors.base import InvalidSetting, Setting, SettingKind
+from integrations.models import SECRETS, Credential, naming_settings, settings_asked
 from integrations.state import masked
 from monitoring.models import ListingWatch
 
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
-
-
-@dataclass(frozen=True)
-class Option:
-    """A setting that only some platforms ask for; the first choice is the one in force while none is stored."""
-
-    label: _StrPromise
-    choices: tuple[tuple[str, str | _StrPromise], ...]
-    help_text: _StrPromise
-
-
-# A platform asks for those that its Credentials have as fields.
-OPTIONS = {
-    "app_type": Option(
-        _("Kind of app"),
-        (("merchant", _("The shop's own")), ("service", _("Of the service market"))),
-        _("The first is authorised again when its time is over, the second renews itself."),
-    ),
-    "sign_method": Option(
-        _("Signature"),
-        (("hmac-sha256", "HMAC-SHA256"), ("hmac", "HMAC-MD5"), ("md5", "MD5")),
-        _("Change it only if the platform's console asks for another."),
-    ),
-}
+_ONLY_FOR = _("Only for: %(choice)s.")
 
 
 class CredentialForm(forms.Form):
-    """A channel's connection. A stored secret is never sent to the browser; left empty, it stays as it is."""
+    """A channel's connection: what its platform asks for. A stored secret is never sent to the browser; left empty, it
+    stays as it is, unless it would lead to another shop or address.
 
-    app_key = forms.CharField(label=_("App key"), max_length=128)
-    app_secret = forms.CharField(
-        label=_("App secret"),
-        max_length=200,
-        required=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "off"}, render_value=False),
-    )
-    base_url = forms.CharField(
-        label=_("Base URL"),
-        max_length=200,
-        required=False,
-        help_text=_("Empty: the platform's own. Set it for a staging shop or a proxy."),
-    )
-    calls_per_second = forms.DecimalField(
-        label=_("Calls per second"),
-        max_digits=8,
-        decimal_places=2,
-        min_value=Decimal("0.01"),
-        required=False,
-        help_text=_(
-            "What the platform's console grants the app. Empty: no limit of ours, only the platform's answers."
-        ),
-    )
+    Fields of a choice that is not made are there too, without being looked at, so that the form works without script.
+    """
 
     def __init__(self, data: Any = None, *, channel: Channel, credential: Credential) -> None:
         self.connector_class = CONNECTORS[channel.platform]
         self.stored = credential
-        stored_options = {name: self.stored.options[name] for name in OPTIONS if name in self.stored.options}
+        self.settings = {setting.name: setting for setting in self.connector_class.settings}
         initial = {
-            "app_key": self.stored.app_key,
-            "base_url": self.stored.base_url,
-            "calls_per_second": self.stored.calls_per_second,
-            **stored_options,
+            **credential.options,
+            "app_key": credential.app_key,
+            "base_url": credential.base_url,
+            "calls_per_second": credential.calls_per_second,
         }
         super().__init__(data, initial=initial, label_suffix="")
-        asked = self.connector_class.Credentials.__dataclass_fields__
-        self.option_names = [name for name in OPTIONS if name in asked]
-        for name in self.option_names:
-            option = OPTIONS[name]
-            self.fields[name] = forms.ChoiceField(
-                label=option.label, choices=option.choices, help_text=option.help_text
-            )
-        if self.stored.app_secret:
-            self.fields["app_secret"].help_text = _("Stored: %(secret)s. Empty: it stays.") % {
-                "secret": masked(self.stored.app_secret)
-            }
-        else:
-            self.fields["app_secret"].required = True
+        for setting in self.connector_class.settings:
+            self.fields[setting.name] = self._field(setting)
+        self.fields.update(_own_fields(without=self.settings))
+
+    def _field(self, setting: Setting) -> forms.Field:
+        """A setting's field. Only what is asked for under every choice is required of a browser."""
+        common: dict[str, Any] = {"label": setting.label, "help_text": self._help(setting), "required": False}
+        if setting.kind == SettingKind.CHOICE:
+            return forms.ChoiceField(choices=setting.choices, **common)
+        required = setting.is_required and setting.only_for is None
+        if setting.kind == SettingKind.SECRET:
+            common["required"] = required and not self._is_stored(setting)
+            secret = forms.PasswordInput(attrs={"autocomplete": "off"}, render_value=False)
+            return forms.CharField(max_length=400, widget=secret, **common)
+        text = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "vTextField"})
+        return forms.CharField(max_length=200, widget=text, **common | {"required": required})
+
+    def _is_stored(self, setting: Setting) -> bool:
+        """Whether a secret was entered before; a token that was granted is none of this form's."""
+        return setting in self.stored.asked and bool(getattr(self.stored, setting.name))
+
+    def _help(self, setting: Setting) -> str:
+        told = [str(setting.help_text)]
+        if setting.kind == SettingKind.SECRET and self._is_stored(setting):
+            shown = masked(getattr(self.stored, setting.name))
+            told.insert(0, gettext("Stored: %(secret)s. Empty: it stays.") % {"secret": shown})
+        return " ".join(filter(None, told))
+
+    def rows(self) -> list[tuple[forms.BoundField, Setting | None, str]]:
+        """The fields, each with its setting (None: one that every platform has) and the choice it is only for, in
+        words."""
+        settings = [self.settings.get(name) for name in self.fields]
+        return [(field, setting, self._only_for(setting)) for field, setting in zip(self, settings, strict=True)]
+
+    def _only_for(self, setting: Setting | None) -> str:
+        if setting is None or setting.only_for is None:
+            return ""
+        name, values = setting.only_for
+        chosen = [str(label) for value, label in self.settings[name].choices if value in values]
+        return _ONLY_FOR % {"choice": joined(chosen)}
 
     def clean(self) -> dict[str, Any]:
         """Let the platform's own dataclass and connector judge; what they refuse is shown at its field."""
         cleaned: dict[str, Any] = super().clean() or {}
+        asked = settings_asked(self.connector_class, {name: cleaned.get(name) or "" for name in self.settings})
+        self.asked = {setting.name: setting for setting in asked}
+        for name in self.settings.keys() - self.asked.keys():
+            self.errors.pop(name, None)
+        for name, setting in self.asked.items():
+            if setting.kind == SettingKind.SECRET:
+                self._judge_secret(setting, cleaned)
+            elif setting.is_required and not (setting.choices or cleaned.get(name) or name in self.errors):
+                self.add_error(name, gettext("This field is required."))
         if self.errors:
             return cleaned
-        if self.stored.app_secret and not cleaned["app_secret"] and cleaned["base_url"] != self.stored.base_url:
-            # Whoever may change the address must not thereby learn a secret that is never shown.
-            self.add_error("app_secret", _("Enter it again: another base URL will receive it."))
-            return cleaned
-        settings = {
-            "app_key": cleaned["app_key"],
-            "app_secret": cleaned["app_secret"] or self.stored.app_secret,
-            **{name: cleaned[name] for name in self.option_names},
-        }
         try:
-            self.connector_class(self.connector_class.Credentials.from_settings(settings), base_url=cleaned["base_url"])
+            values = self.values()
+            would_be = Credential(
+                channel=self.stored.channel,
+                **{
+                    name: value or (getattr(self.stored, name) if name in SECRETS else value)
+                    for name, value in values.items()
+                },
+            )
+            would_be.connector()
         except InvalidSetting as error:
             self.add_error(error.field if error.field in self.fields else None, str(error))
         return cleaned
 
+    def _judge_secret(self, setting: Setting, cleaned: dict[str, Any]) -> None:
+        if cleaned.get(setting.name) or setting.name in self.errors:
+            return
+        if not self._is_stored(setting):
+            if setting.is_required:
+                self.add_error(setting.name, gettext("This field is required."))
+        elif self._leads_elsewhere(cleaned):
+            # Whoever may change the address must not thereby learn a secret that is never shown.
+            self.add_error(setting.name, _("Enter it again: another shop or address will receive it."))
+
+    def _leads_elsewhere(self, cleaned: dict[str, Any]) -> bool:
+        """Whether what is stored would be sent to another shop or address."""
+        return any(
+            (self.initial.get(name) or "") != (cleaned.get(name) or "").rstrip("/")
+            for name in naming_settings(self.connector_class) - {"app_key"}
+        )
+
     def values(self) -> dict[str, Any]:
-        """The fields of Credential to store; other options that are stored stay."""
-        cleaned = self.cleaned_data
+        """The fields of Credential to store. Options of choices that are not made are forgotten."""
+        given = {name: self.cleaned_data[name] for name in self.asked}
         return {
-            "app_key": cleaned["app_key"],
-            "app_secret": cleaned["app_secret"],
-            "base_url": cleaned["base_url"].rstrip("/"),
-            "calls_per_second": cleaned["calls_per_second"],
-            "options": {**self.stored.options, **self._options()},
+            "app_key": given.get("app_key", ""),
+            **{name: given[name] for name in SECRETS if name in given},
+            "base_url": self.cleaned_data["base_url"].rstrip("/"),
+            "calls_per_second": self.cleaned_data["calls_per_second"],
+            "options": {
+                **{name: value for name, value in self.stored.options.items() if name not in self.settings},
+                **self._options(given),
+            },
         }
 
-    def _options(self) -> dict[str, str]:
-        """The chosen options; one that was never set and is left at its first choice stays unset."""
-        chosen = {name: self.cleaned_data[name] for name in self.option_names}
+    def _options(self, given: dict[str, str]) -> dict[str, str]:
+        """What only this platform asks for; a choice that was never made and is left at the first stays unmade."""
         return {
             name: value
-            for name, value in chosen.items()
-            if name in self.stored.options or value != OPTIONS[name].choices[0][0]
+            for name, value in given.items()
+            if name not in {"app_key", "base_url", *SECRETS}
+            and value
+            and not (
+                (choices := self.settings[name].choices) and name not in self.stored.options and value == choices[0][0]
+            )
         }
+
+
+def _own_fields(*, without: Collection[str]) -> dict[str, forms.Field]:
+    """What can be set on every platform, and is seldom set."""
+    base_url, rate = Credential._meta.get_field("base_url"), Credential._meta.get_field("calls_per_second")
+    fields = {
+        "base_url": forms.CharField(
+            label=capfirst(base_url.verbose_name),
+            max_length=200,
+            required=False,
+            help_text=base_url.help_text,
+            widget=forms.TextInput(attrs={"class": "vTextField"}),
+        ),
+        "calls_per_second": forms.DecimalField(
+            label=capfirst(rate.verbose_name),
+            max_digits=8,
+            decimal_places=2,
+            min_value=Decimal("0.01"),
+            required=False,
+            help_text=rate.help_text,
+        ),
+    }
+    return {name: field for name, field in fields.items() if name not in without}
 
 
 class IntervalForm(forms.ModelForm):

@@ -1,7 +1,9 @@
 """How we reach a channel: its credential, the state of the connection, its quota, and the heartbeats of the workers."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -10,9 +12,37 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.fields import EncryptedTextField, LostSecret
 from catalog.models import Channel
+from integrations.connectors import CONNECTORS
+from integrations.connectors.base import Connector, InvalidSetting, Setting, SettingKind
+from integrations.connectors.http import HttpClient
 
 # Of the levels that a platform grants apart from its token, those without which nothing can be read.
 _READ_LEVELS = ("r1", "r2")
+# A token that renews itself is late when no more than one part in so many of its life is left: tries have failed.
+_LATE_SHARE = 8
+
+SECRETS = ("app_secret", "access_token", "refresh_token")
+
+
+def settings_asked(connector_class: type[Connector], values: Mapping[str, str]) -> list[Setting]:
+    """The settings that a platform asks for under the choices among `values`; the first choice is the one in force
+    while none is made."""
+    chosen = {
+        setting.name: values.get(setting.name) or setting.choices[0][0]
+        for setting in connector_class.settings
+        if setting.kind == SettingKind.CHOICE
+    }
+    return [
+        setting
+        for setting in connector_class.settings
+        if setting.only_for is None or chosen[setting.only_for[0]] in setting.only_for[1]
+    ]
+
+
+def naming_settings(connector_class: type[Connector]) -> set[str]:
+    """The settings that say which app of which shop is meant, and where it is."""
+    texts = [setting for setting in connector_class.settings if setting.kind == SettingKind.TEXT]
+    return {"base_url", *(setting.name for setting in texts if setting.is_required)}
 
 
 class Credential(models.Model):
@@ -68,11 +98,71 @@ class Credential(models.Model):
     class State(models.TextChoices):
         NOT_SET_UP = "not-set-up", _("not set up")
         KEY_MISSING = "key-missing", _("key missing")
+        BAD_SETTING = "bad-setting", _("wrong setting")
         NOT_AUTHORISED = "not-authorised", _("not authorised")
         REAUTHORISE = "reauthorise", _("authorise again")
         EXPIRED = "expired", _("authorisation ended")
         EXPIRING = "expiring", _("authorisation ends soon")
         CONNECTED = "connected", _("connected")
+
+    class Grant(StrEnum):
+        """How the channel comes by what its calls need."""
+
+        KEYS = "keys"  # entered once
+        REQUEST = "request"  # a token that the keys are enough to ask for
+        CONSENT = "consent"  # a token, once a person has agreed at the platform
+
+    @property
+    def stored_settings(self) -> dict[str, str]:
+        """What the platform's Credentials are made of, by the names of its settings."""
+        return {
+            **{name: str(value) for name, value in self.options.items()},
+            "app_key": self.app_key,
+            "app_secret": self.app_secret,
+            "access_token": self.access_token,
+        }
+
+    @property
+    def asked(self) -> list[Setting]:
+        """The settings that the platform asks for under the stored choices."""
+        return settings_asked(CONNECTORS[self.channel.platform], self.stored_settings)
+
+    def connector(self, *, http: HttpClient | None = None, without_token: bool = False) -> Connector:
+        """A connector for the stored settings, whatever the state; raises InvalidSetting for one that cannot work."""
+        connector_class = CONNECTORS[self.channel.platform]
+        stored = self.stored_settings
+        if without_token:
+            stored["access_token"] = ""
+        credentials = connector_class.Credentials.from_settings(stored)
+        connector = connector_class(credentials, base_url=self.base_url, http=http)
+        connector.currency = self.channel.currency
+        return connector
+
+    @property
+    def grant(self) -> Grant:
+        """KEYS as well where a setting cannot work: what that needs is entered."""
+        try:
+            return self._way()[0]
+        except InvalidSetting:
+            return self.Grant.KEYS
+
+    def renews_itself(self, now: datetime) -> bool:
+        """Whether another token can be had without a person."""
+        try:
+            grant, can_refresh = self._way()
+        except InvalidSetting:
+            return False
+        return grant == self.Grant.REQUEST or (can_refresh and self._can_use_refresh_token(now))
+
+    def _way(self) -> tuple[Grant, bool]:
+        """How what calls need is come by, and whether a refresh token would serve; raises InvalidSetting."""
+        connector = self.connector()
+        if not connector.needs_token or any(setting.name == "access_token" for setting in self.asked):
+            return self.Grant.KEYS, False
+        return self.Grant.REQUEST if connector.can_request_token else self.Grant.CONSENT, connector.can_refresh
+
+    def _can_use_refresh_token(self, now: datetime) -> bool:
+        return bool(self.refresh_token) and (self.refresh_expires_at is None or self.refresh_expires_at > now)
 
     @property
     def reads_until(self) -> datetime | None:
@@ -82,21 +172,43 @@ class Credential(models.Model):
         return min(filter(None, ends), default=None)
 
     def state(self, now: datetime) -> "Credential.State":
-        """The authorisation at `now`; one that ends exactly at `now` has ended."""
-        if isinstance(self.app_secret, LostSecret):
-            return self.State.KEY_MISSING
-        if not (self.app_key and self.app_secret):
-            return self.State.NOT_SET_UP
+        """The authorisation at `now`; one that ends exactly at `now` has ended.
+
+        A token that renews itself is nobody's business until that is late: then it is EXPIRING, also once it has ended.
+        """
+        if (unusable := self._unusable_settings()) is not None:
+            return unusable
+        try:
+            grant, can_refresh = self._way()
+        except InvalidSetting:
+            return self.State.BAD_SETTING
         if self.revoked_cause:
             return self.State.REAUTHORISE
+        if grant == self.Grant.KEYS:
+            return self.State.CONNECTED
         if not self.access_token:
-            return self.State.NOT_AUTHORISED
-        if ends_at := self.reads_until:
-            if ends_at <= now:
-                return self.State.EXPIRED
-            if ends_at - now <= timedelta(days=settings.TOKEN_WARNING_DAYS):
-                return self.State.EXPIRING
+            return self.State.CONNECTED if grant == self.Grant.REQUEST else self.State.NOT_AUTHORISED
+        ends_at = self.reads_until
+        if ends_at is None:
+            return self.State.CONNECTED
+        if grant == self.Grant.REQUEST or (can_refresh and self._can_use_refresh_token(now)):
+            is_late = (ends_at - now) * _LATE_SHARE <= ends_at - (self.authorised_at or ends_at)
+            return self.State.EXPIRING if is_late else self.State.CONNECTED
+        if ends_at <= now:
+            return self.State.EXPIRED
+        if ends_at - now <= timedelta(days=settings.TOKEN_WARNING_DAYS):
+            return self.State.EXPIRING
         return self.State.CONNECTED
+
+    def _unusable_settings(self) -> "Credential.State | None":
+        """What a person has to enter before anything else can be done."""
+        stored = {**self.stored_settings, "base_url": self.base_url}
+        entered = [setting for setting in self.asked if setting.kind != SettingKind.CHOICE]
+        if any(isinstance(stored.get(setting.name), LostSecret) for setting in entered):
+            return self.State.KEY_MISSING
+        if any(setting.is_required and not stored.get(setting.name) for setting in entered):
+            return self.State.NOT_SET_UP
+        return None
 
 
 class ChannelHealth(models.Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import Channel
 from config.admin_site import Severity
 from config.formatting import moment
+from integrations.models import Credential
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -28,6 +29,12 @@ class Help(StrEnum):
     NONE = "none"
 
 
+_BY_KEYS = _(
+    "Its listings are not being read. Compare what the connection holds with the platform's console, enter again what "
+    "differs, then test the connection."
+)
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of problem; in both sentences %(channel)s and %(time)s stand for the channel and its local time."""
@@ -36,6 +43,7 @@ class Kind:
     what: _StrPromise
     advice: _StrPromise
     help: Help = Help.NONE
+    advice_by_keys: _StrPromise = _BY_KEYS  # instead of the advice to authorise, where nobody is asked for consent
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,7 @@ PROBLEMS: dict[str, Kind] = {
         _("Its listings are not being read until the shop authorises again."),
         Help.REAUTHORISE,
     ),
+    "token-renewal": Kind("info", _("Another token of %(channel)s was being asked for at %(time)s."), _WE_TRY_AGAIN),
     "forbidden": Kind(
         "critical",
         _("%(channel)s turned our call away at %(time)s."),
@@ -162,6 +171,45 @@ PROBLEMS: dict[str, Kind] = {
         _("%(channel)s said at %(time)s that it does not admit this computer's address."),
         _("Add the address to the app's list in the platform's console."),
     ),
+    "scope-missing": Kind(
+        "critical",
+        _("%(channel)s said at %(time)s that our access lacks a permission."),
+        _("Give the app the permission in the platform's console, then authorise again."),
+        Help.REAUTHORISE,
+        _("Give it the permission in the shop's back office, then test the connection."),
+    ),
+    "role-too-weak": Kind(
+        "critical",
+        _("The user of the keys of %(channel)s may not do what was asked."),
+        _("Give that user the role of a shop manager, then test the connection."),
+    ),
+    "keys-not-taken": Kind(
+        "critical",
+        _("%(channel)s took us for a visitor at %(time)s: it does not know the keys, or never saw them."),
+        _("Compare the consumer key. If it is right, the shop's server drops the header that carries it."),
+        Help.CREDENTIAL,
+    ),
+    "shop-frozen": Kind(
+        "critical",
+        _("%(channel)s is frozen: the platform lets nobody in until its bill is paid."),
+        _("Settle it in the shop's back office, then test the connection."),
+    ),
+    "shop-locked": Kind(
+        "critical",
+        _("%(channel)s is locked by the platform."),
+        _("Ask the platform's support to unlock it, then test the connection."),
+    ),
+    "other-organisation": Kind(
+        "critical",
+        _("The app of %(channel)s belongs to another organisation than the shop."),
+        _("Make the app in the organisation that owns the shop, or choose another kind of app."),
+        Help.CREDENTIAL,
+    ),
+    "security-rejection": Kind(
+        "critical",
+        _("The platform of %(channel)s took our calls for an attack at %(time)s."),
+        _("Ask the platform's support, with the code below."),
+    ),
     # Asked wrongly.
     "bad-setting": Kind("critical", _("A setting of %(channel)s cannot work."), _CHECK_SETTINGS, Help.CREDENTIAL),
     "bad-app-key": Kind(
@@ -173,6 +221,13 @@ PROBLEMS: dict[str, Kind] = {
         _("The app secret is most likely wrong: enter it again from the platform's console."),
         Help.CREDENTIAL,
     ),
+    "bad-secret": Kind(
+        "critical",
+        _("%(channel)s did not accept our secret at %(time)s."),
+        _("Enter it again from the shop's back office."),
+        Help.CREDENTIAL,
+    ),
+    "nonce-used": Kind("warning", _("%(channel)s took our call for a repetition at %(time)s."), _WE_TRY_AGAIN),
     "clock": Kind(
         "critical",
         _("%(channel)s did not accept our time at %(time)s."),
@@ -181,6 +236,28 @@ PROBLEMS: dict[str, Kind] = {
     "wrong-address": Kind(
         "critical", _("Nothing for us answers at the address of %(channel)s."), _CHECK_SETTINGS, Help.CREDENTIAL
     ),
+    "wrong-shop": Kind(
+        "critical",
+        _("There is no shop at the address of %(channel)s."),
+        _("Enter the shop's own address on the platform."),
+        Help.CREDENTIAL,
+    ),
+    "no-api": Kind(
+        "critical",
+        _("The interface of %(channel)s does not answer at its address."),
+        _("Check the address. In WordPress, check that WooCommerce is active and that permalinks are not plain."),
+        Help.CREDENTIAL,
+    ),
+    "api-version": Kind(
+        "critical",
+        _("%(channel)s answers with another version of its interface than the one we ask for."),
+        _("Update this program."),
+    ),
+    "currency-differs": Kind(
+        "critical",
+        _("The shop of %(channel)s counts in another currency than the channel."),
+        _("Its amounts are not taken over. Add a new channel with the currency of the shop."),
+    ),
     "redirect": Kind(
         "critical",
         _("%(channel)s sent us to another address at %(time)s; we did not follow."),
@@ -188,6 +265,14 @@ PROBLEMS: dict[str, Kind] = {
         Help.CREDENTIAL,
     ),
     "bad-request": Kind("critical", _("%(channel)s did not understand our request at %(time)s."), _TELL_US),
+    "key-used-otherwise": Kind(
+        "critical", _("%(channel)s had seen the key of a write of ours with other figures."), _TELL_US
+    ),
+    "too-many-rows": Kind("critical", _("%(channel)s takes fewer rows in one call than we sent."), _TELL_US),
+    "same-push-running": Kind("info", _("%(channel)s was still at work on the same write at %(time)s."), _WE_TRY_AGAIN),
+    "bulk-running": Kind(
+        "info", _("%(channel)s was still putting together an earlier large reading at %(time)s."), _WE_TRY_AGAIN
+    ),
     "paging-too-deep": Kind(
         "critical", _("%(channel)s has more rows changed in one second than it lets us read."), _TELL_US
     ),
@@ -242,6 +327,53 @@ PROBLEMS: dict[str, Kind] = {
         _("%(channel)s shows items of other shops as a whole only, not by variant."),
         _("Remove the listing and add the item without a variant id."),
     ),
+    "has-variants": Kind(
+        "warning",
+        _("%(channel)s: the item has variants, and its own price and stock are none of theirs."),
+        _("Add its variants one by one, and remove this listing."),
+    ),
+    # One write.
+    "moved": Kind(
+        "info",
+        _("%(channel)s: the stock had moved since it was read."),
+        _("It is worked out again by itself."),
+    ),
+    "not-answered": Kind(
+        "warning",
+        _("%(channel)s gave no answer after we wrote. We do not know whether it was applied."),
+        _("It is read back before anything is repeated."),
+    ),
+    "not-confirmed": Kind(
+        "warning",
+        _("%(channel)s took the figure, but shows another one."),
+        _("It is read back before anything is repeated."),
+    ),
+    "stock-not-counted": Kind(
+        "warning",
+        _("%(channel)s does not count the stock of the item."),
+        _("Switch on stock management for it in the shop's back office."),
+    ),
+    "stock-of-product": Kind(
+        "warning",
+        _("%(channel)s counts one stock for all variants of the item, so one variant's cannot be written."),
+        _("In the shop's back office, have each variant count its own stock."),
+    ),
+    "unknown-location": Kind(
+        "warning",
+        _("%(channel)s does not know the location."),
+        _("Choose one of its locations, or leave the stock of this one out."),
+    ),
+    "not-stocked-there": Kind(
+        "warning",
+        _("%(channel)s: the item is not stocked at the location."),
+        _("Stock it there in the shop's back office, or choose another location."),
+    ),
+    "stock-not-ours": Kind(
+        "warning",
+        _("%(channel)s: the stock of the item is kept by another service."),
+        _("Have the shop keep its stock, or leave the listing out."),
+    ),
+    "twice-in-one-push": Kind("critical", _("%(channel)s was sent the same row twice in one write."), _TELL_US),
     # One fact.
     "price-unreadable": Kind(
         "warning", _("%(channel)s gave a price that is no amount."), _("The price counts as not known.")
@@ -260,6 +392,10 @@ _LONG = timedelta(minutes=50)
 _OTHER = Kind("unknown", _("%(channel)s was not read at %(time)s."), _WE_TRY_AGAIN)
 
 
+# Of these the platform's own words name what is missing.
+NAMED_IN_DETAIL = frozenset({"permission", "scope-missing"})
+
+
 def explain(
     *, cause: str, channel: Channel, at: datetime | None, retry_at: datetime | None = None, code: str = ""
 ) -> Explanation:
@@ -269,6 +405,8 @@ def explain(
     None: now.
     """
     kind = PROBLEMS.get(cause, _OTHER)
+    if kind.help == Help.REAUTHORISE and not _needs_consent(channel):
+        kind = replace(kind, advice=kind.advice_by_keys, help=Help.CREDENTIAL)
     now = timezone.now()
     names = {"channel": channel.name, "time": _clock(at or now, channel, now)}
     advice = str(kind.advice) % names
@@ -280,6 +418,14 @@ def explain(
         else:
             advice += " " + gettext("Next try %(time)s.") % {"time": next_try}
     return Explanation(kind.severity, str(kind.what) % names, advice, kind.help, code)
+
+
+def _needs_consent(channel: Channel) -> bool:
+    """Whether a person has to agree at the platform before it lets the channel in."""
+    try:
+        return channel.credential.grant == Credential.Grant.CONSENT
+    except Credential.DoesNotExist:
+        return True
 
 
 def sentence(*, cause: str, channel: Channel, at: datetime | None, retry_at: datetime | None = None) -> str:

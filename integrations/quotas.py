@@ -45,11 +45,22 @@ def reserve(*, credential: Credential, operation: str, count: int, now: datetime
     return [first + gap * index for index in range(count)]
 
 
+def next_free(*, credential: Credential, operation: str, now: datetime) -> datetime | None:
+    """When the next call may start, as far as reservations tell; None without a quota."""
+    if credential.calls_per_second is None:
+        return None
+    slots = QuotaSlot.objects.filter(credential=credential, operation=operation)
+    return max(slots.values_list("next_free_at", flat=True).first() or now, now)
+
+
 def give_back(*, credential: Credential, operation: str, unused: list[datetime]) -> None:
-    """Return the last slots of a reservation that were not needed; when others reserved behind them they are lost."""
+    """Return the last slots that were not needed; those that others reserved behind are lost."""
     if credential.calls_per_second is None or not unused:
         return
-    behind = unused[-1] + spacing(credential.calls_per_second)
-    QuotaSlot.objects.filter(credential=credential, operation=operation, next_free_at=behind).update(
-        next_free_at=unused[0]
+    gap = spacing(credential.calls_per_second)
+    first = len(unused) - 1
+    while first and unused[first] - unused[first - 1] == gap:
+        first -= 1
+    QuotaSlot.objects.filter(credential=credential, operation=operation, next_free_at=unused[-1] + gap).update(
+        next_free_at=unused[first]
     )

@@ -29,8 +29,9 @@ PLANS = (
     *(Plan(f"heartbeat {name}", "integrations.tasks.beat", name, (name,)) for name in CLUSTERS),
     Plan("fetch lane", "integrations.tasks.fetch_lane", "bulk"),
     Plan("notify lane", "integrations.tasks.notify_lane", "interactive"),
+    Plan("shop lane", "integrations.tasks.shop_lane", "bulk", timeout_seconds=550),
     Plan("check thresholds", "integrations.tasks.check_thresholds", "bulk"),
-    Plan("refresh tokens", "integrations.tasks.refresh_expiring", "bulk", cron="7 * * * *"),
+    Plan("refresh tokens", "integrations.tasks.refresh_expiring", "bulk"),  # some live for an hour only
     Plan("prune", "integrations.tasks.prune", "bulk", cron="40 3 * * *", timeout_seconds=550),  # below `retry`
 )
 

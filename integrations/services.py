@@ -2,35 +2,42 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import deepcopy
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_noop
 
 from catalog.fields import LostSecret
 from catalog.models import Channel, User
 from catalog.services import audit, tell_channels_changed
-from integrations.connections import Unconnected, forget_failures, mark_failed, unauthorised_connector_for
-from integrations.connectors.base import Tokens
-from integrations.connectors.errors import ConnectorError
-from integrations.models import Credential, QuotaSlot
+from integrations import tokens
+from integrations.connections import (
+    Unconnected,
+    connector_after_refusal,
+    connector_despite_refusal,
+    forget_failures,
+    mark_failed,
+    mark_good,
+    renew_token,
+    unauthorised_connector_for,
+)
+from integrations.connectors import CONNECTORS
+from integrations.connectors.errors import ConnectorError, Reauthorise
+from integrations.models import SECRETS, Credential, naming_settings
+from integrations.state import WITHOUT_APP
+from integrations.tokens import FIELD
 from monitoring.models import ListingWatch
 
 logger = logging.getLogger(__name__)
 
 MASK = "•••"
-FIELD = "integrations.credential."  # before the name of a field in the audit log of a channel
-SECRETS = ("app_secret", "access_token", "refresh_token")
-# A token that can be renewed is renewed when no more than one part in so many of its life is left.
-RENEWAL_SHARE = 4
-RENEWAL_PAUSE = timedelta(minutes=5)  # between two tries, longer than one can take
-RENEWAL = "renewal"  # the quota slot that a renewal takes
+# From now, the end of what has none: so an alert of one that was lost is over when it works again.
+_NO_END = timedelta(days=36_500)
 
 
 class OtherAccount(Exception):
@@ -40,6 +47,10 @@ class OtherAccount(Exception):
         super().__init__(stored, given)
         self.stored = stored
         self.given = given
+
+
+class NotGenuine(Exception):
+    """The redirect was not the platform's, or not about the channel's shop."""
 
 
 def callback_uri() -> str:
@@ -55,28 +66,33 @@ def save_credential(
 ) -> dict[str, list[Any]]:
     """Store a channel's checked settings; returns what changed, with secrets masked.
 
-    `values` are fields of Credential; an empty app_secret keeps the stored one. A token was granted to one app at one
-    address, so a new app key or base URL drops it.
+    `values` are fields of Credential; an empty secret keeps the stored one. A token was granted to one app of one shop
+    at one address, so it is dropped when one of these changes.
     """
     with transaction.atomic():
         Credential.objects.bulk_create([Credential(channel=channel)], ignore_conflicts=True)
-        credential = Credential.objects.select_for_update().get(channel=channel)
+        credential = Credential.objects.select_for_update().select_related("channel").get(channel=channel)
+        before = deepcopy(credential)
         changes: dict[str, list[Any]] = {}
         for name, value in values.items():
-            before = getattr(credential, name)
-            if before == value or (name in SECRETS and not value):
+            stored = getattr(credential, name)
+            if stored == value or (name in SECRETS and not value):
                 continue
-            was_set = before or isinstance(before, LostSecret)
-            changes[name] = [MASK if was_set else "", MASK] if name in SECRETS else [_plain(before), _plain(value)]
+            was_set = stored or isinstance(stored, LostSecret)
+            changes[name] = [MASK if was_set else "", MASK] if name in SECRETS else [_plain(stored), _plain(value)]
             setattr(credential, name, value)
         if not changes:
             return changes
-        if "app_secret" in changes:
+        if credential.app_secret and "app_secret" not in {setting.name for setting in credential.asked}:
+            credential.app_secret, changes["app_secret"] = "", [MASK, ""]
+        if not _serves(before, credential):
+            if before.access_token or isinstance(before.access_token, LostSecret):
+                changes.setdefault("access_token", [MASK, ""])
+            _drop_tokens(credential, access_token=values.get("access_token", ""))
+        if changes.keys() & set(SECRETS):
             credential.secret_set_at = now
-        has_token = credential.access_token or isinstance(credential.access_token, LostSecret)
-        if has_token and changes.keys() & {"app_key", "base_url"}:
-            changes["access_token"] = [MASK, ""]
-            _drop_tokens(credential)
+        if credential.grant != Credential.Grant.CONSENT:
+            credential.revoked_cause = ""  # whether the platform lets these in is not known yet
         credential.save()
         audit(
             action=gettext_noop("connection changed"),
@@ -94,31 +110,106 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Decimal) else value
 
 
-def _drop_tokens(credential: Credential) -> None:
-    credential.access_token = credential.refresh_token = credential.revoked_cause = ""
+def _serves(before: Credential, after: Credential) -> bool:
+    """Whether a token that came with the settings before still serves with those after."""
+    if before.access_token != after.access_token:
+        return False  # a person entered another one, and what went with the old one is over
+    if _identity(before) != _identity(after):
+        return False
+    # Asked for with the keys, it is asked for anew, so that a secret that is wrong shows at once.
+    return after.grant != Credential.Grant.REQUEST or before.app_secret == after.app_secret
+
+
+def _identity(credential: Credential) -> list[tuple[str, str]]:
+    """What a token was granted to: the app and its kind, the shop and the address; not how calls are signed."""
+    connector_class = CONNECTORS[credential.channel.platform]
+    deciding = {setting.only_for[0] for setting in connector_class.settings if setting.only_for is not None}
+    stored = {**credential.stored_settings, "base_url": credential.base_url}
+    return [(name, stored.get(name, "")) for name in sorted(naming_settings(connector_class) | deciding)]
+
+
+def _drop_tokens(credential: Credential, *, access_token: str) -> None:
+    """Forget what was granted; what a person has entered instead stays."""
+    credential.access_token = access_token
+    credential.refresh_token = credential.revoked_cause = ""
     credential.token_expires_at = credential.refresh_expires_at = credential.authorised_at = None
     credential.authorised_by = None
     credential.token_levels = {}
 
 
+# --- The test -------------------------------------------------------------------------------------------------------
+
+
+def check_connection(*, channel: Channel, actor: User, now: datetime) -> str:
+    """Make the platform's cheapest call with what is stored, whatever it said before; returns the shop's name.
+
+    Raises ConnectorError, or Unconnected when something is missing. Either way the channel's state is what came of it,
+    and the try is audited.
+    """
+    try:
+        name = _checked(channel, now)
+    except (ConnectorError, Unconnected) as error:
+        _audit_check(channel, error.cause, actor, now)
+        raise
+    with transaction.atomic():
+        Credential.objects.filter(channel=channel).update(revoked_cause="")
+        forget_failures(channel)
+        mark_good([channel.pk], now)
+        _audit_check(channel, "", actor, now)
+        tell_channels_changed([channel.pk])
+    return name
+
+
+def _checked(channel: Channel, now: datetime) -> str:
+    credential = Credential.objects.select_related("channel").filter(channel=channel).first()
+    if credential is None:
+        raise Unconnected(Credential.State.NOT_SET_UP.value)
+    channel = credential.channel
+    connector_despite_refusal(channel)  # whether anything is missing
+    # Only a new token shows that the keys are right; one that was granted is renewed when it has to be.
+    if credential.grant == Credential.Grant.REQUEST or not tokens.works(credential, now):
+        renewal = renew_token(channel, now, at_once=True)
+        if renewal.error is not None:
+            raise renewal.error
+    try:
+        try:
+            return connector_despite_refusal(channel).check_connection(now=now)
+        except Reauthorise:
+            renewed = connector_after_refusal(channel, sent_at=now, now=now)
+            if renewed is None:
+                raise
+            return renewed.check_connection(now=now)
+    except ConnectorError as error:
+        mark_failed(channel, error, now)
+        raise
+
+
+def _audit_check(channel: Channel, cause: str, actor: User, now: datetime) -> None:
+    changes = {gettext_noop("result"): ["", cause or "works"]}
+    audit(action=gettext_noop("connection tested"), obj=channel, actor=actor, now=now, changes=changes)
+
+
 # --- Authorisation --------------------------------------------------------------------------------------------------
 
 
-def authorise(*, channel: Channel, code: str, actor: User, now: datetime) -> Credential:
-    """Turn the code of a redirect into stored tokens, and have the channel's listings read at once.
+def authorise(*, channel: Channel, code: str, parameters: Mapping[str, str], actor: User, now: datetime) -> Credential:
+    """Turn the code of a redirect, which came with `parameters`, into stored tokens, and have the channel's listings
+    read at once.
 
-    Raises ConnectorError, Unconnected, or OtherAccount; then nothing is changed.
+    Raises ConnectorError, Unconnected, NotGenuine or OtherAccount; then nothing is changed.
     """
     connector = unauthorised_connector_for(channel)
-    tokens = connector.exchange_code(code=code, redirect_uri=callback_uri(), now=now)
+    if not connector.check_callback(parameters):
+        raise NotGenuine
+    granted = connector.exchange_code(code=code, redirect_uri=callback_uri(), now=now)
     with transaction.atomic():
         credential = Credential.objects.select_for_update().get(channel=channel)
         stored = credential.account_id
-        if stored and stored != tokens.account_id and channel.listings.current().filter(ownership="own").exists():
-            raise OtherAccount(credential.account_name or stored, tokens.account_name or tokens.account_id)
+        if stored and stored != granted.account_id and channel.listings.current().filter(ownership="own").exists():
+            raise OtherAccount(credential.account_name or stored, granted.account_name or granted.account_id)
         ended = credential.token_expires_at
-        _store(credential, tokens)
-        credential.account_id, credential.account_name = tokens.account_id, tokens.account_name
+        tokens.store(credential, granted)
+        credential.account_id, credential.account_name = granted.account_id, granted.account_name
         credential.authorised_at, credential.authorised_by = now, actor
         credential.save()
         audit(
@@ -128,7 +219,7 @@ def authorise(*, channel: Channel, code: str, actor: User, now: datetime) -> Cre
             now=now,
             changes={
                 f"{FIELD}access_token": [MASK if ended else "", MASK],
-                f"{FIELD}token_expires_at": [ended, tokens.expires_at],
+                f"{FIELD}token_expires_at": [ended, granted.expires_at],
             },
         )
         forget_failures(channel)
@@ -137,72 +228,11 @@ def authorise(*, channel: Channel, code: str, actor: User, now: datetime) -> Cre
         list(later.select_for_update().order_by("pk").values_list("pk"))
         later.update(next_due_at=now)
         tell_channels_changed([channel.pk])
-    logger.info("channel %s authorised until %s", channel.pk, tokens.expires_at)
+    logger.info("channel %s authorised until %s", channel.pk, granted.expires_at)
     return credential
 
 
-def _store(credential: Credential, tokens: Tokens) -> None:
-    credential.access_token, credential.refresh_token = tokens.access_token, tokens.refresh_token
-    credential.token_expires_at, credential.refresh_expires_at = tokens.expires_at, tokens.refresh_expires_at
-    credential.token_levels = {level: end.isoformat() for level, end in tokens.levels.items()}
-    credential.revoked_cause = ""
-
-
-@dataclass(frozen=True)
-class Renewal:
-    """How the renewal of one channel's token went; `error` is None where it was renewed or did not need to be."""
-
-    renewed: bool
-    error: ConnectorError | Unconnected | None = None
-
-
-def refresh_tokens(*, channel: Channel, now: datetime, force: bool = False) -> Renewal:
-    """Renew a channel's token when it is due (or now, with `force`), where its app may do that.
-
-    A refresh token works once. So one worker at a time may use it, and the new tokens are stored before anything is
-    done with them. While the present token works, a refusal changes nothing: its end is shown days ahead.
-    """
-    credential = Credential.objects.select_related("channel").get(channel=channel)
-    if not (force or _is_due(credential, now)) or not credential.refresh_token or credential.revoked_cause:
-        return Renewal(False)
-    try:
-        connector = unauthorised_connector_for(credential.channel)
-        if not connector.can_refresh or not _claim_renewal(credential, now):
-            return Renewal(False)
-        tokens = connector.refresh(refresh_token=credential.refresh_token, now=now)
-    except Unconnected as error:
-        return Renewal(False, error)
-    except ConnectorError as error:
-        logger.warning("channel %s: token not renewed: %s", channel.pk, error)
-        if credential.reads_until is None or credential.reads_until <= now:
-            mark_failed(credential.channel, error, now)
-        return Renewal(False, error)
-    with transaction.atomic():
-        stored = Credential.objects.select_for_update().get(pk=credential.pk)
-        if stored.refresh_token != credential.refresh_token:
-            return Renewal(False)  # a person authorised again meanwhile, and that token is the newer one
-        _store(stored, tokens)
-        stored.authorised_at, stored.authorised_by = now, None
-        stored.save()
-        audit(
-            action=gettext_noop("token renewed"),
-            obj=credential.channel,
-            actor=None,
-            now=now,
-            changes={f"{FIELD}token_expires_at": [credential.token_expires_at, tokens.expires_at]},
-        )
-    return Renewal(True)
-
-
-def _claim_renewal(credential: Credential, now: datetime) -> bool:
-    """Whether this worker may renew the token: nobody else tried within RENEWAL_PAUSE."""
-    QuotaSlot.objects.bulk_create(
-        [QuotaSlot(credential=credential, operation=RENEWAL, next_free_at=now)], ignore_conflicts=True
-    )
-    slots = QuotaSlot.objects.filter(credential=credential, operation=RENEWAL)
-    # One that is further ahead than a try can have put it is from before the clock went back.
-    free = slots.filter(Q(next_free_at__lte=now) | Q(next_free_at__gt=now + RENEWAL_PAUSE))
-    return free.update(next_free_at=now + RENEWAL_PAUSE) > 0
+# --- Renewal --------------------------------------------------------------------------------------------------------
 
 
 def refresh_expiring(now: datetime) -> str:
@@ -210,22 +240,11 @@ def refresh_expiring(now: datetime) -> str:
     renewed = failed = 0
     due = Credential.objects.select_related("channel").filter(token_expires_at__isnull=False, revoked_cause="")
     for credential in due.order_by("token_expires_at"):
-        if _is_due(credential, now):
-            outcome = refresh_tokens(channel=credential.channel, now=now)
+        if tokens.is_due(credential, now):
+            outcome = renew_token(credential.channel, now)
             renewed += outcome.renewed
             failed += outcome.error is not None
     return f"{renewed} tokens renewed, {failed} failed"
-
-
-def _is_due(credential: Credential, now: datetime) -> bool:
-    """Whether a token should be renewed; one whose beginning is not known is due on its last day."""
-    ends_at = credential.reads_until
-    if ends_at is None:
-        return False
-    left = ends_at - now
-    if credential.authorised_at is None:
-        return left <= timedelta(days=1)
-    return left * RENEWAL_SHARE <= ends_at - credential.authorised_at
 
 
 def authorisation_ends(now: datetime) -> dict[int, datetime | None]:
@@ -233,13 +252,21 @@ def authorisation_ends(now: datetime) -> dict[int, datetime | None]:
 
     None where that is not known, or where the channel is not set up or authorised yet, so that there is none to end.
     """
-    ends: dict[int, datetime | None] = {}
-    for credential in Credential.objects.all():
-        match credential.state(now):
-            case Credential.State.REAUTHORISE:
-                ends[credential.channel_id] = min(credential.reads_until or now, now)
-            case Credential.State.NOT_SET_UP | Credential.State.KEY_MISSING | Credential.State.NOT_AUTHORISED:
-                ends[credential.channel_id] = None
-            case _:
-                ends[credential.channel_id] = credential.reads_until
-    return ends
+    return {
+        credential.channel_id: _ends_at(credential, now) for credential in Credential.objects.select_related("channel")
+    }
+
+
+def _ends_at(credential: Credential, now: datetime) -> datetime | None:
+    match credential.state(now):
+        case Credential.State.REAUTHORISE:
+            return min(credential.reads_until or now, now)
+        case Credential.State.NOT_AUTHORISED:
+            return None
+        case state if state in WITHOUT_APP:
+            return None
+    if credential.grant != Credential.Grant.CONSENT:
+        return now + _NO_END
+    # A refresh token outlives the token that it renews, and is itself replaced each time.
+    ends = [credential.reads_until, credential.refresh_expires_at if credential.renews_itself(now) else None]
+    return max(filter(None, ends), default=None)

@@ -15,6 +15,7 @@ from catalog.models import Channel, Listing
 from config.admin_site import SEVERITIES, Badge
 from config.formatting import day, duration, moment
 from integrations.connections import CIRCUIT_FAILURES
+from integrations.connectors.base import Capability
 from integrations.models import ChannelHealth, Credential
 from integrations.problems import Explanation, Help, explain
 from monitoring.causes import cause_label
@@ -23,13 +24,27 @@ from monitoring.models import ListingWatch
 _UNCONNECTED = {
     Credential.State.NOT_SET_UP,
     Credential.State.KEY_MISSING,
+    Credential.State.BAD_SETTING,
     Credential.State.NOT_AUTHORISED,
     Credential.State.EXPIRED,
 }
 # Their settings come first: without an app secret that we can read nobody can authorise.
-WITHOUT_APP = {Credential.State.NOT_SET_UP, Credential.State.KEY_MISSING}
+WITHOUT_APP = {Credential.State.NOT_SET_UP, Credential.State.KEY_MISSING, Credential.State.BAD_SETTING}
 # Outcomes of a reading that brought nothing.
 TROUBLE = [ListingWatch.Outcome.MISSING, ListingWatch.Outcome.REFUSED, ListingWatch.Outcome.FAILED]
+# What a connector can be asked for, in plain words; to be authorised and to renew a token is told elsewhere.
+CAPABILITIES = {
+    Capability.READ_LISTINGS: gettext_lazy("Reads price, stock and shelf state"),
+    Capability.READ_STOCK_LEVELS: gettext_lazy("Reads stock by location"),
+    Capability.READ_COMPETITORS: gettext_lazy("Reads competitors’ listings"),
+    Capability.DISCOVER_LISTINGS: gettext_lazy("Lists what the shop sells"),
+    Capability.READ_CHANGES: gettext_lazy("Tells what changed since the last reading"),
+    Capability.PUSH_STOCK: gettext_lazy("Writes stock"),
+    Capability.READ_ORDERS: gettext_lazy("Reads orders"),
+    Capability.READ_PROMOTIONS: gettext_lazy("Reads promotions and coupons"),
+    Capability.RECEIVE_WEBHOOKS: gettext_lazy("Sends news by itself (webhooks)"),
+    Capability.PULL_MESSAGES: gettext_lazy("Keeps news for us to collect (messages)"),
+}
 _SHOWN_LISTINGS = 3  # examples below each cause
 
 
@@ -99,10 +114,14 @@ def connection_badge(channel: Channel, now: datetime) -> Badge:
             return Badge("warning", gettext_lazy("Not set up"))
         case Credential.State.KEY_MISSING:
             return Badge("critical", gettext_lazy("Key missing"))
+        case Credential.State.BAD_SETTING:
+            return Badge("critical", gettext_lazy("Wrong setting"))
         case Credential.State.NOT_AUTHORISED:
             return Badge("warning", gettext_lazy("Not authorised"))
-        case Credential.State.REAUTHORISE:
+        case Credential.State.REAUTHORISE if credential.grant == Credential.Grant.CONSENT:
             return Badge("critical", gettext_lazy("Re-authorise"))
+        case Credential.State.REAUTHORISE:
+            return Badge("critical", capitalised(cause_label(credential.revoked_cause)))
         case Credential.State.EXPIRED:
             return Badge("critical", gettext_lazy("Authorisation ended"))
         case state:
@@ -118,6 +137,8 @@ def connection_badge(channel: Channel, now: datetime) -> Badge:
     if _is_unread(channel):
         return Badge("warning", gettext_lazy("Not reading"))
     if expiring and (ends_at := credential.reads_until) is not None:
+        if ends_at <= now:
+            return Badge("warning", gettext_lazy("Token to be renewed"))
         return Badge("warning", _("Token ends in %(time)s") % {"time": duration(ends_at - now)})
     if health.kind and health.retry_at is not None and health.retry_at > now:
         return Badge("info", capitalised(cause_label(health.cause)))
@@ -126,7 +147,10 @@ def connection_badge(channel: Channel, now: datetime) -> Badge:
 
 def needs_authorisation(channel: Channel, now: datetime) -> bool:
     """Whether to authorise is what the channel needs now or within days."""
-    return credential_of(channel).state(now) not in {*WITHOUT_APP, Credential.State.CONNECTED}
+    credential = credential_of(channel)
+    if credential.state(now) in {*WITHOUT_APP, Credential.State.CONNECTED}:
+        return False
+    return credential.grant == Credential.Grant.CONSENT
 
 
 @dataclass(frozen=True)
@@ -229,6 +253,24 @@ def until_text(ends_at: datetime | None, now: datetime) -> str:
     if ends_at is None or timezone.localtime(ends_at).year == timezone.localtime(now).year:
         return moment(ends_at)
     return day(ends_at, now)
+
+
+def life_texts(credential: Credential, now: datetime) -> tuple[str, str]:
+    """Until when the channel may be called, and by what right, in a few words each."""
+    match credential.grant:
+        case Credential.Grant.KEYS:
+            return _("no end"), _("by its keys")
+        case Credential.Grant.REQUEST:
+            return _("renews itself"), _token_line(credential, now)
+        case _ if credential.renews_itself(now):
+            return _("renews itself"), _token_line(credential, now)
+    return until_text(credential.reads_until, now), authorised_line(credential, now)
+
+
+def _token_line(credential: Credential, now: datetime) -> str:
+    if not credential.access_token:
+        return _("no token yet")
+    return _("token until %(time)s") % {"time": until_text(credential.reads_until, now)}
 
 
 def masked(secret: str) -> str:

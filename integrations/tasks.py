@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 
 from catalog.database import parts
 from catalog.models import Channel, Listing
-from integrations import fetching, services
+from integrations import fetching, services, shop_reads
 from integrations.models import Heartbeat
 from integrations.notifying import lane as notifying
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
@@ -31,6 +31,7 @@ BULK, INTERACTIVE = "bulk", "interactive"
 REQUEST_CHUNK = 200
 MOST_REQUESTS = 5
 FETCH_DEADLINE_SECONDS = 25
+SHOP_TIMEOUT_SECONDS = 550  # one call may wait for minutes until the platform has put its answer together
 FINISHED_TASKS_KEPT = timedelta(days=14)
 _BEAT_EVERY_SECONDS = 5.0
 _SHORTEST_PAUSE_SECONDS = 1.0  # between two slices of a lane, so that what becomes due one by one is read together
@@ -53,13 +54,18 @@ def notify_lane() -> str:
     return _lane("notify", notifying.send_slice, cluster=INTERACTIVE)
 
 
-def _lane(name: str, one_slice: Callable[..., "_Slice"], *, cluster: str) -> str:
+def shop_lane() -> str:
+    """One slice of the long readings that somebody asked for, listings and sales; kept going as the others are."""
+    return _lane("shop", shop_reads.read_due, cluster=BULK, timeout=SHOP_TIMEOUT_SECONDS)
+
+
+def _lane(name: str, one_slice: Callable[..., "_Slice"], *, cluster: str, **options: Any) -> str:
     with _only_one(f"{name}-lane") as turn:
         if turn is None:
             return "already running"
         told, goes_on = _slices(turn, one_slice, ends=time.monotonic() + settings.WORK_SLICE_SECONDS)
     if goes_on:
-        async_task(f"integrations.tasks.{name}_lane", cluster=cluster)
+        async_task(f"integrations.tasks.{name}_lane", cluster=cluster, **options)
     return "; ".join(told)
 
 
@@ -110,6 +116,11 @@ def request_fetch(listing_ids: Sequence[int]) -> int:
     if len(chunks) > MOST_REQUESTS:
         async_task("integrations.tasks.fetch_lane", cluster=BULK)
     return len(chunks[:MOST_REQUESTS])
+
+
+def request_shop_lane() -> None:
+    """Have a reading of a shop go on now."""
+    async_task("integrations.tasks.shop_lane", cluster=BULK, timeout=SHOP_TIMEOUT_SECONDS)
 
 
 def fetch_new_listings(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:
@@ -186,8 +197,8 @@ def prune() -> str:
     summary = prune_history(now=now)
     finished, _details = Task.objects.filter(stopped__lt=now - FINISHED_TASKS_KEPT).delete()
     return (
-        f"{summary.observations} observations, {summary.poll_runs} poll runs, {summary.deliveries} deliveries, "
-        f"{finished} finished tasks removed"
+        f"{summary.observations} observations, {summary.poll_runs} poll runs, {summary.alerts} alerts, "
+        f"{summary.deliveries} deliveries, {finished} finished tasks removed"
     )
 
 

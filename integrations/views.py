@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -28,28 +27,29 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from catalog.models import Channel, Listing, User
+from catalog.models import Channel, Listing, Proposal, ShopRead, User
 from config import formatting
-from integrations import discovery, services, watching
+from integrations import sales, services, shop_reads, watching
 from integrations.connections import Unconnected, unauthorised_connector_for
+from integrations.connectors.base import Capability
 from integrations.connectors.errors import ConnectorError
 from integrations.fetch_now import fetch_now
 from integrations.forms import CredentialForm, IntervalForm
-from integrations.problems import sentence
-from integrations.state import credential_of, until_text
+from integrations.models import Credential
+from integrations.problems import NAMED_IN_DETAIL, sentence
+from integrations.state import WITHOUT_APP, credential_of, until_text
+from integrations.tasks import request_shop_lane
 from monitoring.models import ListingWatch
 
 CONNECT = ("catalog.change_channel", "integrations.change_credential")
+CREDENTIAL = ("integrations.change_credential",)
 FETCH = ("monitoring.change_listingwatch",)
 DISCOVER = ("catalog.add_listing",)
 
 STATES = "authorising"  # session key: state -> [channel id, user id, epoch seconds at which it dies]
 STATE_SECONDS = 600
 MOST_STATES = 5  # pages of that kind that one person may have open
-DISCOVER_SECONDS = 25
-FOUND_SECONDS = 900  # how long a list of found listings waits for its confirmation
-
-SAMPLE = 20  # of the found ones, shown before they are added
+DISCOVER_SECONDS = 15  # of reading a shop while the person waits
 
 View = Callable[..., HttpResponseBase]
 
@@ -115,11 +115,15 @@ def authorise(request: HttpRequest, channel: Channel) -> HttpResponseBase:
     except Unconnected as error:
         messages.warning(request, _told(channel, error))
         return redirect("integrations:credential", channel_id=channel.pk)
+    if channel.credential.grant != Credential.Grant.CONSENT:
+        messages.info(request, _("%(channel)s needs no consent.") % {"channel": channel.name})
+        return redirect(channel_page(channel))
     state = secrets.token_urlsafe(32)
     pending = [(stored, row) for stored, row in request.session.get(STATES, {}).items() if row[2] > time.time()]
     newest = pending[-(MOST_STATES - 1) :]
     request.session[STATES] = {**dict(newest), state: [channel.pk, request.user.pk, time.time() + STATE_SECONDS]}
     site = urlsplit(settings.SITE_URL).netloc
+    url = connector.authorise_url(redirect_uri=services.callback_uri(), state=state)
     return _page(
         request,
         "authorise.html",
@@ -127,8 +131,8 @@ def authorise(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         channel=channel,
         credential=credential_of(channel),
         platform=connector.title,
-        url=connector.authorise_url(redirect_uri=services.callback_uri(), state=state),
-        host=urlsplit(connector.auth_base_url).netloc,
+        url=url,
+        host=urlsplit(url).netloc,
         callback=services.callback_uri(),
         other_site=settings.SITE_URL if request.get_host() != site else "",
         back=channel_page(channel),
@@ -162,7 +166,13 @@ def callback(request: HttpRequest) -> HttpResponseBase:
     if not code:
         return _refused(request, _("The platform sent no code."), channel)
     try:
-        credential = services.authorise(channel=channel, code=code, actor=user, now=timezone.now())
+        credential = services.authorise(
+            channel=channel, code=code, parameters=request.GET.dict(), actor=user, now=timezone.now()
+        )
+    except services.NotGenuine:
+        return _refused(
+            request, _("What came back was not sent by the platform, or was sent for another shop."), channel
+        )
     except (ConnectorError, Unconnected) as error:
         return _refused(request, _told(channel, error), channel)
     except services.OtherAccount as other:
@@ -175,8 +185,13 @@ def callback(request: HttpRequest) -> HttpResponseBase:
             % {"channel": channel.name, "stored": other.stored, "given": other.given or _("a shop without a name")},
             channel,
         )
-    until = until_text(credential.reads_until, timezone.now())
-    messages.success(request, _("%(channel)s is authorised until %(time)s.") % {"channel": channel.name, "time": until})
+    now = timezone.now()
+    if credential.renews_itself(now):
+        told = _("%(channel)s is authorised. Its token renews itself.") % {"channel": channel.name}
+    else:
+        until = until_text(credential.reads_until, now)
+        told = _("%(channel)s is authorised until %(time)s.") % {"channel": channel.name, "time": until}
+    messages.success(request, told)
     return redirect(channel_page(channel))
 
 
@@ -190,13 +205,16 @@ def _refused(request: HttpRequest, reason: str, channel: Channel | None = None) 
 
 def _told(channel: Channel, error: ConnectorError | Unconnected) -> str:
     told = sentence(cause=error.cause, channel=channel, at=None, retry_at=getattr(error, "retry_at", None))
-    return f"{told} ({error.code})" if isinstance(error, ConnectorError) and error.code else told
+    if not isinstance(error, ConnectorError):
+        return told
+    said = [error.code, error.detail if error.cause in NAMED_IN_DETAIL else ""]
+    return f"{told} ({': '.join(filter(None, said))})" if any(said) else told
 
 
 # --- The credential -------------------------------------------------------------------------------------------------
 
 
-@staff_page("integrations.change_credential")
+@staff_page(*CREDENTIAL)
 def edit_credential(request: HttpRequest, channel: Channel) -> HttpResponseBase:
     """The connection's settings; a stored secret never leaves the server."""
     credential = credential_of(channel)
@@ -205,13 +223,17 @@ def edit_credential(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         changes = services.save_credential(
             channel=channel, values=form.values(), actor=_staff(request), now=timezone.now()
         )
-        if "access_token" in changes:
+        stored = Credential.objects.select_related("channel").get(channel=channel)
+        if "access_token" in changes and stored.state(timezone.now()) == Credential.State.NOT_AUTHORISED:
             messages.warning(request, _("Connection saved. The shop has to authorise again."))
         elif changes:
             messages.success(request, _("Connection saved."))
         else:
             messages.info(request, _("Nothing was changed."))
+        if "test" in request.POST and can_test(stored):
+            _tell_tested(request, stored.channel)
         return redirect(channel_page(channel))
+    capabilities = form.connector_class.capabilities
     return _page(
         request,
         "credential.html",
@@ -219,59 +241,81 @@ def edit_credential(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         channel=channel,
         credential=credential,
         form=form,
-        callback=services.callback_uri(),
+        callback=services.callback_uri() if Capability.AUTHORISE in capabilities else "",
+        needs_consent=Capability.REQUEST_TOKEN not in capabilities,
         back=channel_page(channel),
         status=400 if form.is_bound else None,
     )
 
 
-# --- Listings of the shop -------------------------------------------------------------------------------------------
+def can_test(credential: Credential) -> bool:
+    """Whether there is enough for a call to the platform."""
+    return credential.state(timezone.now()) not in {*WITHOUT_APP, Credential.State.NOT_AUTHORISED}
+
+
+@require_POST
+@staff_page(*CREDENTIAL)
+def check_connection(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """Call the platform now and say in plain words what came of it."""
+    _tell_tested(request, channel)
+    return redirect(channel_page(channel))
+
+
+def _tell_tested(request: HttpRequest, channel: Channel) -> None:
+    try:
+        shop = services.check_connection(channel=channel, actor=_staff(request), now=timezone.now())
+    except (ConnectorError, Unconnected) as error:
+        messages.error(request, _told(channel, error))
+        return
+    told = _("The connection works: %(shop)s.") % {"shop": shop} if shop else _("The connection works.")
+    messages.success(request, told)
+
+
+# --- Listings and sales of the shop ----------------------------------------------------------------------------------
 
 
 @require_POST
 @staff_page(*DISCOVER)
 def discover(request: HttpRequest, channel: Channel) -> HttpResponseBase:
-    """Ask the shop what it has, and show what would be added."""
-    try:
-        found = discovery.discover(channel=channel, now=timezone.now(), deadline_seconds=DISCOVER_SECONDS)
-    except (ConnectorError, Unconnected) as error:
-        messages.error(request, _told(channel, error))
+    """Ask the shop what it has, and go on in the background where that takes long."""
+    address = f"{reverse('admin:catalog_proposal_changelist')}?channel__id__exact={channel.pk}"
+    read = _read_shop(request, channel, ShopRead.Kind.LISTINGS)
+    if read is None:
         return redirect(channel_page(channel))
-    token = secrets.token_urlsafe(16)
-    cache.set(_found_key(token), (channel.pk, request.user.pk, found.new), FOUND_SECONDS)
-    return _page(
-        request,
-        "discovered.html",
-        title=_("Listings of the shop"),
-        channel=channel,
-        discovery=found,
-        new_count=len(found.new),
-        sample=found.new[:SAMPLE],
-        more=max(0, len(found.new) - SAMPLE),
-        token=token,
-        seconds=DISCOVER_SECONDS,
-        back=channel_page(channel),
-    )
+    waiting = Proposal.objects.open().filter(channel=channel).count()
+    count = ngettext("%(count)s listing found", "%(count)s listings found", read.count)
+    text = _("%(found)s, %(open)s of them to decide about.") % {
+        "found": count % {"count": formatting.count(read.count)},
+        "open": formatting.count(waiting),
+    }
+    messages.info(request, text if read.ended_at else f"{text} {_('The rest is being read in the background.')}")
+    return redirect(address)
 
 
 @require_POST
 @staff_page(*DISCOVER)
-def add_discovered(request: HttpRequest, channel: Channel) -> HttpResponseBase:
-    """Add what the person has just seen."""
-    key = _found_key(request.POST.get("token", ""))
-    stored = cache.get(key)
-    if stored is None or stored[:2] != (channel.pk, request.user.pk):
-        messages.error(request, _("The list is no longer there. Ask the shop again."))
-        return redirect(channel_page(channel))
-    added = discovery.add_found(channel=channel, found=stored[2], actor=_staff(request), now=timezone.now())
-    cache.delete(key)
-    text = ngettext("Added %(count)d listing", "Added %(count)d listings", added.listings) % {"count": added.listings}
-    messages.success(request, _("%(added)s; %(mapped)d mapped to a SKU.") % {"added": text, "mapped": added.mapped})
-    return redirect(channel_page(channel))
+def read_sales(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """Count what the channel's unmapped listings sold, and go on in the background where that takes long."""
+    address = f"{reverse('admin:catalog_unmappedlisting_changelist')}?channel__id__exact={channel.pk}"
+    read = _read_shop(request, channel, ShopRead.Kind.SALES) if sales.can_read_sales(channel) else None
+    if read is not None:
+        text = ngettext("%(count)s order read.", "%(count)s orders read.", read.count)
+        told = text % {"count": formatting.count(read.count)}
+        messages.info(request, told if read.ended_at else f"{told} {_('The rest is being read in the background.')}")
+    return redirect(address)
 
 
-def _found_key(token: str) -> str:
-    return f"found-listings:{token[:64]}"
+def _read_shop(request: HttpRequest, channel: Channel, kind: ShopRead.Kind) -> ShopRead | None:
+    """A first slice of the reading; None when it brought nothing, which the person has then been told."""
+    begun = shop_reads.begin(channel=channel, kind=kind, now=timezone.now())
+    sliced = shop_reads.take_slice(read=begun, now_fn=timezone.now, seconds=DISCOVER_SECONDS)
+    if sliced.error is not None:
+        messages.error(request, _told(channel, sliced.error))
+        if not sliced.read.count:
+            return None
+    if sliced.read.goes_on(timezone.now()):
+        request_shop_lane()
+    return sliced.read
 
 
 # --- Fetch now, watch, pause ----------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def set_paused(*, listings: models.QuerySet[Listing], is_paused: bool, actor: Us
         if is_paused:
             watches.update(is_paused=True)
         else:
-            watches.update(is_paused=False, next_due_at=now, attempts=0)
+            watches.update(is_paused=False, watched_since=now, next_due_at=now, attempts=0)
             tell_listings_changed([watch.pk for watch in changed])
         audit_many(
             action=gettext_noop("paused") if is_paused else gettext_noop("resumed"),
@@ -44,7 +44,7 @@ def set_interval(*, listing: Listing, seconds: int | None, actor: User | None, n
         before = watch.interval_seconds
         if before == seconds:
             return False
-        ListingWatch.objects.filter(pk=watch.pk).update(interval_seconds=seconds, next_due_at=now)
+        ListingWatch.objects.filter(pk=watch.pk).update(interval_seconds=seconds, watched_since=now, next_due_at=now)
         audit(
             action=gettext_noop("interval changed"),
             obj=listing,

@@ -143,7 +143,7 @@ class ApiKeyAdmin(FrameModelAdmin):
 
     @admin.display(description=_("last used"))
     def used(self, key: ApiKey) -> str:
-        return parts.time_ago(key.last_used_at) if key.last_used_at else parts.unknown(_("never"))
+        return parts.time_ago(key.last_used_at) if key.last_used_at else gettext("never")
 
 
 def revoke_chosen(model_admin: ModelAdmin, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:

@@ -8,18 +8,29 @@ from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from catalog.models import Channel, Listing
+from catalog.models import Channel, Listing, Platform
 from catalog.models.channel import INTERVAL_ERRORS
 from catalog.services import set_watched, tell_channels_changed
 from config import formatting
-from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_menu_item, add_panel
+from config.admin_site import (
+    Badge,
+    add_action,
+    add_badge,
+    add_button,
+    add_column,
+    add_menu_item,
+    add_panel,
+    page_buttons,
+)
+from config.formatting import spaced
 from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
 
@@ -32,7 +43,35 @@ class ChannelAdmin(FrameModelAdmin):
     search_help_text = _("Name")
     list_line = _("The shops we read")
     empty_text = _("A channel is one shop on one platform. Add it, then let the platform authorise us.")
-    fields = ["name", "platform", "currency", "time_zone", "interval_seconds"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new channel's platform is chosen before; then it stays."""
+        return ["name", *(["platform"] if obj else []), "currency", "time_zone", "interval_seconds"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["platform"] if obj else []
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """First the platform, then what any shop needs; what its platform asks for comes after."""
+        if self.has_add_permission(request) and _platform(request) is None:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": spaced(gettext("Add %(name)s") % {"name": self.opts.verbose_name}),
+                "opts": self.opts,
+                "platforms": [(platform.value, platform.label, _PLATFORM_LINES[platform]) for platform in Platform],
+            }
+            return TemplateResponse(request, "admin/catalog/channel/platforms.html", context)
+        return super().add_view(request, form_url, extra_context)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        platform = _platform(request)
+        return {**super().get_changeform_initial_data(request), **(platform.usual if platform else {})}
+
+    def response_post_save_add(self, request: HttpRequest, obj: Channel) -> HttpResponseRedirect:
+        """To the step that the new channel's page would offer first: the settings of its connection."""
+        offered = page_buttons(self.page, request, obj) if self.has_view_or_change_permission(request, obj) else []
+        steps = [button.url for button in offered if button.primary and button.method == "get"]
+        return HttpResponseRedirect(steps[0]) if steps else super().response_post_save_add(request, obj)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {
@@ -48,6 +87,10 @@ class ChannelAdmin(FrameModelAdmin):
         return super().has_delete_permission(request, obj) and (obj is None or not obj.listings.exists())
 
     def save_model(self, request: HttpRequest, obj: Channel, form: forms.ModelForm, change: bool) -> None:
+        if change and "interval_seconds" in form.changed_data:
+            obj.watched_since = timezone.now()
+        if not change and (platform := _platform(request)) is not None:
+            obj.platform = platform
         super().save_model(request, obj, form, change)
         if not change and not person(request).sees_all_channels:
             obj.staff.add(person(request))
@@ -69,6 +112,19 @@ class ChannelAdmin(FrameModelAdmin):
         change = start_watching if request.GET.get("is_watched") == "1" else stop_watching
         change(self, request, self.get_queryset(request).filter(pk=channel.pk))
         return HttpResponseRedirect(self.address("change", channel))
+
+
+_PLATFORM_LINES = {
+    Platform.TAOBAO: _("An app of the open platform; the shop gives its consent."),
+    Platform.SHOPIFY: _("An app of your own organisation, a custom app, or an app that the shop gives its consent to."),
+    Platform.WOOCOMMERCE: _("A shop of your own; a pair of REST API keys."),
+}
+
+
+def _platform(request: HttpRequest) -> Platform | None:
+    """The platform that was chosen for a new channel."""
+    chosen = request.GET.get("platform", "")
+    return Platform(chosen) if chosen in Platform.values else None
 
 
 def start_watching(model_admin: ModelAdmin, request: HttpRequest, channels: QuerySet[Channel]) -> None:

@@ -3,6 +3,21 @@ from catalog.models.audit import AuditEvent
 from catalog.models.channel import Channel, Platform
 from catalog.models.listing import Listing
 from catalog.models.product import Product, Sku, Supplier
+from catalog.models.proposal import ListingSales, Proposal, ShopRead, UnmappedListing
 from catalog.models.staff import User
 
-__all__ = ["ApiKey", "AuditEvent", "Channel", "Listing", "Platform", "Product", "Sku", "Supplier", "User"]
+__all__ = [
+    "ApiKey",
+    "AuditEvent",
+    "Channel",
+    "Listing",
+    "ListingSales",
+    "Platform",
+    "Product",
+    "Proposal",
+    "ShopRead",
+    "Sku",
+    "Supplier",
+    "UnmappedListing",
+    "User",
+]

@@ -18,11 +18,25 @@ from catalog.models.staff import User
 
 class Platform(models.TextChoices):
     TAOBAO = "taobao", _("Taobao / Tmall")
+    SHOPIFY = "shopify", _("Shopify")
+    WOOCOMMERCE = "woocommerce", _("WooCommerce")
 
     @property
     def mark(self) -> str:
         """Two letters that stand for the platform in lists."""
-        return {"taobao": "TB"}[self.value]
+        return {"taobao": "TB", "shopify": "SH", "woocommerce": "WC"}[self.value]
+
+    @property
+    def usual(self) -> dict[str, str]:
+        """The currency and the time zone that a new shop on the platform has unless its owner chose others."""
+        return dict(zip(("currency", "time_zone"), _USUAL[self.value], strict=True))
+
+
+_USUAL = {
+    "taobao": ("CNY", "Asia/Shanghai"),
+    "shopify": ("USD", "America/New_York"),
+    "woocommerce": ("USD", "UTC"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,24 @@ ITEM_RULES = {
         address=re.compile(r"(https?://)?([a-z0-9-]+\.)*(taobao\.com|tmall\.com|tmall\.hk)/", re.IGNORECASE),
         item_in_address=re.compile(r"[?&]id=([0-9]{1,20})(?![0-9])"),
         sku_in_address=re.compile(r"[?&]skuId=([0-9]{1,20})(?![0-9])"),
-    )
+    ),
+    # The addresses of the back offices: those of the shops themselves do not tell the ids.
+    Platform.SHOPIFY: ItemRules(
+        id=re.compile(r"[0-9]{1,20}"),
+        id_error=_("On Shopify this is the number of the product or variant, 1 to 20 digits."),
+        address=re.compile(
+            r"(https?://)?(admin\.shopify\.com/store/[^/\s]+|[a-z0-9-]+\.myshopify\.com/admin)/", re.IGNORECASE
+        ),
+        item_in_address=re.compile(r"/products/([0-9]{1,20})(?![0-9])"),
+        sku_in_address=re.compile(r"/variants/([0-9]{1,20})(?![0-9])"),
+    ),
+    Platform.WOOCOMMERCE: ItemRules(
+        id=re.compile(r"[0-9]{1,20}"),
+        id_error=_("On WooCommerce this is the number of the product or variation, 1 to 20 digits."),
+        address=re.compile(r"(https?://)?[^/\s]+/([^?\s]*/)?wp-admin/post\.php\?", re.IGNORECASE),
+        item_in_address=re.compile(r"[?&]post=([0-9]{1,20})(?![0-9])"),
+        sku_in_address=re.compile(r"[?&]variation_id=([0-9]{1,20})(?![0-9])"),
+    ),
 }
 
 
@@ -102,6 +133,8 @@ class Channel(models.Model):
         validators=[MinValueValidator(30), MaxValueValidator(7 * 86_400)],
         help_text=_("Seconds between two readings of a listing. A listing can have its own."),
     )
+    # When watching was switched on, or its interval changed; null: as it was added.
+    watched_since = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 

@@ -1,7 +1,8 @@
 """The machine that fetches: claims, calls in a pool of threads, and one writer.
 
 Threads make HTTP calls and parse; they never touch the database. The thread that runs the fetch is the only one that
-does: it reserves quota slots, claims chunks, records each as soon as its batches are back, and ends passes.
+does: it reserves quota slots, claims chunks, records each as soon as its batches are back, and ends passes. One thread
+more sends for channels with a quota when their slots come, since the writer may be busy just then.
 """
 
 import logging
@@ -85,6 +86,8 @@ class Engine:
         self._in_flight = 0  # calls whose results we have not taken yet
         self._busy = 0  # threads with a call
         self._is_sending = True
+        self._pacer: threading.Thread | None = None
+        self._slots_changed = threading.Event()  # the pacer has to look again when the next slot comes
         self._next_look = 0.0  # time.monotonic()
         self._wake_at: datetime | None = None  # when a held channel may be called again
         self._results: SimpleQueue[tuple[Batch, Future[list[Reading]]] | SlotWanted] = SimpleQueue()
@@ -99,15 +102,19 @@ class Engine:
             while True:
                 self._look_for_work()
                 claimed = self._claim_chunk()
+                self._reserve_slots(pool)
                 self._send(pool)
                 if self._in_flight:
                     self._collect(wait_seconds=0 if claimed else self._pause())
-                elif not claimed and (self._is_over() or not self._wait_for_slot_or_hold()):
+                elif not claimed and (self._is_over() or not self._wait_for_slot_or_hold()) and self._stop_sending():
                     break
                 if time.monotonic() >= gives_up:
                     break
             self._wind_up()
         finally:
+            with self._lock:
+                self._is_sending = False
+            self._slots_changed.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -118,16 +125,20 @@ class Engine:
     def _is_over(self) -> bool:
         return time.monotonic() >= self._ends
 
+    def _stop_sending(self) -> bool:
+        """Whether no call is under way, and none will be sent by any thread from now on."""
+        with self._lock:
+            self._is_sending = self._in_flight > 0
+            return not self._is_sending
+
     def _pause(self) -> float:
         """Seconds until there may be something to do besides taking results."""
         pause = _LOOK_EVERY if self._is_over() else min(self._next_look, self._ends) - time.monotonic()
-        # A slot that is there already waits for a thread, and so for a result.
-        slots = [left for slot in self._slots() if (left := (slot - self.clock()).total_seconds()) > 0]
-        return max(min([pause, *slots]), 0.001)
+        return max(pause, 0.001)
 
     def _wait_for_slot_or_hold(self) -> bool:
         """With no call under way: sleep until a slot or the end of a short hold comes; False when neither will."""
-        moments = self._slots()
+        moments = self._slots_in_hand()
         now = self.clock()
         if self._wake_at is not None and self._wake_at <= min(now + _PATIENCE, self._ends_at):
             moments.append(self._wake_at)
@@ -237,11 +248,8 @@ class Engine:
 
     # --- Calling ----------------------------------------------------------------------------------------------------
 
-    def _send(self, pool: ThreadPoolExecutor, *, paced: bool = True) -> None:
-        """Give threads to the channels that hold the fewest, as long as there are batches that may be sent.
-
-        Channels with a pace ask the database for their slots, so only the thread that runs the fetch sends for them.
-        """
+    def _send(self, pool: ThreadPoolExecutor) -> None:
+        """Give threads to the channels that hold the fewest, as long as there are batches that may be sent."""
         with self._lock:
             while self._is_sending and self._busy < self._threads and not self._is_over():
                 now = self.clock()
@@ -250,19 +258,19 @@ class Engine:
                     for lane in self.lanes.values()
                     if lane.pending
                     and not lane.has_trouble
-                    and (lane.pace is None or (paced and self._may_send(lane, now)))
+                    and (lane.pace is None or ((slot := lane.pace.slot_in_hand()) is not None and slot <= now))
                 ]
                 if not ready:
                     return
                 lane = min(ready, key=lambda lane: (lane.in_flight, lane.sent))
                 if lane.in_flight >= SHARE and (len(ready) > 1 or lane.in_flight >= self._most_for_one):
                     return
+                if lane.pace is not None and lane.pace.take_slot(by=now) is None:
+                    continue
                 batch = lane.pending.popleft()
                 batch.sent_at = now
                 if batch.chunk.started_at is None:
                     batch.chunk.started_at = now
-                if lane.pace is not None:
-                    lane.pace.take_slot()
                 lane.in_flight += 1
                 lane.sent += 1
                 self._in_flight += 1
@@ -279,31 +287,40 @@ class Engine:
             # What the error means is decided where its result is taken; until then nothing more is sent there.
             lane.has_trouble = lane.has_trouble or future.cancelled() or future.exception() is not None
         self._results.put((batch, future))
-        self._send(pool, paced=False)
+        self._send(pool)
 
-    def _may_send(self, lane: Lane, now: datetime) -> bool:
-        if lane.pace is None:
-            return True
-        slot = self._slot(lane, lane.pace)
-        return slot is not None and slot <= now
+    def _keep_pace(self, pool: ThreadPoolExecutor) -> None:
+        """In a thread of its own: send the batches of channels with a quota when their slots come."""
+        while self._is_sending:
+            self._slots_changed.clear()
+            now = self.clock()
+            self._send(pool)
+            # A slot that was there already waits for a thread, and so for a result.
+            waits = [(slot - now).total_seconds() for slot in self._slots_in_hand() if slot > now]
+            self._slots_changed.wait(max(min([_LOOK_EVERY, *waits]), 0.001))
 
-    def _slots(self) -> list[datetime]:
-        """When the paced channels may send their next batches."""
-        return [
-            slot
-            for lane in self.lanes.values()
-            if lane.pending and lane.pace is not None and (slot := self._slot(lane, lane.pace)) is not None
-        ]
+    def _slots_in_hand(self) -> list[datetime]:
+        """When the channels with a quota may send their next batches, as far as slots are reserved."""
+        with self._lock:
+            return [
+                slot
+                for lane in self.lanes.values()
+                if lane.pending and lane.pace is not None and (slot := lane.pace.slot_in_hand()) is not None
+            ]
 
-    def _slot(self, lane: Lane, pace: Pace) -> datetime | None:
-        """When the lane's next batch may be sent; None when not before the end, and then the lane is given up."""
-        slot = stored(lane.channel, partial(pace.next_slot, len(lane.pending)))
-        if slot is None:
-            if not lane.sent or not lane.is_scheduled:
-                self.problems[lane.channel.pk] = Problem(lane.channel.pk, Wait.kind, OWN_QUOTA)
-            self._outcomes.give_up(lane)
-            lane.is_out_of_slots = True
-        return slot
+    def _reserve_slots(self, pool: ThreadPoolExecutor) -> None:
+        """See that channels with batches that wait have slots in hand; without one before the end, they are given up."""
+        paced = [(lane, lane.pace) for lane in self.lanes.values() if lane.pending and lane.pace is not None]
+        for lane, pace in paced:
+            if stored(lane.channel, partial(pace.next_slot, len(lane.pending))) is None:
+                if not lane.sent or not lane.is_scheduled:
+                    self.problems[lane.channel.pk] = Problem(lane.channel.pk, Wait.kind, OWN_QUOTA)
+                self._outcomes.give_up(lane)
+                lane.is_out_of_slots = True
+        if paced and self._pacer is None:
+            self._pacer = threading.Thread(target=self._keep_pace, args=(pool,), name="pace", daemon=True)
+            self._pacer.start()
+        self._slots_changed.set()
 
     # --- Results ----------------------------------------------------------------------------------------------------
 

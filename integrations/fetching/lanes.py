@@ -16,7 +16,9 @@ from monitoring.services import Claim, Run
 
 READ = "read"  # the class of calls that share the quota
 OWN_QUOTA = "own-quota"  # cause of a Wait that we made ourselves, not the platform
-_BLOCK = timedelta(seconds=1)  # slots are reserved for about this long ahead, so that few are lost
+# Slots are reserved for about this long ahead, and again when half of them are spent: few are lost with a worker, and
+# there are enough in hand for the time that storing a chunk takes.
+_BLOCK = timedelta(seconds=2)
 
 
 @dataclass(slots=True, eq=False)
@@ -161,6 +163,7 @@ class Pace:
         self._clock = clock
         self._ends_at = ends_at
         self._slots: deque[datetime] = deque()
+        self._lock = threading.Lock()  # guards the slots
         self._thread = threading.local()
         rate = channel.credential.calls_per_second
         self.calls_per_second = rate
@@ -170,35 +173,56 @@ class Pace:
     # --- In the thread that runs the fetch ---
 
     def next_slot(self, wanted: int) -> datetime | None:
-        """When the next call may start; None when that is not before the end of the fetch.
-
-        A slot is good for one spacing: used any later, several would be used at once.
-        """
-        now = self._clock()
-        while self._slots and self._slots[0] + self._gap <= now:
-            self._slots.popleft()
-        if not self._slots:
-            count = min(max(wanted, 1), self._block)
-            credential = self.channel.credential
-            self._slots.extend(reserve(credential=credential, operation=READ, count=count, now=now))
-        if self._slots[0] < self._ends_at:
-            return self._slots[0]
+        """When the next call may start; None when that is not before the end of the fetch. Reserves what runs low."""
+        while True:
+            first = self.slot_in_hand()
+            in_hand = len(self._slots)
+            count = min(max(wanted, 1), self._block) - in_hand
+            if count > 0 and in_hand <= self._block // 2:
+                credential = self.channel.credential
+                more = reserve(credential=credential, operation=READ, count=count, now=self._clock())
+                with self._lock:
+                    self._slots.extend(more)
+                first = self.slot_in_hand()
+            if first is not None:  # else they were spent just now
+                break
+        if first < self._ends_at:
+            return first
         self.return_unused()
         return None
 
-    def take_slot(self) -> datetime:
-        return self._slots.popleft()
-
     def answer(self, question: SlotWanted) -> None:
         try:
-            if self.next_slot(1) is not None:
+            while question.slot is None and self.next_slot(1) is not None:
                 question.slot = self.take_slot()
         finally:
             question.answered.set()
 
     def return_unused(self) -> None:
-        give_back(credential=self.channel.credential, operation=READ, unused=list(self._slots))
-        self._slots.clear()
+        with self._lock:
+            unused = list(self._slots)
+            self._slots.clear()
+        give_back(credential=self.channel.credential, operation=READ, unused=unused)
+
+    # --- In any thread ---
+
+    def slot_in_hand(self) -> datetime | None:
+        """The first of the reserved slots, None when they are spent.
+
+        A slot is good for one spacing: used any later, several would be used at once.
+        """
+        now = self._clock()
+        with self._lock:
+            while self._slots and self._slots[0] + self._gap <= now:
+                self._slots.popleft()
+            return self._slots[0] if self._slots else None
+
+    def take_slot(self, *, by: datetime | None = None) -> datetime | None:
+        """Spend the first of the reserved slots; None when there is none, or none that starts at `by` or before."""
+        with self._lock:
+            if not self._slots or (by is not None and self._slots[0] > by):
+                return None
+            return self._slots.popleft()
 
     # --- In the threads that make calls ---
 

@@ -10,8 +10,8 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from catalog.models import AuditEvent
-from integrations import services
-from integrations.connections import connector_for
+from integrations import services, tokens
+from integrations.connections import connector_for, renew_token
 from integrations.connectors.base import ListingRef, ReadOutcome
 from integrations.models import ChannelHealth, Credential, QuotaSlot
 from integrations.views import STATES
@@ -266,10 +266,8 @@ def test_a_token_that_ends_soon_is_renewed_once(simulator, service_channel):
 def test_a_second_worker_leaves_the_renewal_to_the_first(service_channel):
     now = timezone.now()
     credential = Credential.objects.get()
-    QuotaSlot.objects.create(
-        credential=credential, operation=services.RENEWAL, next_free_at=now + timedelta(seconds=30)
-    )
-    assert not services.refresh_tokens(channel=service_channel, now=now).renewed
+    QuotaSlot.objects.create(credential=credential, operation=tokens.RENEWAL, next_free_at=now + timedelta(seconds=30))
+    assert not renew_token(service_channel, now).renewed
     assert Credential.objects.get().access_token == credential.access_token
 
 

@@ -290,18 +290,30 @@ def test_new_settings_forget_what_went_wrong_but_not_when_it_last_went_well(chan
 # --- Causes and sentences -------------------------------------------------------------------------------------------
 
 SLUG = re.compile(r"[a-z]+(-[a-z]+)+")
+_MADE_WITH = {"Meaning", "Reading", "PushOutcome", "Unconnected", "_absent"}
 
 
 def slugs_of(path: Path) -> set[str]:
-    """What the source gives as a cause: `cause=…`, the second argument of Meaning, and every text written like one."""
+    """What the source gives as a cause: `cause=…`, what a Meaning, a Reading and such are made with, what is
+    returned beside a value, and what is put into a name such as `cause`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.keyword) and node.arg == "cause" and isinstance(node.value, ast.Constant):
-            found.add(str(node.value.value))
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Meaning":
-            found.add(str(ast.literal_eval(node.args[1])))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and SLUG.fullmatch(node.value):
-            found.add(node.value)
+        parts: list[ast.AST] = []
+        if isinstance(node, ast.keyword) and node.arg == "cause":
+            parts = [node.value]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _MADE_WITH:
+            parts = list(node.args)
+        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            parts = list(node.value.elts)
+        elif isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "cause" for target in node.targets):
+            parts = [node.value]
+        for part in parts:
+            constants = (each.value for each in ast.walk(part) if isinstance(each, ast.Constant))
+            found |= {value for value in constants if isinstance(value, str) and SLUG.fullmatch(value)}
+            if isinstance(node, ast.keyword) and isinstance(part, ast.Constant):
+                found.add(str(part.value))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Meaning":
+            found |= {str(argument.value) for argument in node.args[1:2] if isinstance(argument, ast.Constant)}
     return found - {""}
 
 

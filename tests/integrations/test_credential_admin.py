@@ -15,15 +15,13 @@ from catalog.models import AuditEvent
 from catalog.services import audit
 from integrations.connections import mark_good
 from integrations.connectors import CONNECTORS
-from integrations.forms import OPTIONS
-from integrations.models import ChannelHealth, Credential
+from integrations.connectors.base import SettingKind
+from integrations.models import SECRETS, ChannelHealth, Credential
 from monitoring.models import ListingWatch
 from tests.factories import (
     ChannelFactory,
     CredentialFactory,
-    ListingFactory,
     ListingWatchFactory,
-    SkuFactory,
     UserFactory,
 )
 
@@ -366,12 +364,20 @@ def test_a_new_channel_needs_a_secret(client, owner):
     assert (credential.app_key, credential.options["app_type"]) == ("12345678", "service")
 
 
-@pytest.mark.parametrize("name", sorted(OPTIONS))
-def test_every_choice_of_an_option_is_one_its_platform_takes(name):
-    for connector in CONNECTORS.values():
-        if name in connector.Credentials.__dataclass_fields__:
-            for value, _label in OPTIONS[name].choices:
-                connector.Credentials.from_settings({"app_key": "1", "app_secret": "x", name: value})
+@pytest.mark.parametrize("platform", sorted(CONNECTORS))
+def test_every_setting_is_a_field_that_can_be_stored_and_every_choice_one_that_is_taken(platform):
+    connector = CONNECTORS[platform]
+    fields = connector.Credentials.__dataclass_fields__
+    known = {setting.name for setting in connector.settings}
+    for setting in connector.settings:
+        assert setting.name in fields or setting.name == "base_url"
+        assert setting.help_text, setting.name
+        assert (setting.kind == SettingKind.SECRET) is (setting.name in SECRETS)
+        assert bool(setting.choices) is (setting.kind == SettingKind.CHOICE)
+        assert setting.only_for is None or setting.only_for[0] in known
+        for value, _label in setting.choices:
+            made_up = {"app_key": "1", "app_secret": "x", "shop": "a.myshopify.com", setting.name: value}
+            connector.Credentials.from_settings({name: made_up[name] for name in made_up.keys() & fields.keys()})
 
 
 # --- Who may --------------------------------------------------------------------------------------------------------
@@ -405,75 +411,6 @@ def test_a_channel_one_does_not_see_is_not_there(client, channel):
     user = role(client, "Viewer")
     user.user_permissions.add(Permission.objects.get(codename="change_credential"))
     assert client.get(f"/connect/channels/{channel.pk}/credential/").status_code == 404
-
-
-# --- Listings of the shop -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def shop(simulator, channel):
-    """The channel connected to a shop of the simulator; the shop's rows."""
-    account = simulator.taobao.account
-    Credential.objects.all().delete()
-    CredentialFactory(
-        channel=channel,
-        app_key=account["app_key"],
-        app_secret=account["app_secret"],
-        access_token=simulator.taobao.shop()["session"],
-        base_url=simulator.base_url,
-    )
-    return simulator.taobao.items(shop=simulator.taobao.shop()["shop"])
-
-
-def test_the_shops_listings_are_shown_and_then_added(client, owner, channel, shop, simulator):
-    known = shop[0]
-    ListingFactory(channel=channel, platform_item_id=known["num_iid"], platform_sku_id=known["sku_id"] or "")
-    coded = next(row for row in shop[1:] if row["outer_id"])
-    sku = SkuFactory(code=coded["outer_id"])
-    shown = client.post(f"/connect/channels/{channel.pk}/discover/")
-    new = len(shop) - 1
-    assert f"Add {new} listings" in shown.text
-    assert channel.listings.count() == 1
-    added = client.post(f"/connect/channels/{channel.pk}/discover/add/", {"token": shown.context["token"]}, follow=True)
-    assert f"Added {new} listings; 1 mapped to a SKU." in added.text
-    assert channel.listings.count() == len(shop)
-    assert channel.listings.get(sku=sku).outer_id == sku.code
-
-    again = client.post(f"/connect/channels/{channel.pk}/discover/")
-    assert "0 listings are new." in again.text
-    assert f"{len(shop)} are known already." in again.text
-
-
-def test_a_shop_that_takes_too_long_says_so(client, owner, channel, shop, monkeypatch):
-    monkeypatch.setattr("integrations.views.DISCOVER_SECONDS", 0)
-    shown = client.post(f"/connect/channels/{channel.pk}/discover/")
-    assert "manage.py add_listings" in shown.text
-    assert "Add 1 listing" in shown.text
-
-
-def test_a_found_list_is_for_the_person_who_saw_it(client, owner, channel, shop):
-    token = client.post(f"/connect/channels/{channel.pk}/discover/").context["token"]
-    client.force_login(UserFactory(is_superuser=True))
-    answer = client.post(f"/connect/channels/{channel.pk}/discover/add/", {"token": token}, follow=True)
-    assert "The list is no longer there." in answer.text
-    assert not channel.listings.exists()
-
-
-def test_a_platform_that_refuses_is_told_on_the_channel_page(client, owner, channel, shop, simulator):
-    simulator.taobao.fail_next(code=25, sub_code="")
-    answer = client.post(f"/connect/channels/{channel.pk}/discover/", follow=True)
-    assert "did not accept our signature" in answer.text
-    assert ChannelHealth.objects.get().cause == "bad-signature"
-
-
-def test_the_command_adds_what_a_shop_has(channel, shop, capsys):
-    from django.core.management import call_command
-
-    call_command("add_listings", "--channel", channel.name, "--dry-run")
-    assert not channel.listings.exists()
-    call_command("add_listings", "--channel", channel.name)
-    assert channel.listings.count() == len(shop)
-    assert f"{len(shop)} added" in capsys.readouterr().out
 
 
 # --- Secrets that no key decrypts -----------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ from itertools import pairwise
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
+from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
 
-from catalog.models import AuditEvent, Channel, Listing, Product, Sku, User
+from catalog.models import AuditEvent, Channel, Listing, Product, Proposal, ShopRead, Sku, User
 from integrations import demo
 from integrations.models import Credential
-from monitoring.models import ListingWatch, Observation, PollRun
+from monitoring.models import Alert, ListingWatch, Observation, PollRun, Threshold
 from tests.factories import ChannelFactory
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +47,7 @@ def test_it_holds_everything_the_pages_show(world):
     assert not manager.is_superuser
     assert manager.has_perm("catalog.view_cost")
 
-    assert Channel.objects.count() == 3
+    assert Channel.objects.count() == 5
     states = {credential.state(now).value for credential in Credential.objects.all()}
     assert states == {"connected", "expiring"}
     assert set(Channel.objects.values_list("interval_seconds", flat=True)) == {300}
@@ -66,6 +67,72 @@ def test_it_holds_everything_the_pages_show(world):
     assert not ListingWatch.objects.filter(listing__ownership="own").exclude(outcome="read").exists()
     assert ListingWatch.objects.filter(read_at__gte=now - timedelta(minutes=2)).exists()
     assert not PollRun.objects.filter(finished_at=None).exists()
+
+
+def test_products_are_compared_across_the_three_platforms_and_their_currencies(world):
+    load()
+    assert dict(Channel.objects.exclude(platform="taobao").values_list("platform", "currency")) == {
+        "shopify": "USD",
+        "woocommerce": "EUR",
+    }
+    for channel in Channel.objects.all():
+        assert PollRun.objects.filter(channel=channel).count() > 5
+        assert Observation.objects.filter(listing__channel=channel, list_price__gt=0).exists()
+        assert ListingWatch.objects.filter(channel=channel, read_at__gte=timezone.now() - timedelta(minutes=2)).exists()
+        assert set(Threshold.objects.filter(channel=channel).values_list("currency", flat=True)) == {channel.currency}
+    own = Listing.objects.filter(ownership="own")
+    codes = dict(own.filter(channel__platform="taobao").values_list("outer_id", "sku"))
+    for listing in own.exclude(channel__platform="taobao"):
+        assert listing.sku_id == codes[listing.outer_id]
+        assert listing.platform_stock_id or listing.channel.platform != "shopify"
+    platforms = Count("skus__listings__channel__platform", distinct=True)
+    assert Product.objects.annotate(platforms=platforms).filter(platforms=3).count() >= 3
+
+
+def test_what_agrees_with_no_sku_is_proposed_as_it_is_today(world):
+    load()
+    for channel in Channel.objects.exclude(platform="taobao"):
+        proposals = Proposal.objects.filter(channel=channel)
+        assert proposals.filter(status="accepted").count() == channel.listings.count()
+        assert not proposals.clear().exists()
+        assert proposals.open().filter(outer_id__startswith="TILE-").count() == 120
+        [read] = ShopRead.objects.filter(channel=channel)
+        assert (read.count, read.next_at) == (proposals.count(), None)
+        assert timezone.now() - read.ended_at < timedelta(minutes=2)
+
+
+def forget_stores():
+    """As a demo was before there were stores."""
+    for channel in Channel.objects.exclude(platform="taobao"):
+        Alert.objects.filter(listing__channel=channel).delete()
+        channel.listings.all().delete()
+        channel.delete()
+    AuditEvent.objects.filter(action=demo.ADDED)._raw_delete(using="default")
+
+
+def test_a_demo_of_an_older_version_gets_the_stores_that_it_lacks_once(world):
+    load()
+    forget_stores()
+    passes = PollRun.objects.count()
+    said = load("--once")
+    assert said.splitlines() == ["Added Nuanju Home to the demo world.", "Added Yatai Wohnen to the demo world."]
+    assert PollRun.objects.count() == passes + 2
+    for channel in Channel.objects.exclude(platform="taobao"):
+        assert channel.listings.exists()
+        assert not ListingWatch.objects.filter(channel=channel).exclude(outcome="read").exists()
+        assert Threshold.objects.filter(channel=channel).exists()
+    assert load("--once") == ""
+    assert PollRun.objects.count() == passes + 2
+
+
+def test_a_store_that_somebody_removed_stays_away(world):
+    load()
+    channel = Channel.objects.get(platform="shopify")
+    Alert.objects.filter(listing__channel=channel).delete()
+    channel.listings.all().delete()
+    channel.delete()
+    assert load("--once") == ""
+    assert not Channel.objects.filter(platform="shopify").exists()
 
 
 def test_the_market_is_at_the_present_and_runs_again_afterwards(world):

@@ -45,6 +45,33 @@ def test_unused_slots_go_back_unless_others_reserved_behind_them():
     assert QuotaSlot.objects.get().next_free_at == NOW + 4 * SECOND
 
 
+def test_of_two_blocks_only_the_one_that_nobody_reserved_behind_goes_back():
+    credential = CredentialFactory(calls_per_second=Decimal("1"))
+    first, others, second = (
+        reserve(credential=credential, operation="read", count=2, now=NOW) for _reservation in range(3)
+    )
+    give_back(credential=credential, operation="read", unused=first + second)
+    [again] = reserve(credential=credential, operation="read", count=1, now=NOW)
+    assert again == second[0] > others[-1]
+
+
+def test_slots_are_reserved_again_before_the_last_one_is_spent():
+    channel = CredentialFactory(calls_per_second=Decimal("4")).channel
+    pace = Pace(channel, ask=lambda question: None, clock=lambda: NOW, ends_at=NOW + 3600 * SECOND)
+    assert pace.next_slot(99) == NOW
+    taken = [pace.take_slot() for _call in range(4)]
+    assert pace.next_slot(99) == NOW + SECOND
+    taken += [pace.take_slot() for _call in range(8)]
+    assert taken == [NOW + SECOND / 4 * number for number in range(12)]
+
+
+def test_a_slot_is_not_spent_before_its_time():
+    channel = CredentialFactory(calls_per_second=Decimal("4")).channel
+    pace = Pace(channel, ask=lambda question: None, clock=lambda: NOW, ends_at=NOW + 3600 * SECOND)
+    pace.next_slot(2)
+    assert [pace.take_slot(by=NOW), pace.take_slot(by=NOW)] == [NOW, None]
+
+
 @pytest.mark.parametrize(
     ("rate", "ahead", "believed"),
     [

@@ -102,7 +102,7 @@ class StockWriter:
     def _write(self, batch: Sequence[StockTarget]) -> None:
         if self._silences >= _MOST_SILENCES:
             for target in batch:
-                self._note(target, PushStatus.UNKNOWN, "not-answered")
+                self._note(target, PushStatus.UNKNOWN, "not-answered", self._before[target])
             return
         if len(batch) > self._most_rows:
             self._write_halves(batch)

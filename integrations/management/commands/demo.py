@@ -7,7 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from integrations.demo import FULL, SMALL, DemoError, load_demo, point_at_simulator, state_of_demo
+from integrations.demo import (
+    FULL,
+    SMALL,
+    DemoError,
+    add_missing_stores,
+    load_demo,
+    point_at_simulator,
+    state_of_demo,
+)
 
 
 class Command(BaseCommand):
@@ -28,6 +36,8 @@ class Command(BaseCommand):
                 return
             if once and state == "loaded":
                 point_at_simulator()
+                for channel in add_missing_stores(now=timezone.now()):
+                    self._say(f"Added {channel} to the demo world.")
                 return
             self._say("Loading the demo world ..." if state == "empty" else "Going on loading the demo world ...")
             counts = load_demo(size=SMALL if small else FULL, now=timezone.now(), progress=self._progress)

@@ -101,6 +101,16 @@ def test_what_the_channel_as_a_whole_met_costs_its_listings_nothing(connect, sim
     assert {watch.next_due_at for watch in watches} == due_at
     assert {(watch.outcome, watch.attempts, watch.lease_token) for watch in watches} == {("failed", 0, None)}
     assert all(watch.cause and watch.tried_at for watch in watches)
+    [held] = PollRun.objects.filter(finished_at=None)
+    assert held.causes == {watches[0].cause: len(watches)}
+
+
+def test_a_requested_reading_tells_why_the_channel_refused_it(connect, simulator):
+    connect(count=3)
+    simulator.taobao.fail_next(times=0, code=27, sub_code="invalid-sessionkey")
+    fetch_listings(listing_ids=list(Listing.objects.values_list("pk", flat=True)), now=timezone.now())
+    run = PollRun.objects.get(kind="requested")
+    assert (run.failed_count, run.causes) == (3, {"session-invalid": 3})
 
 
 # --- One kind of reads ----------------------------------------------------------------------------------------------

@@ -1,15 +1,16 @@
 """Slices of the lane against the simulator, over HTTP."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from django.utils import timezone
 
 from catalog.models import Channel, Listing
 from integrations.connectors.taobao import TaobaoConnector
-from integrations.fetching import fetch_listings, fetch_slice, pass_over_channel
+from integrations.fetching import engine, fetch_listings, fetch_slice, outcomes, pass_over_channel
 from integrations.models import ChannelHealth, Credential
 from monitoring.models import ListingWatch, Observation, PollRun
 
@@ -179,6 +180,27 @@ def test_a_quota_of_ours_paces_the_calls(connect, simulator):
     assert summary.read == Listing.objects.count()
     assert calls >= batches
     assert time.monotonic() - started >= (calls - 1) / 4 - 0.05
+
+
+def test_a_quota_is_used_while_what_was_read_is_being_stored(connect, simulator, monkeypatch):
+    def slow_record(**arguments):
+        if not slowed:
+            slowed.append(time.monotonic())
+            time.sleep(1)
+        return record(**arguments)
+
+    slowed, record = [], outcomes.record
+    monkeypatch.setattr(outcomes, "record", slow_record)
+    monkeypatch.setattr(engine, "CHUNK", 4)
+    monkeypatch.setattr(TaobaoConnector, "max_items_per_read", 1)
+    connect(calls_per_second=Decimal("8"))
+    simulator.clear_ledger()
+    fetch_slice(seconds=4)
+    starts = [datetime.fromisoformat(call["at"]) for call in simulator.ledger()]
+    gaps = [later - earlier for earlier, later in pairwise(starts)]
+    assert slowed
+    assert len(gaps) > 12
+    assert max(gaps) < timedelta(seconds=0.7)
 
 
 def test_a_quota_without_a_slot_in_time_leaves_the_work_for_later(connect, simulator):

@@ -200,7 +200,9 @@ def play(
     return platform, [done[index] for index in range(len(jobs))]
 
 
-costs = st.tuples(st.integers(1, 900), st.floats(0, 1)).map(lambda pair: (float(pair[0]), math.floor(pair[0] * pair[1])))
+costs = st.tuples(st.integers(1, 900), st.floats(0, 1)).map(
+    lambda pair: (float(pair[0]), math.floor(pair[0] * pair[1]))
+)
 delays = st.floats(0.0, 5.0)
 plays = st.lists(costs, min_size=1, max_size=4).flatmap(
     lambda documents: st.tuples(

@@ -127,6 +127,7 @@ class TlsFront:
 
     def close(self):
         self._stopped.set()
+        self._threads[0].join()
         self._listener.close()
 
 
@@ -149,9 +150,7 @@ def certificate(tmp_path_factory):
     )
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + signed.public_bytes(serialization.Encoding.PEM)
     )
     return path
@@ -161,9 +160,9 @@ def certificate(tmp_path_factory):
 def tls(simulator, certificate, monkeypatch):
     """The first shop's https:// address, whose certificate is trusted, and what came in by it."""
     monkeypatch.setattr(certifi, "where", lambda: str(certificate))
-    connector_http._forget_connections()
+    connector_http._threads.pools.clear()  # connections of other tests trust other certificates
     simulator.woocommerce.set(behind_proxy=True)
     front = TlsFront(simulator.base_url, certificate)
     yield front
+    connector_http._threads.pools.clear()
     front.close()
-    connector_http._forget_connections()

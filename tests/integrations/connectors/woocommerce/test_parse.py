@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import orjson
 import pytest
@@ -48,7 +49,7 @@ RED = {
 }
 
 
-def simple(**changes):
+def simple(**changes) -> Any:
     row = parse_json(orjson.dumps(SIMPLE | changes))
     return parse.reading(ListingRef(1, "794"), {"794": row}, {})
 
@@ -142,7 +143,7 @@ def test_the_state_says_whether_people_can_order(status, stock_status, expected)
 )
 def test_a_variation_is_off_the_shelf_with_its_product(of_product, of_variation, expected):
     row = RED | {"parent_id": 22, "status": of_variation}
-    reading = parse.reading(ListingRef(1, "22", "732"), {"22": SHIRT | {"status": of_product}}, {"732": row})
+    reading: Any = parse.reading(ListingRef(1, "22", "732"), {"22": SHIRT | {"status": of_product}}, {"732": row})
     assert reading.facts.shelf_state is expected
 
 

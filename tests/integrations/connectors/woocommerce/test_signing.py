@@ -15,9 +15,7 @@ SIGNATURE = "SErsBV+AtX90X3KpfC8+Bktruu8Xlkr5qhilelcwSgQ="
 
 
 def sign(verb="GET", address="http://127.0.0.1:8088/wp-json/wc/v3/products", secret=SECRET, **parameters):
-    found = signed(
-        verb, address, parameters, key=KEY, secret=secret, nonce="c2d2e7a0b6f94a3f9a0c6b1e4d5f7788", now=NOW
-    )
+    found = signed(verb, address, parameters, key=KEY, secret=secret, nonce="c2d2e7a0b6f94a3f9a0c6b1e4d5f7788", now=NOW)
     return found["oauth_signature"]
 
 

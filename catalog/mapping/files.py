@@ -1,0 +1,379 @@
+"""Mappings as CSV and Excel files: written, read, compared with what is stored, and applied as a whole or not at all."""
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import translation
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
+from openpyxl import Workbook, load_workbook
+from openpyxl.utils.exceptions import InvalidFileException
+
+from catalog.models import Channel, Listing, Sku, User
+from catalog.services import audit, map_listings
+
+MOST_BYTES = 5_000_000
+MOST_ROWS = 20_000
+MOST_EXCEL_ROWS = 50_000
+_MOST_UNPACKED_BYTES = 200_000_000
+_KEYS_AT_ONCE = 500
+_EXACT_DIGITS = 15  # spreadsheets keep no more of a number
+
+# The columns by their machine names. Their headings are accepted in every language of the site.
+COLUMNS = {
+    "channel": gettext_lazy("channel"),
+    "platform_item_id": gettext_lazy("platform item id"),
+    "platform_sku_id": gettext_lazy("platform SKU id"),
+    "sku": gettext_lazy("SKU"),
+    "pack_factor": gettext_lazy("units per listing"),
+    "title": gettext_lazy("title"),  # written for the reader, not read
+}
+_NEEDED = ("channel", "platform_item_id", "sku")
+# A spreadsheet takes what begins with one of these for a formula, and tells so to whoever opens the file.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SCIENTIFIC = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+", re.IGNORECASE)
+
+
+class Unreadable(ValueError):
+    """A file that holds no table of mappings; the message says why, in the present language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a file, as it stands there; `number` as spreadsheets count, the heading being 1."""
+
+    number: int
+    channel: str
+    item_id: str
+    sku_id: str
+    code: str
+    pack_factor: str
+    fault: str = ""  # why the line cannot be believed
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What applying a line does to a listing; keys and pack factors before and after."""
+
+    number: int
+    listing_id: int
+    name: str
+    channel: str
+    platform_id: str
+    sku_id: int | None
+    code: str
+    pack_factor: int
+    new_sku_id: int | None
+    new_code: str
+    new_pack_factor: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    number: int
+    text: str
+
+
+@dataclass
+class Preview:
+    """What a file would change. With an error in it nothing of it is applied."""
+
+    changes: list[Change] = field(default_factory=list)
+    unchanged: int = 0
+    errors: list[RowError] = field(default_factory=list)
+
+
+class Moved(Exception):
+    """So many of the listings are no longer as the preview showed them; nothing was written."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+# --- Written ----------------------------------------------------------------------------------------------------------
+
+
+def export_rows(listings: QuerySet[Listing]) -> Iterator[list[str]]:
+    """The heading and a line per listing, each cell safe to open in a spreadsheet."""
+    yield [str(label) for label in COLUMNS.values()]
+    rows = listings.order_by("channel__name", "platform_item_id", "platform_sku_id").values_list(
+        "channel__name", "platform_item_id", "platform_sku_id", "sku__code", "pack_factor", "title"
+    )
+    for row in rows.iterator(chunk_size=2_000):
+        yield [safe_cell("" if cell is None else str(cell)) for cell in row]
+
+
+def safe_cell(text: str) -> str:
+    """The text with an apostrophe before what a spreadsheet would run, and before an apostrophe; plain_cell() ends it."""
+    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+
+
+def plain_cell(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith((*_FORMULA, "'")) else text
+
+
+def excel_file(rows: Iterable[Sequence[str]]) -> bytes:
+    """The rows as a workbook of one sheet, every cell of it text, so that long ids keep their digits."""
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("mapping")
+    for row in rows:
+        sheet.append([re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", cell) for cell in row])
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+# --- Read -------------------------------------------------------------------------------------------------------------
+
+
+def read_file(content: bytes) -> list[Row]:
+    """The lines of a CSV or Excel file. Raises Unreadable."""
+    if len(content) > MOST_BYTES:
+        raise Unreadable(gettext("The file is larger than 5 MB. Split it."))
+    table = _excel_cells(content) if content.startswith(b"PK") else _csv_cells(content)
+    try:
+        columns = _columns(next(table, []))
+        rows = []
+        for number, cells in enumerate(table, start=2):
+            if any(cell not in (None, "") for cell in cells):
+                rows.append(_row(number, columns, cells))
+            if len(rows) > MOST_ROWS:
+                raise Unreadable(gettext("The file has more than 20,000 rows. Split it."))
+    except (csv.Error, InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
+        if isinstance(error, Unreadable):
+            raise
+        raise Unreadable(gettext("The file cannot be read. Save it as CSV (UTF-8) or .xlsx.")) from error
+    if not rows:
+        raise Unreadable(gettext("The file has no rows."))
+    return rows
+
+
+def _csv_cells(content: bytes) -> Iterator[list[Any]]:
+    text = _decoded(content)
+    heading = text.partition("\n")[0]
+    delimiter = max(",\t;", key=heading.count)
+    return iter(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+
+
+def _decoded(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = ["utf-16"]
+    else:  # Excel in China writes GB 18030 where nobody asks for another
+        encodings = ["utf-8-sig", "gb18030"]
+    for encoding in encodings:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise Unreadable(gettext("The file cannot be read. Save it as CSV (UTF-8) or .xlsx."))
+
+
+def _excel_cells(content: bytes) -> Iterator[list[Any]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            unpacked = sum(part.file_size for part in packed.infolist())
+        if unpacked > _MOST_UNPACKED_BYTES:
+            raise Unreadable(gettext("The file is larger than 5 MB. Split it."))
+        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError) as error:
+        raise Unreadable(gettext("The file cannot be read. Save it as CSV (UTF-8) or .xlsx.")) from error
+    sheet = book.worksheets[0]
+    return (list(row) for row in sheet.iter_rows(values_only=True))
+
+
+def _columns(heading: Sequence[Any]) -> dict[str, int]:
+    """Where each column stands."""
+    named = _headings()
+    found: dict[str, int] = {}
+    for place, cell in enumerate(heading):
+        name = named.get(_folded(str(cell or "")))
+        if name in found:
+            raise Unreadable(gettext("The column “%(name)s” comes twice.") % {"name": COLUMNS[name]})
+        if name is not None:
+            found[name] = place
+    if missing := [str(COLUMNS[name]) for name in _NEEDED if name not in found]:
+        raise Unreadable(gettext("The file has no column “%(name)s”.") % {"name": missing[0]})
+    return found
+
+
+def _headings() -> dict[str, str]:
+    """Every heading that is understood, folded, with the column that it stands for."""
+    found = {_folded(name): name for name in COLUMNS}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            found |= {_folded(str(label)): name for name, label in COLUMNS.items()}
+    return found
+
+
+def _folded(heading: str) -> str:
+    return re.sub(r"[\s_\ufeff-]", "", plain_cell(heading)).casefold()
+
+
+def _row(number: int, columns: Mapping[str, int], cells: Sequence[Any]) -> Row:
+    texts, fault = {}, ""
+    for name, place in columns.items():
+        value = cells[place] if place < len(cells) else None
+        texts[name] = _text(value)
+        is_id = name in {"platform_item_id", "platform_sku_id"}
+        if is_id and (_lost_digits(value) or _SCIENTIFIC.fullmatch(texts[name])):
+            fault = gettext("The spreadsheet shortened an id. Format the id columns as text and enter it again.")
+    return Row(
+        number=number,
+        channel=texts["channel"],
+        item_id=texts["platform_item_id"],
+        sku_id=texts.get("platform_sku_id", ""),
+        code=texts["sku"],
+        pack_factor=texts.get("pack_factor", ""),
+        fault=fault,
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return plain_cell(str(value).strip())
+
+
+def _lost_digits(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) >= 10**_EXACT_DIGITS
+
+
+# --- Compared ---------------------------------------------------------------------------------------------------------
+
+
+def preview(*, rows: Sequence[Row], user: User) -> Preview:
+    """What the lines would change, among what the person sees. The queries grow by chunks, not by lines."""
+    channels = {channel.name: channel for channel in Channel.objects.visible_to(user)}
+    listings = _listings_of(rows, channels)
+    skus = _skus_of(rows, user)
+    shown = Preview()
+    seen: dict[int, int] = {}
+    for row in rows:
+        listing = listings.get((row.channel, row.item_id, row.sku_id))
+        if error := _error(row, channels, listing, skus, seen):
+            shown.errors.append(RowError(row.number, error))
+            continue
+        if listing is None:
+            continue  # never: such a line has an error
+        seen[listing.pk] = row.number
+        sku = skus[row.code] if row.code else None
+        pack_factor = int(row.pack_factor) if row.pack_factor else listing.pack_factor
+        if (sku.pk if sku else None, pack_factor) == (listing.sku_id, listing.pack_factor):
+            shown.unchanged += 1
+            continue
+        shown.changes.append(
+            Change(
+                number=row.number,
+                listing_id=listing.pk,
+                name=str(listing),
+                channel=row.channel,
+                platform_id=listing.platform_id,
+                sku_id=listing.sku_id,
+                code=listing.sku.code if listing.sku else "",
+                pack_factor=listing.pack_factor,
+                new_sku_id=sku.pk if sku else None,
+                new_code=sku.code if sku else "",
+                new_pack_factor=pack_factor,
+            )
+        )
+    return shown
+
+
+def _listings_of(rows: Sequence[Row], channels: Mapping[str, Channel]) -> dict[tuple[str, str, str], Listing]:
+    found: dict[tuple[str, str, str], Listing] = {}
+    ids: dict[str, set[str]] = {}
+    for row in rows:
+        if row.channel in channels and row.item_id:
+            ids.setdefault(row.channel, set()).add(row.item_id)
+    for name, item_ids in ids.items():
+        for some in _parts(sorted(item_ids)):
+            listings = channels[name].listings.current().filter(platform_item_id__in=some).select_related("sku")
+            for listing in listings:
+                found[name, listing.platform_item_id, listing.platform_sku_id] = listing
+    return found
+
+
+def _skus_of(rows: Sequence[Row], user: User) -> dict[str, Sku]:
+    codes = sorted({row.code for row in rows if row.code})
+    return {sku.code: sku for some in _parts(codes) for sku in Sku.objects.visible_to(user).filter(code__in=some)}
+
+
+def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        yield keys[start : start + _KEYS_AT_ONCE]
+
+
+def _error(
+    row: Row, channels: Mapping[str, Channel], listing: Listing | None, skus: Mapping[str, Sku], seen: Mapping[int, int]
+) -> str:
+    """Why a line cannot be applied; "" when it can."""
+    if row.fault:
+        return row.fault
+    if row.channel not in channels:
+        return gettext("There is no channel “%(name)s”.") % {"name": row.channel[:80]}
+    if listing is None:
+        ids = f"{row.item_id}/{row.sku_id}" if row.sku_id else row.item_id
+        return gettext("The channel has no listing %(id)s. Find its listings first.") % {"id": ids[:80] or "—"}
+    if listing.pk in seen:
+        return gettext("Row %(number)d is about the same listing.") % {"number": seen[listing.pk]}
+    if row.code and row.code not in skus:
+        return gettext("There is no SKU “%(code)s”.") % {"code": row.code[:100]}
+    if row.pack_factor and not re.fullmatch(r"0*[1-9][0-9]{0,5}", row.pack_factor):
+        return gettext("Units per listing is a whole number from 1 to 999999.")
+    return ""
+
+
+# --- Applied ----------------------------------------------------------------------------------------------------------
+
+
+def apply(*, changes: Sequence[Change], actor: User, now: datetime) -> int:
+    """Write all changes of a preview; returns how many listings changed. Raises Moved, and writes nothing, when one of
+    the listings is not any more what the preview showed, or its SKU is gone."""
+    by_id = {change.listing_id: change for change in changes}
+    skus: dict[int, Sku] = {}
+    with transaction.atomic():
+        visible = Listing.objects.visible_to(actor).current().select_for_update(of=("self",))
+        stored: dict[int, tuple[int | None, int]] = {}
+        for some in _id_parts(sorted(by_id)):
+            rows = visible.filter(pk__in=some).order_by("pk").values_list("pk", "sku", "pack_factor")
+            stored |= {pk: (sku_id, pack_factor) for pk, sku_id, pack_factor in rows}
+        for some in _id_parts(sorted({change.new_sku_id for change in changes if change.new_sku_id})):
+            skus |= Sku.objects.visible_to(actor).in_bulk(list(some))
+        moved = [
+            change
+            for change in changes
+            if stored.get(change.listing_id) != (change.sku_id, change.pack_factor)
+            or (change.new_sku_id is not None and change.new_sku_id not in skus)
+        ]
+        if moved:
+            raise Moved(len(moved))
+        changed = map_listings(
+            skus={pk: skus[change.new_sku_id] if change.new_sku_id else None for pk, change in by_id.items()},
+            pack_factors={pk: change.new_pack_factor for pk, change in by_id.items()},
+            actor=actor,
+            now=now,
+        )
+        audit(
+            action=gettext_noop("imported"),
+            obj=actor,
+            actor=actor,
+            now=now,
+            changes={gettext_noop("mappings"): [None, len(changed)]},
+        )
+    return len(changed)
+
+
+def _id_parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        yield keys[start : start + _KEYS_AT_ONCE]
