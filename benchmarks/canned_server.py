@@ -138,8 +138,8 @@ class CannedProtocol(asyncio.Protocol):
             return http(json.dumps(counts).encode())
         if path.startswith((b"/item/", b"/stock/")):
             return http(json.dumps(item(int(path.rsplit(b"/", 1)[1]), self.generation)).encode())
-        app_key = APP_KEY.search(request) if self.quotas else None
-        if app_key and app_key[1] in self.quotas and not self.quotas[app_key[1]].take():
+        caller = APP_KEY.search(request) if self.quotas else None
+        if caller and caller[1] in self.quotas and not self.quotas[caller[1]].take():
             return OVER_QUOTA
         ids = IDS.search(request)
         return (

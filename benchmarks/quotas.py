@@ -84,7 +84,7 @@ def sleeping_loops(address: str, rates: dict[str, Decimal]) -> None:
 
 
 def main(database: str) -> None:
-    shares, least, refused, growths, naive = [], [], [], [], []
+    shares, least, refused, growths = [], [], [], []
     with canned_server() as address:
         rates = fill(address)
         for _run in range(RUNS):
@@ -93,9 +93,8 @@ def main(database: str) -> None:
             sizes: list[int] = []
             sampler = threading.Timer(SECONDS / 3, lambda sizes=sizes: sizes.append(resident_bytes()))
             sampler.start()
-            cpu = time.process_time()
-            summary = fetch_slice(seconds=SECONDS)
-            print(time.process_time() - cpu, summary)
+            fetch_slice(seconds=SECONDS)
+            sampler.join()
             sizes.append(resident_bytes())
             share, smallest, over = used(address, rates)
             shares.append(share)

@@ -6,8 +6,8 @@ import re
 # key=value, key: value and "key": "value" forms of the names that platforms and we give to secrets.
 _SECRET = re.compile(
     r"""(?ix)
-    \b(app_?secret|client_?secret|secret(?:_key)?|access_?token|refresh_?token|session(?:_?key)?|password|sign|
-       authorization|api_?key|code)
+    \b(app_?secret|client_?secret|consumer_?secret|secret(?:_key)?|access_?token|refresh_?token|session(?:_?key)?|password|
+       sign|authorization|api_?key|code)
     (["']?\s*[=:]\s*["']?(?:bearer\s+|basic\s+)?)
     ([^\s"'&,;})\]]+)""",
 )

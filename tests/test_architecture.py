@@ -30,6 +30,10 @@ PURE = [
     "integrations/connectors/taobao/orders.py",
     "integrations/connectors/taobao/promotions.py",
     "integrations/connectors/taobao/messages.py",
+    "integrations/connectors/woocommerce/signing.py",
+    "integrations/connectors/woocommerce/parse.py",
+    "integrations/connectors/woocommerce/refusals.py",
+    "integrations/connectors/woocommerce/webhooks.py",
     *(str(path.relative_to(ROOT)) for path in (ROOT / "integrations/simulator").rglob("*.py")),
 ]
 

@@ -1,4 +1,4 @@
-"""Every GraphQL document we send. They are checked against Shopify's own schema by `make shopify-schema`.
+"""Every GraphQL document we send. They are checked against Shopify's own schema by `python tests/shopify_schema.py`.
 
 `COSTS` is what each takes out of the bucket, in points, until an answer tells; a test holds it against the simulator's.
 """

@@ -106,12 +106,18 @@ class Gateway:
         """Variations by their id, of at most 100 pairs of product and variation."""
         if not ids:
             return {}
-        if self.can_list_variations(clock):
-            return self.by_id("variations", [sku_id for _item_id, sku_id in ids], clock, fields=fields)
+        if self._has_all_variations is not False:
+            try:
+                found = self.by_id("variations", [sku_id for _item_id, sku_id in ids], clock, fields=fields)
+            except Review as error:
+                self._note_missing_list(error)
+            else:
+                self._has_all_variations = True
+                return found
         by_item: dict[str, list[str]] = {}
         for item_id, sku_id in ids:
             by_item.setdefault(item_id, []).append(sku_id)
-        found: dict[str, Mapping[str, Any]] = {}
+        found = {}
         for item_id, sku_ids in by_item.items():
             rows = self.by_id(f"products/{item_id}/variations", sku_ids, clock, fields=fields)
             # Here the product is in the path, and older shops leave it out of the rows.
@@ -119,16 +125,19 @@ class Gateway:
         return found
 
     def can_list_variations(self, clock: Clock) -> bool:
-        """Whether there is a list of the variations of all products; asked once."""
+        """Whether there is a list of the variations of all products."""
         if self._has_all_variations is None:
             try:
                 self.rows("variations", {"per_page": "1", "_fields": "id"}, clock)
                 self._has_all_variations = True
             except Review as error:
-                if error.cause != refusals.NO_API:
-                    raise
-                self._has_all_variations = False
-        return self._has_all_variations
+                self._note_missing_list(error)
+        return self._has_all_variations is True
+
+    def _note_missing_list(self, error: Review) -> None:
+        if error.cause != refusals.NO_API:
+            raise error
+        self._has_all_variations = False
 
     # --- Calls ------------------------------------------------------------------------------------------------------
 
@@ -176,9 +185,13 @@ class Gateway:
                 return replace(way, home=home) if home not in {"", self._base_url} else None
             case refusals.ANONYMOUS if not (self._is_plain_http or way.keys_in_query or self._is_query_in_vain):
                 return replace(way, keys_in_query=True)
-            case refusals.NO_API if not (way.route_in_query or self._is_let_in):
+            case refusals.NO_API if not (way.route_in_query or self._is_proven(way)):
                 return replace(way, route_in_query=True)
         return None
+
+    def _is_proven(self, way: _Way) -> bool:
+        """Whether a call was answered in this way, and none in another since."""
+        return self._is_let_in and way == self._way
 
     def name(self, clock: Clock) -> str:
         """The shop's name, "" where it does not tell."""

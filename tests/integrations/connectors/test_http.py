@@ -453,3 +453,116 @@ def test_what_never_left_has_not_arrived():
         with pytest.raises(Retry) as caught:
             request(address)
         assert (caught.value.cause, caught.value.may_have_arrived) == ("connection", False)
+
+
+# --- Files of lines -------------------------------------------------------------------------------------------------
+
+
+def lines(url, *, limits=None, before_call=None):
+    client = HttpClient(limits=limits or QUICK, before_call=before_call)
+    return client.lines(url, platform="acme", operation="file", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b"one\ntwo\n", [b"one", b"two"], id="each ended"),
+        pytest.param(b"one\ntwo", [b"one", b"two"], id="the last not ended"),
+        pytest.param(b"", [], id="empty"),
+        pytest.param(b"\n\none\n", [b"", b"", b"one"], id="empty lines"),
+        pytest.param("灯/1\n".encode() * 50_000, ["灯/1".encode()] * 50_000, id="across pieces"),
+        pytest.param(b"x" * 200_000 + b"\ny", [b"x" * 200_000, b"y"], id="longer than a piece"),
+    ],
+)
+def test_a_file_is_read_line_by_line(body, expected):
+    limits = Limits(connect_seconds=2, read_seconds=1, total_seconds=2, max_bytes=300_000)
+    with RawServer(answer(body)) as server:
+        assert list(lines(f"{server.url}/file?sig=1", limits=limits)) == expected
+    assert server.heads[0].startswith("GET /file?sig=1 HTTP/1.1")
+
+
+def test_a_chunked_file_is_read_too():
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (b"on", b"e\ntw", b"o\n"))
+    with RawServer(raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")) as server:
+        assert list(lines(server.url)) == [b"one", b"two"]
+
+
+def test_a_line_is_told_before_the_rest_is_there():
+    gate = threading.Event()
+
+    def slowly(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 65543\r\n\r\n" + b"first\n" + b"x" * 65_530)
+        gate.wait(5)
+        connection.sendall(b"\nthird\n")
+
+    with RawServer(slowly) as server:
+        found = lines(server.url)
+        assert next(found) == b"first"
+        gate.set()
+        assert list(found) == [b"x" * 65_530, b"third"]
+
+
+def test_a_call_between_two_lines_changes_no_deadline(monkeypatch):
+    monkeypatch.setattr("integrations.connectors.http.STREAM_SECONDS", 1.0)
+    body = b"".join(b"%06d\n" % number for number in range(40_000))
+    with RawServer(answer(body)) as server, RawServer(answer(b"{}")) as other:
+        found = lines(server.url)
+        assert next(found) == b"000000"
+        request(other.url)  # has a deadline of its own
+        time.sleep(1.2)  # what the caller does with a line is not the platform's time
+        assert len(list(found)) == 39_999
+
+
+def test_a_file_that_drips_for_ever_is_given_up(monkeypatch):
+    monkeypatch.setattr("integrations.connectors.http.STREAM_SECONDS", 0.4)
+
+    def drip(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b"x\n")
+            time.sleep(0.05)
+
+    with RawServer(drip) as server, pytest.raises(Retry) as caught:
+        list(lines(server.url))
+    assert caught.value.cause == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected", "cause"),
+    [
+        pytest.param(answer(b"x", "404 Not Found"), Fatal, "wrong-address", id="gone"),
+        pytest.param(answer(b"x", "403 Forbidden"), Review, "forbidden", id="its address has ended"),
+        pytest.param(answer(b"x", "503 Service Unavailable"), Retry, "server-error", id="503"),
+        pytest.param(answer(b"", "302 Found", Location="http://127.0.0.1:1/"), Fatal, "redirect", id="moved"),
+        pytest.param(answer(b"x" * 200_000), Retry, "too-large", id="one endless line"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error(handler, expected, cause):
+    with RawServer(handler) as server, pytest.raises(expected) as caught:
+        list(lines(f"{server.url}/?sig=geheim"))
+    assert caught.value.cause == cause
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\none\ntw",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n9\r\ntw",
+    ],
+)
+def test_a_file_that_ends_early_is_an_error_and_not_the_end(content):
+    def cut(connection):
+        connection.sendall(content)
+        connection.close()
+
+    with RawServer(cut) as server, pytest.raises(Retry) as caught:
+        list(lines(server.url))
+    assert caught.value.cause == "connection"
+
+
+def test_a_file_is_one_call_of_the_quota():
+    calls = []
+    with RawServer(answer(b"one\ntwo\n")) as server:
+        assert len(list(lines(server.url, before_call=lambda: calls.append(1)))) == 2
+    assert calls == [1]

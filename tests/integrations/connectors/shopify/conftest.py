@@ -45,7 +45,8 @@ class Shop:
         return ShopifyConnector(credentials, base_url=base_url or self.simulator.base_url, http=http)
 
     def rows(self) -> list[dict[str, Any]]:
-        return self.simulator.shopify.variants(self.key)
+        rows: list[dict[str, Any]] = self.simulator.shopify.variants(self.key)
+        return rows
 
     def row(self, of: dict[str, Any]) -> dict[str, Any]:
         """The same variant as it is now."""
@@ -54,7 +55,7 @@ class Shop:
     def target(self, row: dict[str, Any], quantity: int, listing_id: int = 1, **changes: Any) -> StockTarget:
         """For the first location, expecting what is there; keywords replace fields."""
         place = changes.get("location_id") or self.location
-        fields = {
+        fields: dict[str, Any] = {
             "listing_id": listing_id,
             "item_id": number(row["product_id"]),
             "sku_id": number(row["variant_id"]),

@@ -5,6 +5,7 @@ import itertools
 import math
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -190,8 +191,11 @@ def play(
         done[index] = now
         begin(now)
 
+    def draw(points: float, now: float) -> None:
+        platform.give_back(now, -min(points, platform.available))
+
     for moment, points in others or ():
-        at(moment, lambda then, points=points: platform.give_back(then, -min(points, platform.available)))
+        at(moment, partial(draw, points))
     for _ in range(threads):
         at(0.0, begin)
     while events:

@@ -1,6 +1,8 @@
 """Shopify's JSON in, plain values out."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -109,7 +111,7 @@ def test_a_discovered_listing_has_all_that_mapping_needs():
     found = parse.discovered(variant())
     assert (found.item_id, found.sku_id, found.stock_id) == ("1", "11", "1001")
     assert (found.outer_id, found.barcode, found.title) == ("A/灯-1", "6901234567892", "Lamp")
-    assert found.changed_at.isoformat() == "2026-11-21T10:00:00+00:00"
+    assert found.changed_at == datetime(2026, 11, 21, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("changes", [{"id": None}, {"id": "x"}, {"product": None}, {"product": {"id": None}}])
@@ -205,12 +207,16 @@ def test_a_throttle_is_known_only_with_all_its_figures():
     status = {"maximumAvailable": 2000, "currentlyAvailable": 666, "restoreRate": 100}
     cost = {"requestedQueryCost": 752, "actualQueryCost": None, "throttleStatus": status}
     found = parse.throttle({"extensions": {"cost": cost}})
+    answered = parse.throttle({"data": {"x": 1}, "extensions": {"cost": cost}})
+    assert found is not None
+    assert answered is not None
     assert (found.requested, found.actual, found.available) == (752, 0, 666)
     assert found.is_refusal
-    assert parse.throttle({"data": {"x": 1}, "extensions": {"cost": cost}}).actual == 752
+    assert answered.actual == 752
     for missing in status:
         assert parse.throttle({"extensions": {"cost": cost | {"throttleStatus": status | {missing: None}}}}) is None
-    for nothing in (None, {}, [], {"extensions": None}, {"extensions": {"cost": []}}):
+    nothings: tuple[Any, ...] = (None, {}, [], {"extensions": None}, {"extensions": {"cost": []}})
+    for nothing in nothings:
         assert parse.throttle(nothing) is None
 
 

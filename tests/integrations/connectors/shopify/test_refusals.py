@@ -119,6 +119,7 @@ def test_errors_of_any_shape_are_errors(errors):
 )
 def test_some_user_errors_are_about_the_whole_write(code, expected, cause):
     found = refusals.write_error(code, "quotes shpat_secret", "set-stock", NOW, mask)
+    assert found is not None
     assert (type(found), found.cause, found.code) == (expected, cause, code)
     assert "shpat_secret" not in str(found)
     assert code not in refusals.ROWS

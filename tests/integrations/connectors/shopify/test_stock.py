@@ -1,10 +1,13 @@
 """Writing stock against the strict simulator: what is written, refused, repeated, lost and replayed."""
 
 import json
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from integrations.connectors.base import ListingRef, PushOutcome, PushStatus, StockTarget
+from integrations.connectors.clock import Clock
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Wait
 from integrations.connectors.shopify import stock
 from tests.integrations.connectors.raw_server import RawServer, answer_json
@@ -272,7 +275,7 @@ def test_a_user_error_about_no_row_in_particular_is_about_all(shop, now):
 
 def _key(shop, targets, name, failed=0):
     """The idempotency key of a write, as Shopify gets it."""
-    writer = stock.StockWriter(shop.connect()._gateway, key=name, clock=None)
+    writer = stock.StockWriter(shop.connect()._gateway, key=name, clock=Clock(datetime.now(UTC)))
     rows = [stock._Row(place, each, each.stock_id, each.location_id) for place, each in enumerate(targets)]
     return writer._variables(rows, failed)["key"]
 
@@ -323,7 +326,7 @@ def test_a_write_the_platform_only_claims_is_seen_when_it_is_read_again(shop, no
 
 
 def test_a_change_the_answer_does_not_confirm_is_unknown(shop, now):
-    payload = {"inventoryAdjustmentGroup": None, "userErrors": []}
+    payload: dict[str, Any] = {"inventoryAdjustmentGroup": None, "userErrors": []}
     with RawServer(
         answer_json({"data": {"shop": {"currencyCode": "USD"}}}), answer_json({"data": {WRITE: payload}})
     ) as server:
@@ -346,7 +349,7 @@ def test_an_absurd_answer_ends(shop, now):
 
 def test_a_write_says_what_it_is_for_and_nothing_secret(shop, now):
     row = shop.rows()[0]
-    payload = {"inventoryAdjustmentGroup": None, "userErrors": []}
+    payload: dict[str, Any] = {"inventoryAdjustmentGroup": None, "userErrors": []}
     with RawServer(
         answer_json({"data": {"shop": {"currencyCode": "USD"}}}), answer_json({"data": {WRITE: payload}})
     ) as server:

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
@@ -62,6 +63,14 @@ def test_a_server_that_takes_the_header_away_gets_the_keys_in_the_query(simulato
         (False, True),
         (False, True),
     ]
+
+
+def test_threads_that_find_out_together_are_all_let_in(simulator, connect, tls, mug, now):
+    simulator.woocommerce.set(header_stripped=True, pretty_permalinks=False)
+    connector = connect(tls.url)
+    with ThreadPoolExecutor(8) as threads:
+        readings = list(threads.map(lambda _number: read(connector, now), range(16)))
+    assert [reading.outcome for reading in readings] == [ReadOutcome.READ] * 16
 
 
 def test_keys_are_put_in_the_query_once_where_that_does_not_help(connect, tls, mug, calls, now):
