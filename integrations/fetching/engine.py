@@ -309,7 +309,7 @@ class Engine:
             ]
 
     def _reserve_slots(self, pool: ThreadPoolExecutor) -> None:
-        """See that channels with batches that wait have slots in hand; without one before the end, they are given up."""
+        """See that channels with batches that wait have slots in hand; those without one before the end rest."""
         paced = [(lane, lane.pace) for lane in self.lanes.values() if lane.pending and lane.pace is not None]
         for lane, pace in paced:
             if stored(lane.channel, partial(pace.next_slot, len(lane.pending))) is None:
