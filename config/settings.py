@@ -286,6 +286,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_pages.HideValues"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

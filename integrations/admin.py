@@ -221,7 +221,7 @@ def _capabilities(request: HttpRequest, channel: Channel) -> dict[str, Any]:
 
 
 add_panel("channel", "integrations/panels/connection_facts.html", _facts, area="facts", order=20)
-add_panel("channel", "integrations/panels/problems.html", _problems, area="full", order=20)
+add_panel("channel", "integrations/panels/problems.html", _problems, area="main", order=20)
 add_panel("channel", "integrations/panels/credential.html", _credential, area="main", order=80)
 add_panel("channel", "integrations/panels/capabilities.html", _capabilities, area="side", order=80)
 

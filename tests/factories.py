@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import factory
 
-from catalog.models import ApiKey, Channel, Listing, Product, Sku, Supplier, User
+from catalog.models import ApiKey, Channel, Listing, Product, Proposal, Sku, Supplier, User
 from integrations.models import Credential
 from monitoring.models import Alert, Delivery, ListingWatch, Notification, Route, Target, Threshold
 
@@ -80,6 +80,20 @@ class ListingFactory(factory.django.DjangoModelFactory):
     channel = factory.SubFactory(ChannelFactory)
     platform_item_id = factory.Sequence(lambda n: str(616_000_000_001 + n))
     title = factory.Sequence(lambda n: f"手冲咖啡壶 细口 600ml {n}")
+
+
+class ProposalFactory(factory.django.DjangoModelFactory):
+    """A listing that was found in a shop at NOW, of which nothing is known to fit."""
+
+    class Meta:
+        model = Proposal
+
+    channel = factory.SubFactory(ChannelFactory)
+    platform_item_id = factory.Sequence(lambda n: str(717_000_000_001 + n))
+    title = factory.Sequence(lambda n: f"不锈钢保温杯 {n}")
+    shelf_state = "on_shelf"
+    found_at = NOW
+    seen_at = NOW
 
 
 class ListingWatchFactory(factory.django.DjangoModelFactory):

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from catalog.models import Channel
 from tests.factories import CredentialFactory
 from tests.simulator import Simulator
 
 
-def shopify_channel(simulator: Simulator, *, kind: str = "client_credentials", **stored: Any) -> Channel:
+def shopify_channel(simulator: Simulator, *, kind: str = "client_credentials", **stored: Any) -> Any:
     """A channel of the first Shopify shop, without a token unless its kind has one that is entered."""
     shop = simulator.shopify.shop()
     app = simulator.shopify.account["public_app"] if kind == "public" else shop
@@ -23,7 +22,7 @@ def shopify_channel(simulator: Simulator, *, kind: str = "client_credentials", *
     ).channel
 
 
-def woocommerce_channel(simulator: Simulator, **stored: Any) -> Channel:
+def woocommerce_channel(simulator: Simulator, **stored: Any) -> Any:
     """A channel of the first WooCommerce shop."""
     shop = simulator.woocommerce.shop()
     keys = {"app_key": shop["consumer_key"], "app_secret": shop["consumer_secret"], "access_token": ""}

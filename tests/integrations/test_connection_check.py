@@ -1,6 +1,7 @@
 """“Test connection” and the form behind it, for every platform, met at the simulator."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -23,7 +24,7 @@ def owner(client):
     return user
 
 
-def taobao_channel(simulator, **stored) -> Channel:
+def taobao_channel(simulator, **stored) -> Any:
     account = simulator.taobao.account
     keys = {"app_key": account["app_key"], "app_secret": account["app_secret"]}
     token = simulator.taobao.shop()["session"]

@@ -184,7 +184,7 @@ def test_new_settings_are_not_tried_until_a_call_was_answered_well(client, owner
 
 
 def test_the_button_is_the_next_step(client, owner, channel):
-    assert "Add listings from the shop" in client.get(page(channel)).text
+    assert "Find listings in the shop" in client.get(page(channel)).text
     assert "Re-authorise" in client.get(page(channel)).text
     assert f"/connect/channels/{ChannelFactory().pk}/credential/" not in client.get(page(channel)).text
     new = ChannelFactory()

@@ -35,7 +35,9 @@ CANARIES = {
     },
 }
 KEYS = {"taobao": "12345678", "shopify": "client-1", "woocommerce": f"ck_{HEX[::-1]}"}
-KINDS = {"taobao": [{}], "shopify": [{"app_kind": kind} for kind in ("client_credentials", "custom", "public")]}
+KINDS: dict[str, list[dict[str, str]]] = {
+    "shopify": [{"app_kind": kind} for kind in ("client_credentials", "custom", "public")]
+}
 SHOP = "canary.myshopify.com"
 
 
@@ -44,7 +46,7 @@ def forms() -> list[tuple[str, dict[str, str]]]:
 
 
 @pytest.fixture(params=forms(), ids=lambda param: "-".join([param[0], *param[1].values()]))
-def channel(request, simulator) -> Channel:
+def channel(request, simulator):
     platform, kind = request.param
     shop = {"shop": SHOP} if platform == "shopify" else {}
     url = simulator.woocommerce.shop()["url"] if platform == "woocommerce" else simulator.base_url

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,7 +14,7 @@ from django.utils import timezone
 from catalog.models import AuditEvent
 from integrations import services, tokens
 from integrations.connections import Unconnected, connector_for, mark_failed, renew_token
-from integrations.connectors.base import ListingRef, ReadOutcome
+from integrations.connectors.base import Connector, ListingRef, ReadOutcome
 from integrations.connectors.errors import Reauthorise
 from integrations.fetching import fetch_slice
 from integrations.models import ChannelHealth, Credential, QuotaSlot
@@ -114,7 +115,7 @@ def test_a_token_is_got_before_the_first_call_and_kept_for_the_next(simulator):
     assert connector_for(channel).check_connection(now=timezone.now())
     credential = stored()
     assert credential.access_token.startswith("shpat_")
-    assert credential.token_expires_at > timezone.now() + 23 * HOUR
+    assert tokens.works(credential, timezone.now() + 23 * HOUR)
     assert credential.state(timezone.now()) == State.CONNECTED
     connector_for(credential.channel)
     assert token_calls(simulator) == 1
@@ -125,7 +126,9 @@ def test_a_token_of_a_day_that_renews_itself_alarms_nobody(simulator):
     connector_for(channel)
     credential = move(token_expires_at=7 * HOUR, authorised_at=-17 * HOUR)
     assert credential.state(timezone.now()) == State.CONNECTED
-    assert authorisation_ends(timezone.now())[channel.pk] > timezone.now() + timedelta(days=3650)
+    ends_at = authorisation_ends(timezone.now())[channel.pk]
+    assert ends_at is not None
+    assert ends_at > timezone.now() + timedelta(days=3650)
     assert not tokens.is_due(credential, timezone.now())
     credential = move(token_expires_at=5 * HOUR, authorised_at=-19 * HOUR)
     assert services.refresh_expiring(timezone.now()) == "1 tokens renewed, 0 failed"
@@ -235,6 +238,7 @@ def test_a_channel_that_needs_no_consent_is_not_sent_to_ask_for_it(simulator, cl
 
 def test_a_pair_of_tokens_is_replaced_when_a_quarter_of_the_hour_is_left(simulator, public_channel):
     before = stored()
+    assert before.refresh_expires_at is not None
     assert before.refresh_expires_at > timezone.now() + timedelta(days=80)
     assert before.state(timezone.now()) == State.CONNECTED
     now = timezone.now()
@@ -267,7 +271,7 @@ def test_what_a_person_granted_meanwhile_is_not_overwritten(simulator, public_ch
             row.save()
             return credential.connector(without_token=True).refresh(refresh_token=refresh_token, now=now)
 
-    assert not tokens.renew(credential=credential, connector=Meanwhile(), now=timezone.now())
+    assert not tokens.renew(credential=credential, connector=cast("Connector", Meanwhile()), now=timezone.now())
     assert {name: getattr(stored(), name) for name in newer} == newer
 
 

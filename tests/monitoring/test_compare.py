@@ -11,7 +11,7 @@ from django.urls import reverse
 from monitoring.charts.comparison import pick
 from monitoring.charts.data import comparison_chart
 from monitoring.models import Observation
-from tests.factories import NOW, ChannelFactory, ProductFactory, SkuFactory, UserFactory
+from tests.factories import NOW, ChannelFactory, ListingFactory, ProductFactory, SkuFactory, UserFactory
 from tests.monitoring.watching import member, miss, observe, watched
 
 pytestmark = pytest.mark.django_db
@@ -98,6 +98,18 @@ def test_no_more_lines_than_can_be_told_apart(owner, product):
     assert len(chart_of(owner, product).json()["datasets"]) == 6
     assert [each.pk for each in pick(listings, [str(listings[8].pk), "x", "99999"])] == [listings[8].pk]
     assert len(pick(listings, [])) == 6
+
+
+def test_of_too_many_listings_every_channel_gets_a_line_first(product):
+    sku = SkuFactory(product=product)
+    shopify, woo, taobao = (ChannelFactory(name=name) for name in ("A", "B", "C"))
+    variants = [ListingFactory(sku=sku, channel=shopify) for _ in range(5)]
+    variants += [ListingFactory(sku=sku, channel=woo) for _ in range(5)]
+    last = ListingFactory(sku=sku, channel=taobao)
+    rival = ListingFactory(sku=sku, channel=taobao, ownership="competitor")
+    picked = pick([*variants, last, rival], [])
+    assert picked == [variants[0], variants[1], variants[5], variants[6], last, rival]
+    assert pick(variants[:3], []) == variants[:3]
 
 
 def test_many_lines_stay_within_the_points_of_one_chart(product):

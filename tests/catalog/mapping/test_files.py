@@ -1,0 +1,244 @@
+"""Mappings as files: safe to open, read however they were saved, shown before they are applied, all or nothing."""
+
+import io
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from openpyxl import Workbook, load_workbook
+
+from catalog.mapping import files
+from catalog.models import AuditEvent, Listing
+from tests.factories import NOW, ChannelFactory, ListingFactory, SkuFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+HEADING = ["channel", "platform_item_id", "platform_sku_id", "sku", "pack_factor"]
+ENGLISH = ["Channel", "Platform item ID", "Platform SKU id", "sku", "Units per listing"]
+CHINESE = ["渠道", "平台商品编号", "平台 SKU 编号", "SKU", "每件含量"]
+
+
+@pytest.fixture
+def owner(client):
+    user = UserFactory(is_superuser=True)
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def listing():
+    return ListingFactory(channel__name="天猫旗舰店", platform_item_id="616000000001", platform_sku_id="9")
+
+
+def csv_file(*rows, heading=HEADING, encoding="utf-8", delimiter=",") -> bytes:
+    return "\r\n".join(delimiter.join(map(str, row)) for row in [heading, *rows]).encode(encoding)
+
+
+def excel(*rows, heading=HEADING) -> bytes:
+    book = Workbook()
+    for row in [heading, *rows]:
+        book.active.append(list(row))
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+def shown(content: bytes, user) -> files.Preview:
+    return files.preview(rows=files.read_file(content), user=user)
+
+
+ROW = ["天猫旗舰店", "616000000001", "9", "CUP-01", "6"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(csv_file(ROW), id="UTF-8"),
+        pytest.param(csv_file(ROW, encoding="utf-8-sig"), id="UTF-8 with a byte order mark"),
+        pytest.param(csv_file(ROW, encoding="utf-16"), id="UTF-16, as Excel's Unicode text"),
+        pytest.param(csv_file(ROW, encoding="gb18030"), id="GB 18030"),
+        pytest.param(csv_file(ROW, delimiter="\t"), id="tabs"),
+        pytest.param(csv_file(ROW, delimiter=";"), id="semicolons"),
+        pytest.param(csv_file(ROW, heading=CHINESE), id="Chinese"),
+        pytest.param(csv_file(ROW, heading=ENGLISH), id="English"),
+        pytest.param(csv_file(ROW, [], ["", "", "", "", ""]), id="empty lines"),
+        pytest.param(excel(ROW), id="Excel with text"),
+        pytest.param(excel(["天猫旗舰店", 616000000001, 9, "CUP-01", 6.0]), id="Excel with numbers"),
+    ],
+)
+def test_a_file_is_read_however_it_was_saved(content, listing, owner):
+    sku = SkuFactory(code="CUP-01")
+    preview = shown(content, owner)
+    assert preview.errors == []
+    (change,) = preview.changes
+    assert (change.listing_id, change.new_sku_id, change.new_pack_factor) == (listing.pk, sku.pk, 6)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no column"),
+        (csv_file(), "no rows"),
+        (csv_file(heading=["channel", "sku"]), "no column “platform item id”"),
+        (csv_file(heading=[*HEADING, "SKU"]), "comes twice"),
+        (b"PK\x03\x04 not a workbook", "cannot be read"),
+        (b"x" * 5_000_001, "larger than 5 MB"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (csv_file(*[ROW] * 20_001), "more than 20,000 rows"),
+    ],
+)
+def test_what_is_no_table_of_mappings_says_why(content, words, db):
+    with pytest.raises(files.Unreadable, match=words):
+        files.read_file(content)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (["Nowhere", "616000000001", "9", "CUP-01", ""], "There is no channel “Nowhere”."),
+        (["天猫旗舰店", "5", "", "CUP-01", ""], "no listing 5"),
+        (["天猫旗舰店", "616000000001", "", "CUP-01", ""], "no listing 616000000001"),
+        (["天猫旗舰店", "616000000001", "9", "CUP-99", ""], "There is no SKU “CUP-99”."),
+        (["天猫旗舰店", "616000000001", "9", "CUP-01", "0"], "whole number from 1"),
+        (["天猫旗舰店", "616000000001", "9", "CUP-01", "1.5"], "whole number from 1"),
+        (["天猫旗舰店", "6.16E+11", "9", "CUP-01", ""], "shortened an id"),
+    ],
+)
+def test_a_row_that_cannot_be_applied_says_why(row, words, listing, owner):
+    SkuFactory(code="CUP-01")
+    (error,) = shown(csv_file(row), owner).errors
+    assert words in error.text
+    assert error.number == 2
+
+
+def test_a_number_of_more_digits_than_a_spreadsheet_keeps_is_not_believed(listing, owner):
+    preview = shown(excel(["天猫旗舰店", 1234567890123456789, "", "CUP-01", ""]), owner)
+    assert "shortened an id" in preview.errors[0].text
+
+
+def test_two_rows_about_one_listing_are_an_error(listing, owner):
+    SkuFactory(code="CUP-01")
+    preview = shown(csv_file(ROW, ROW), owner)
+    assert [error.number for error in preview.errors] == [3]
+
+
+def test_what_one_does_not_see_is_not_there(listing):
+    SkuFactory(code="CUP-01")
+    ListingFactory(sku=SkuFactory(code="THEIRS"))
+    stranger = UserFactory()
+    assert "There is no channel" in shown(csv_file(ROW), stranger).errors[0].text
+    stranger.channels.add(listing.channel)
+    assert shown(csv_file(ROW), stranger).errors == []
+    row = [*ROW[:3], "THEIRS", ""]
+    assert "There is no SKU" in shown(csv_file(row), stranger).errors[0].text
+
+
+def test_an_empty_sku_takes_the_mapping_away_and_empty_units_stay(listing, owner):
+    Listing.objects.update(sku=SkuFactory(code="OLD"), pack_factor=3)
+    (change,) = shown(csv_file([*ROW[:3], "", ""]), owner).changes
+    assert (change.code, change.new_code, change.new_pack_factor) == ("OLD", "", 3)
+
+
+def test_an_export_brought_back_changes_nothing(owner):
+    for code in ("=1+1", "+86", "-5", "@x", "'quoted", "手冲壶,大", "A/B"):
+        ListingFactory(sku=SkuFactory(code=code), title=code)
+    ListingFactory()
+    rows = list(files.export_rows(Listing.objects.all()))
+    assert all(not cell.startswith(("=", "+", "-", "@", "\t")) for row in rows for cell in row)
+    book = load_workbook(io.BytesIO(files.excel_file(rows)))
+    assert {cell.data_type for row in book.active.iter_rows() for cell in row} <= {"s", "inlineStr", "n"}
+    text = io.StringIO()
+    files.csv.writer(text).writerows(rows)
+    for content in (text.getvalue().encode(), files.excel_file(rows)):
+        preview = shown(content, owner)
+        assert (preview.changes, preview.errors, preview.unchanged) == ([], [], 8)
+
+
+def test_many_rows_cost_few_queries(owner, django_assert_max_num_queries):
+    channel = ChannelFactory(name="天猫旗舰店")
+    SkuFactory(code="CUP-01")
+    listings = [ListingFactory.build(channel=channel, platform_item_id=str(5000 + number)) for number in range(400)]
+    Listing.objects.bulk_create(listings)
+    rows = [["天猫旗舰店", 5000 + number, "", "CUP-01", ""] for number in range(400)]
+    with django_assert_max_num_queries(5):
+        assert len(shown(csv_file(*rows), owner).changes) == 400
+
+
+# --- Pages ------------------------------------------------------------------------------------------------------------
+
+
+def upload(client, content: bytes):
+    return client.post("/catalog/proposal/mapping/", {"file": SimpleUploadedFile("m.csv", content)})
+
+
+def test_a_preview_is_applied_as_a_whole_and_audited(client, owner, listing):
+    sku = SkuFactory(code="CUP-01")
+    page = upload(client, csv_file(ROW))
+    assert "Apply 1 change" in page.text
+    assert Listing.objects.get().sku is None
+    done = client.post("/catalog/proposal/mapping/apply/", {"token": page.context["token"]}, follow=True)
+    assert "Changed 1 mapping." in done.text
+    stored = Listing.objects.get()
+    assert (stored.sku, stored.pack_factor) == (sku, 6)
+    assert stored.mapped_at is not None
+    event = AuditEvent.objects.get(object_type="catalog.listing")
+    assert event.changes == {"sku": [None, "CUP-01"], "pack_factor": [1, 6]}
+    assert AuditEvent.objects.filter(action="imported").exists()
+    again = client.post("/catalog/proposal/mapping/apply/", {"token": page.context["token"]}, follow=True)
+    assert "The preview is no longer there." in again.text
+
+
+def test_a_file_with_an_error_cannot_be_applied(client, owner, listing):
+    SkuFactory(code="CUP-01")
+    page = upload(client, csv_file(ROW, ["Nowhere", "1", "", "CUP-01", ""]))
+    assert page.context["token"] == ""
+    assert "Row 3" in page.text
+    assert "Apply" not in page.text
+
+
+def test_nothing_is_written_when_a_listing_moved_since_the_preview(client, owner, listing):
+    SkuFactory(code="CUP-01")
+    other = ListingFactory(channel=listing.channel, platform_item_id="616000000002")
+    page = upload(client, csv_file(ROW, ["天猫旗舰店", "616000000002", "", "CUP-01", ""]))
+    Listing.objects.filter(pk=other.pk).update(pack_factor=2)
+    done = client.post("/catalog/proposal/mapping/apply/", {"token": page.context["token"]}, follow=True)
+    assert "1 listing was changed since the preview. Nothing was written" in done.text
+    assert not Listing.objects.filter(sku__isnull=False).exists()
+
+
+def test_a_preview_is_for_the_person_who_saw_it(client, owner, listing):
+    SkuFactory(code="CUP-01")
+    token = upload(client, csv_file(ROW)).context["token"]
+    client.force_login(UserFactory(is_superuser=True))
+    done = client.post("/catalog/proposal/mapping/apply/", {"token": token}, follow=True)
+    assert "The preview is no longer there." in done.text
+    assert Listing.objects.get().sku is None
+
+
+def test_an_unreadable_file_is_an_error_of_the_form(client, owner):
+    page = upload(client, b"a,b\r\n1,2")
+    assert page.status_code == 400
+    assert "The file has no column" in page.text
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_the_export_holds_what_the_person_sees_and_is_audited(client, listing, form):
+    from django.contrib.auth.models import Group
+
+    ListingFactory(channel__name="Theirs")
+    user = UserFactory()
+    user.groups.add(Group.objects.get(name="Viewer"))
+    user.channels.add(listing.channel)
+    client.force_login(user)
+    answer = client.get(f"/catalog/proposal/mapping/export/?format={form}")
+    content = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    rows = files.read_file(content)
+    assert [(row.channel, row.item_id, row.sku_id) for row in rows] == [("天猫旗舰店", "616000000001", "9")]
+    assert AuditEvent.objects.get().action == "exported"
+    assert upload(client, csv_file(ROW)).status_code == 403
+    assert client.post("/catalog/proposal/mapping/apply/").status_code == 403
+
+
+def test_applying_waits_for_nobody_who_is_not_there(owner, listing):
+    change = files.Change(2, listing.pk, "", "", "", None, "", 1, 999_999, "GONE", 1)
+    with pytest.raises(files.Moved):
+        files.apply(changes=[change], actor=owner, now=NOW)

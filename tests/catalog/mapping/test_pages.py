@@ -1,0 +1,207 @@
+"""Pages of proposals and unmapped listings: what they show, do and leave alone."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group
+
+from catalog.mapping import review
+from catalog.mapping.unmapped import store_sales
+from catalog.models import Listing, Proposal, ShopRead
+from tests.factories import (
+    NOW,
+    ChannelFactory,
+    ListingFactory,
+    ProductFactory,
+    ProposalFactory,
+    SkuFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/catalog/proposal/"
+
+
+@pytest.fixture
+def channel():
+    return ChannelFactory(name="天猫旗舰店")
+
+
+@pytest.fixture
+def operator(client, channel):
+    user = UserFactory()
+    user.groups.add(Group.objects.get(name="Operator"))
+    user.channels.add(channel)
+    client.force_login(user)
+    return user
+
+
+def proposed(channel, **fields) -> Proposal:
+    proposal = ProposalFactory(channel=channel, **fields)
+    review([proposal])
+    return Proposal.objects.get(pk=proposal.pk)
+
+
+def act(client, action: str, *proposals: Proposal, tab: str = ""):
+    data = {"action": action, "_selected_action": [each.pk for each in proposals], "index": 0, "select_across": 0}
+    return client.post(f"{LIST}{f'?tab={tab}' if tab else ''}", data, follow=True)
+
+
+def test_many_are_accepted_and_what_was_left_alone_is_told(client, operator, channel):
+    SkuFactory(code="CUP-01")
+    SkuFactory(product=ProductFactory(name="保温杯"))
+    SkuFactory(code="CUP-02")
+    SkuFactory(barcode="6901234567892")
+    clear = proposed(channel, outer_id="CUP-01")
+    weak = proposed(channel, title="保温杯")
+    contested = proposed(channel, outer_id="CUP-02", barcode="6901234567892")
+    nothing = proposed(channel)
+    done = act(client, "accept_proposals", clear, weak, contested, nothing)
+    assert (
+        "Accepted 1 proposal; 1 listings are new." in done.text or "Accepted 1 proposal; 1 listing is new." in done.text
+    )
+    assert "1 left alone: only the title fits." in done.text
+    assert "1 left alone: something speaks against it." in done.text
+    assert "1 left alone: no SKU fits." in done.text
+    assert Listing.objects.get().sku.code == "CUP-01"
+    undone = act(client, "undo_decision", clear, tab="accepted")
+    assert "Took back 1 decision." in undone.text
+    assert Listing.objects.get().removed_at is not None
+
+
+@pytest.mark.parametrize(
+    ("action", "words", "status"),
+    [
+        ("reject_proposals", "Rejected 1 proposal.", "rejected"),
+        ("add_unmapped", "Added 1 listing without a SKU.", "accepted"),
+    ],
+)
+def test_one_is_rejected_or_added_without_a_sku(client, operator, channel, action, words, status):
+    proposal = proposed(channel)
+    assert words in act(client, action, proposal).text
+    proposal.refresh_from_db()
+    assert proposal.status == status
+
+
+def test_an_open_view_offers_no_undo_and_a_decided_one_only_that(client, operator, channel):
+    proposed(channel)
+    proposed(channel, status="rejected", decided_at=NOW)
+    assert 'value="undo_decision"' not in client.get(LIST).text
+    decided = client.get(f"{LIST}?tab=rejected").text
+    assert 'value="undo_decision"' in decided
+    assert 'value="accept_proposals"' not in decided
+
+
+def test_the_page_of_one_names_conflicts_and_takes_what_the_person_chooses(client, operator, channel):
+    by_barcode, by_code = SkuFactory(code="CUP-01", barcode="6901234567892"), SkuFactory(code="CUP-02")
+    proposal = proposed(channel, outer_id="CUP-02", barcode="6901234567892")
+    page = client.get(f"{LIST}{proposal.pk}/change/").text
+    assert "Several SKUs fit: CUP-01, CUP-02." in page
+    assert "Map to CUP-01" in page
+    assert "Map to CUP-02" in page
+    client.post(f"{LIST}{proposal.pk}/accept/", {"sku": by_code.pk})
+    assert Listing.objects.get().sku == by_code
+    client.post(f"{LIST}{proposal.pk}/decide/", {"deed": "undo"})
+    assert Proposal.objects.get().is_open
+    assert by_barcode.listings.count() == 0
+
+
+def test_no_choice_is_an_error_of_the_form(client, operator, channel):
+    proposal = proposed(channel)
+    answer = client.post(f"{LIST}{proposal.pk}/accept/", {"sku": ""})
+    assert answer.status_code == 400
+    assert "Choose a SKU." in answer.text
+
+
+def test_a_sku_of_other_channels_is_not_named(client, operator, channel):
+    sku = SkuFactory(code="SECRET-01")
+    ListingFactory(sku=sku, outer_id="CUP-01")
+    proposal = proposed(channel, outer_id="CUP-01")
+    for address in (LIST, f"{LIST}{proposal.pk}/change/"):
+        assert "SECRET-01" not in client.get(address).text
+    assert "a SKU of another channel" in client.get(LIST).text
+    assert client.post(f"{LIST}{proposal.pk}/accept/", {"sku": sku.pk}).status_code == 400
+
+
+def test_proposals_of_other_channels_are_not_there(client, operator, channel):
+    foreign = proposed(ChannelFactory())
+    assert client.get(f"{LIST}{foreign.pk}/change/").status_code == 404
+    assert client.post(f"{LIST}{foreign.pk}/decide/", {"deed": "reject"}).status_code == 404
+    act(client, "reject_proposals", foreign)
+    foreign.refresh_from_db()
+    assert foreign.is_open
+
+
+def test_who_may_only_look_decides_nothing(client, channel):
+    user = UserFactory()
+    user.groups.add(Group.objects.get(name="Viewer"))
+    user.channels.add(channel)
+    client.force_login(user)
+    proposal = proposed(channel)
+    page = client.get(f"{LIST}{proposal.pk}/change/")
+    assert page.status_code == 200
+    assert "Reject" not in page.text
+    assert client.post(f"{LIST}{proposal.pk}/decide/", {"deed": "reject"}).status_code == 403
+    assert client.post(f"{LIST}{proposal.pk}/accept/", {"sku": 1}).status_code == 403
+    act(client, "reject_proposals", proposal)
+    proposal.refresh_from_db()
+    assert proposal.is_open
+
+
+def test_a_reading_that_stopped_says_why(client, operator, channel):
+    ShopRead.objects.create(channel=channel, kind="listings", started_at=NOW, slice_at=NOW, count=40, cause="timeout")
+    page = client.get(LIST).text
+    assert "stopped after 40" in page
+    assert "no answer in time" in page
+
+
+def test_the_list_costs_as_many_queries_for_many_as_for_few(client, operator, channel, django_assert_max_num_queries):
+    for number in range(40):
+        SkuFactory(code=f"CUP-{number}")
+        proposed(channel, outer_id=f"CUP-{number}")
+    client.get(LIST)
+    with django_assert_max_num_queries(12):
+        assert client.get(LIST).text.count("merchant code is the SKU") >= 40
+
+
+# --- Unmapped listings ------------------------------------------------------------------------------------------------
+
+
+def test_unmapped_listings_come_by_what_they_sold_and_unknown_is_not_zero(client, operator, channel):
+    few, many, none, unclear = (ListingFactory(channel=channel, title=title) for title in "ABCD")
+    variant = ListingFactory(channel=channel, title="E", platform_item_id=unclear.platform_item_id, platform_sku_id="9")
+    ListingFactory(channel=channel, title="mapped", sku=SkuFactory())
+    units = {
+        (few.platform_item_id, ""): 3,
+        (many.platform_item_id, ""): 40,
+        (unclear.platform_item_id, ""): 5,
+    }
+    store_sales(channel=channel, units=units, unclear=set(), since=NOW - timedelta(days=30), now=NOW)
+    late = ListingFactory(channel=channel, title="F")  # added since
+    answer = client.get("/catalog/unmappedlisting/")
+    rows = [row.title for row in answer.context["cl"].result_list]
+    assert rows[:4] == ["B", "D", "A", "C"]
+    assert "mapped" not in rows
+    shown = {
+        row.pk: getattr(getattr(row, "sales", None), "units", "not read") for row in answer.context["cl"].result_list
+    }
+    assert (shown[none.pk], shown[variant.pk], shown[late.pk]) == (0, None, "not read")
+    assert "variant not told" in answer.text
+    assert "not read" in answer.text
+
+
+def test_an_unmapped_listing_opens_its_own_page(client, operator, channel):
+    listing = ListingFactory(channel=channel)
+    answer = client.get(f"/catalog/unmappedlisting/{listing.pk}/change/")
+    assert answer.headers["Location"] == f"/catalog/listing/{listing.pk}/change/"
+
+
+def test_unmapped_listings_of_other_channels_are_not_there(client, operator, channel, django_assert_max_num_queries):
+    ListingFactory(title="theirs")
+    for _ in range(30):
+        ListingFactory(channel=channel)
+    client.get("/catalog/unmappedlisting/")
+    with django_assert_max_num_queries(12):
+        answer = client.get("/catalog/unmappedlisting/")
+    assert answer.context["cl"].result_count == 30
