@@ -143,7 +143,8 @@ class Engine:
         if self._wake_at is not None and self._wake_at <= min(now + _PATIENCE, self._ends_at):
             moments.append(self._wake_at)
         if not moments:
-            return False
+            # Slots that passed unused since they were reserved are reserved anew at the next turn.
+            return any(lane.pending and lane.pace is not None for lane in self.lanes.values())
         time.sleep(min(max((min(moments) - now).total_seconds(), 0.001), _LOOK_EVERY))
         self._next_look = 0.0
         return True

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain, zip_longest
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -61,10 +62,20 @@ def listings_of(product: Product, user: User) -> list[Listing]:
 
 
 def pick(listings: Sequence[Listing], asked: Sequence[str]) -> list[Listing]:
-    """The listings that were asked for by id, else all of them; the first of them when they are too many."""
+    """The listings that were asked for by id, else all of them.
+
+    Of too many, the first ones of those that were asked for; else each shop's, and each shop's competitors', in turn.
+    """
     ids = {int(text) for text in asked if text.isdecimal()}
-    chosen = [listing for listing in listings if listing.pk in ids] or list(listings)
-    return chosen[:MAX_LINES]
+    chosen = [listing for listing in listings if listing.pk in ids]
+    if chosen:
+        return chosen[:MAX_LINES]
+    groups: dict[tuple[int, str], list[Listing]] = {}
+    for listing in listings:
+        groups.setdefault((listing.channel_id, listing.ownership), []).append(listing)
+    in_turn = [listing for listing in chain(*zip_longest(*groups.values())) if listing is not None]
+    first = {listing.pk for listing in in_turn[:MAX_LINES]}
+    return [listing for listing in listings if listing.pk in first]
 
 
 def rows(listings: Sequence[Listing], picked: set[int], now: datetime) -> list[ComparedListing]:
