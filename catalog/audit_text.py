@@ -36,6 +36,7 @@ _ACTIONS = (
     gettext_noop("reopened"),
     gettext_noop("assigned"),
     gettext_noop("noted"),
+    gettext_noop("rejected"),
     gettext_noop("demo begun"),
     gettext_noop("demo loaded"),
 )

@@ -1,8 +1,10 @@
 """Charts, files and pages of the watch, under /watch/."""
 
+from django.contrib import admin
 from django.urls import path, re_path
 
 from monitoring import views
+from monitoring.admin import mapping_check
 
 app_name = "watch"
 urlpatterns = [
@@ -13,5 +15,8 @@ urlpatterns = [
     path("products/<int:product_id>/compare/", views.ComparisonPage.as_view(), name="compare"),
     path("products/<int:product_id>/compare/chart.json", views.ComparisonChartView.as_view(), name="compare-chart"),
     path("products/<int:product_id>/compare/chart.csv", views.ComparisonCsv.as_view(), name="compare-csv"),
+    path("mapping/", admin.site.admin_view(mapping_check.check_page), name="mapping-check"),
+    path("mapping/fix/", admin.site.admin_view(mapping_check.fix), name="mapping-fix"),
+    path("mapping/undo/", admin.site.admin_view(mapping_check.undo), name="mapping-undo"),
     re_path(r"^moves/(?P<what>price|stock)\.csv$", views.MovesCsv.as_view(), name="moves-csv"),
 ]

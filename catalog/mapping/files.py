@@ -1,4 +1,4 @@
-"""Mappings as CSV and Excel files: written, read, compared with what is stored, and applied as a whole or not at all."""
+"""Mappings as CSV and Excel files: written, read, compared with what is stored, applied as a whole or not at all."""
 
 import csv
 import io
@@ -113,7 +113,7 @@ def export_rows(listings: QuerySet[Listing]) -> Iterator[list[str]]:
 
 
 def safe_cell(text: str) -> str:
-    """The text with an apostrophe before what a spreadsheet would run, and before an apostrophe; plain_cell() ends it."""
+    """The text with an apostrophe before what a spreadsheet would run; plain_cell() takes it away again."""
     return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
 
 
@@ -165,11 +165,9 @@ def _csv_cells(content: bytes) -> Iterator[list[Any]]:
 
 
 def _decoded(content: bytes) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    else:  # Excel in China writes GB 18030 where nobody asks for another
-        encodings = ["utf-8-sig", "gb18030"]
-    for encoding in encodings:
+    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    # Excel in China writes GB 18030 where nobody asks for another.
+    for encoding in ["utf-16"] if is_utf16 else ["utf-8-sig", "gb18030"]:
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:

@@ -42,9 +42,9 @@ class FileForm(forms.Form):
 def urls() -> list[URLPattern]:
     view = admin.site.admin_view
     return [
-        path("mapping/", view(file_page), name="catalog_mapping_file"),  # type: ignore[type-var]
-        path("mapping/export/", view(export), name="catalog_mapping_export"),  # type: ignore[type-var]
-        path("mapping/apply/", view(apply), name="catalog_mapping_apply"),  # type: ignore[type-var]
+        path("mapping/", view(file_page), name="catalog_mapping_file"),
+        path("mapping/export/", view(export), name="catalog_mapping_export"),
+        path("mapping/apply/", view(apply), name="catalog_mapping_apply"),
     ]
 
 

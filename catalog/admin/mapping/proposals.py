@@ -42,6 +42,8 @@ from config.templatetags import evenshelf as parts
 
 DECIDE = ("catalog.add_listing", "catalog.change_listing")
 _READS_SHOWN = 4
+_ASKS_ABOVE = 50  # a deed to more proposals than this is asked about first
+_SAMPLE = 20  # of them, shown with the question
 
 
 class ProposalChangeList(FrameChangeList):
@@ -74,9 +76,14 @@ def shop_reads(request: HttpRequest, kind: ShopRead.Kind) -> dict[str, Any]:
         read.channel = channel
         rows.append(read)
     rows.sort(key=lambda read: read.slice_at.timestamp() if read.slice_at else 0, reverse=True)
-    shown = [(read, page_badge("shop_read", request, read), page_buttons("shop_read", request, read)) for read in rows]
+    shown = [
+        (read, page_badge("shop_read", request, read), page_buttons(f"{kind}_read", request, read)) for read in rows
+    ]
+    worth_showing = [row for row in shown if row[0].pk or row[2]][:_READS_SHOWN]
     return {
-        "reads": [row for row in shown if row[0].pk or row[2]][:_READS_SHOWN],
+        "reads": worth_showing,
+        # What goes on or stopped is to be seen; that all is well need not be.
+        "reads_are_open": any(read.pk and read.ended_at is None for read, _badge, _buttons in worth_showing),
         "now": timezone.now(),
     }
 
@@ -245,8 +252,10 @@ def undo_chosen(model_admin: ModelAdmin, request: HttpRequest, proposals: QueryS
 
 
 def _tell_accepted(model_admin: ModelAdmin, request: HttpRequest, decided: Decided) -> None:
-    text = ngettext("Accepted %(count)s proposal", "Accepted %(count)s proposals", decided.done)
-    text = f"{text}; {gettext('%(added)s listings are new.')}" if decided.added else f"{text}."
+    text = ngettext("Accepted %(count)s proposal.", "Accepted %(count)s proposals.", decided.done)
+    if decided.added:
+        new = ngettext("%(added)s listing is new.", "%(added)s listings are new.", decided.added)
+        text = f"{text} {new}"
     _tell(model_admin, request, decided, decided.done, text, "accepted")
 
 
@@ -268,10 +277,49 @@ _DEEDS: dict[str, Callable[[ModelAdmin, HttpRequest, QuerySet[Proposal]], None]]
     "undo": undo_chosen,
 }
 
-add_action(Proposal, "accept_proposals", _("Accept"), accept_chosen, permission=DECIDE[1], order=10)
-add_action(Proposal, "add_unmapped", _("Add without a SKU"), add_chosen, permission=DECIDE[0], order=20)
-add_action(Proposal, "reject_proposals", _("Reject"), reject_chosen, permission=DECIDE[1], order=30)
-add_action(Proposal, "undo_decision", _("Undo"), undo_chosen, permission=DECIDE[1], order=40)
+
+def _asked(
+    name: str, label: Any, deed: Callable[[ModelAdmin, HttpRequest, QuerySet[Proposal]], None]
+) -> Callable[[ModelAdmin, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+    """The deed as a bulk action, which asks first when it is about many."""
+
+    def act(model_admin: ModelAdmin, request: HttpRequest, proposals: QuerySet[Any]) -> HttpResponse | None:
+        count = proposals.count()
+        if count <= _ASKS_ABOVE or request.POST.get("confirmed"):
+            deed(model_admin, request, proposals)
+            return None
+        sample = list(proposals.select_related("channel").order_by("-pk")[:_SAMPLE])
+        tell_codes(sample, request)
+        for proposal in sample:
+            proposal.shown_code = proposal.codes.get(proposal.sku_id, "")
+        text = ngettext("%(deed)s: %(count)s proposal", "%(deed)s: %(count)s proposals", count)
+        title = text % {"deed": label, "count": formatting.count(count)}
+        context = {
+            **model_admin.admin_site.each_context(request),
+            "title": title,
+            "button": title,
+            "opts": model_admin.opts,
+            "sample": sample,
+            "more": count - len(sample),
+            "action": name,
+            "select_across": request.POST.get("select_across", "0"),
+            "chosen": request.POST.getlist("_selected_action"),
+            "back": request.get_full_path(),
+        }
+        return TemplateResponse(request, "admin/catalog/proposal/ask.html", context)
+
+    return act
+
+
+for _order, (_name, _label, _deed, _permission) in enumerate(
+    [
+        ("accept_proposals", _("Accept"), accept_chosen, DECIDE[1]),
+        ("add_unmapped", _("Add without a SKU"), add_chosen, DECIDE[0]),
+        ("reject_proposals", _("Reject"), reject_chosen, DECIDE[1]),
+        ("undo_decision", _("Undo"), undo_chosen, DECIDE[1]),
+    ]
+):
+    add_action(Proposal, _name, _label, _asked(_name, _label, _deed), permission=_permission, order=_order)
 
 # --- Columns ---------------------------------------------------------------------------------------------------------
 
@@ -385,10 +433,6 @@ def _status_badge(request: HttpRequest, proposal: Proposal) -> Badge | None:
     return Badge("muted", proposal.get_status_display())
 
 
-def _open_count(request: HttpRequest) -> int:
-    return Proposal.objects.visible_to(person(request)).open().count()
-
-
 add_badge("proposal", _status_badge)
 add_menu_item(
     "sync",
@@ -396,5 +440,4 @@ add_menu_item(
     "admin:catalog_proposal_changelist",
     permission="catalog.view_proposal",
     order=20,
-    count=_open_count,
 )

@@ -1,5 +1,6 @@
 """Mappings as files: safe to open, read however they were saved, shown before they are applied, all or nothing."""
 
+import csv
 import io
 
 import pytest
@@ -147,7 +148,7 @@ def test_an_export_brought_back_changes_nothing(owner):
     book = load_workbook(io.BytesIO(files.excel_file(rows)))
     assert {cell.data_type for row in book.active.iter_rows() for cell in row} <= {"s", "inlineStr", "n"}
     text = io.StringIO()
-    files.csv.writer(text).writerows(rows)
+    csv.writer(text).writerows(rows)
     for content in (text.getvalue().encode(), files.excel_file(rows)):
         preview = shown(content, owner)
         assert (preview.changes, preview.errors, preview.unchanged) == ([], [], 8)

@@ -58,16 +58,25 @@ def test_many_are_accepted_and_what_was_left_alone_is_told(client, operator, cha
     contested = proposed(channel, outer_id="CUP-02", barcode="6901234567892")
     nothing = proposed(channel)
     done = act(client, "accept_proposals", clear, weak, contested, nothing)
-    assert (
-        "Accepted 1 proposal; 1 listings are new." in done.text or "Accepted 1 proposal; 1 listing is new." in done.text
-    )
+    assert "Accepted 1 proposal. 1 listing is new." in done.text
     assert "1 left alone: only the title fits." in done.text
     assert "1 left alone: something speaks against it." in done.text
     assert "1 left alone: no SKU fits." in done.text
-    assert Listing.objects.get().sku.code == "CUP-01"
+    assert Listing.objects.get(sku__code="CUP-01")
     undone = act(client, "undo_decision", clear, tab="accepted")
     assert "Took back 1 decision." in undone.text
     assert Listing.objects.get().removed_at is not None
+
+
+def test_a_deed_to_many_is_asked_about_first(client, operator, channel, monkeypatch):
+    monkeypatch.setattr("catalog.admin.mapping.proposals._ASKS_ABOVE", 2)
+    proposals = [proposed(channel, title=f"杯 {number}") for number in range(3)]
+    asked = act(client, "reject_proposals", *proposals)
+    assert "Reject: 3 proposals" in asked.text
+    assert Proposal.objects.open().count() == 3
+    data = {"action": "reject_proposals", "index": 0, "select_across": 0, "confirmed": 1}
+    done = client.post(LIST, {**data, "_selected_action": [each.pk for each in proposals]}, follow=True)
+    assert "Rejected 3 proposals." in done.text
 
 
 @pytest.mark.parametrize(
