@@ -134,12 +134,11 @@ def test_whoever_adds_a_channel_works_with_it(client, someone):
     client.force_login(user)
     form = {
         "name": "New",
-        "platform": "taobao",
         "currency": "CNY",
         "time_zone": "Asia/Shanghai",
         "interval_seconds": 300,
     }
-    client.post(reverse("admin:catalog_channel_add"), form)
+    client.post(reverse("admin:catalog_channel_add") + "?platform=taobao", form)
     assert {channel.name for channel in user.channels.all()} == {"Ours", "New"}
 
 

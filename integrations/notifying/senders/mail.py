@@ -134,7 +134,8 @@ class MailSender(Sender):
         return Review(self.kind, "send", scope="channel", cause=cause, **about)
 
     def _failure(self, error: Exception, deadline: "_Deadline") -> ConnectorError:
-        if deadline.is_over or isinstance(error, TimeoutError):
+        # What smtplib makes of silence is a lost connection; that it was silence stands behind it.
+        if deadline.is_over or isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             return Retry(self.kind, "send", cause="timeout")
         if isinstance(error, smtplib.SMTPNotSupportedError):
             return Fatal(self.kind, "send", cause="unsupported")
