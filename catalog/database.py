@@ -128,10 +128,10 @@ def update_rows(
         if only:
             held = set(_held_keys(cursor, model, columns[0], [row[0] for row in rows], only))
             rows = [row for row in rows if row[0] in held]
-        # In one parameter, as in copy_rows(). The statement begins with UPDATE: only then does the driver count its rows.
+        # In one parameter, as in copy_rows(). It begins with UPDATE, since only then does the driver count its rows.
         picked = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(names))
         cursor.execute(
-            f"{head}(SELECT {picked} FROM json_each(%s)) AS v{tail}",
+            f"{head}(SELECT {picked} FROM json_each(%s)) AS v{tail}",  # noqa: S608  # our own columns
             [*after[:split], _as_json(_prepared(columns, rows)), *after[split:]],
         )
         keys = [row[0] for row in rows]
@@ -211,6 +211,42 @@ def driver_rows(queryset: models.QuerySet[Any], columns: Sequence[Any]) -> list[
             return _rows_as_one(cursor, sql, parameters, len(columns))
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
+
+
+def first_known(
+    model: type[models.Model],
+    fields: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    columns: Sequence[Sequence[models.QuerySet[Any]]],
+) -> list[tuple[Any, ...]]:
+    """For each row, in their order, what the first of each column's querysets finds that is not NULL.
+
+    A row has a value for each of `fields`, which the querysets know as given("name"). They yield one value each, of
+    which driver_rows() says what it may be; a column has two of them or more. One statement.
+    """
+    given_fields = [_field(model, name) for name in fields]
+    names = ", ".join(_name(field) for field in given_fields)
+    texts, parameters = [], []
+    for querysets in columns:
+        compiled = [queryset.query.sql_with_params() for queryset in querysets]
+        texts.append(f"COALESCE({', '.join(f'({sql})' for sql, _values in compiled)})")
+        parameters += [value for _sql, values in compiled for value in values]
+    head = f"SELECT {', '.join(texts)} FROM "  # noqa: S608  # querysets' own text
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            arrays = ", ".join(f"%s::{field.rel_db_type(connection)}[]" for field in given_fields)
+            values = [list(column_values) for column_values in zip(*rows, strict=True)]
+            tail = f"unnest({arrays}) WITH ORDINALITY AS given({names}, number) ORDER BY number"
+            cursor.execute(head + tail, [*parameters, *values])
+            return list(cursor.fetchall())
+        picked = ", ".join(f"json_extract(value, '$[{at}]') AS {_name(field)}" for at, field in enumerate(given_fields))
+        tail = f"(SELECT key AS number, {picked} FROM json_each(%s)) AS given ORDER BY number"  # noqa: S608
+        return _rows_as_one(cursor, head + tail, [*parameters, _as_json(_prepared(given_fields, rows))], len(texts))
+
+
+def given(column: str) -> RawSQL:
+    """A value of the row that first_known() looks at; the name is that of the column."""
+    return RawSQL(f"given.{connection.ops.quote_name(column)}", [])  # noqa: S611  # our own columns
 
 
 def among(keys: Sequence[int]) -> RawSQL:
