@@ -156,7 +156,10 @@ class ThresholdForm(forms.ModelForm):
                 "Percent of the price or percentage, or units of stock: how far back inside the limit a reading must "
                 "be before the alert is over. 0: as soon as it is back."
             ),
-            "cooldown_minutes": _("Minutes. What crosses again within this time is the same alert, told once."),
+            "cooldown_minutes": _(
+                "Minutes. What crosses again within this time is the same alert: only those who were told that it was "
+                "over are told again."
+            ),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

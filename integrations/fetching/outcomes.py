@@ -23,6 +23,7 @@ from monitoring.services import Recorded, close_run, record, release
 
 logger = logging.getLogger(__name__)
 
+INTERNAL = "internal"  # cause of what a bug of ours spoilt
 PERMISSION = "permission"  # cause of the refusal of one kind of call, not of the channel
 
 Clock = Callable[[], datetime]
@@ -108,7 +109,7 @@ class Outcomes:
         if not isinstance(error, ConnectorError):
             # A bug in a connector: as loud as it gets, but the other channels go on.
             logger.error("channel %s: reading failed", lane.channel.pk, exc_info=error)
-            error = Fatal(lane.channel.platform, READ, cause="internal")
+            error = Fatal(lane.channel.platform, READ, cause=INTERNAL)
         if isinstance(error, Wait) and error.cause == OWN_QUOTA:
             batch.chunk.untried += batch.listing_ids
             return
@@ -178,7 +179,13 @@ class Outcomes:
     def record(self, chunk: Chunk) -> None:
         lane = chunk.lane
         lane.chunks.discard(chunk)
-        done = stored(lane.channel, partial(self._write, chunk))
+        try:
+            done = stored(lane.channel, partial(self._write, chunk))
+        except Exception:
+            # A bug of ours: as loud as it gets, but the other channels go on.
+            logger.exception("channel %s: recording failed", lane.channel.pk)
+            self._take_unrecorded(chunk)
+            done = None
         if done is not None:
             failed = done.failed + sum(map(len, chunk.held.values()))
             self.counts.update(
@@ -208,6 +215,27 @@ class Outcomes:
             now=now,
             interval=self._interval,
         )
+
+    def _take_unrecorded(self, chunk: Chunk) -> None:
+        """Have the channel rest, and give back what of it could not be recorded.
+
+        Where that fails, too, it is left to its leases.
+        """
+        lane, now = chunk.lane, self._observed_at or self._clock()
+        listing_ids = [reading.listing_id for reading in chunk.readings]
+        self.counts.update(failed=len(listing_ids) + sum(map(len, chunk.held.values())))
+        error = Fatal(lane.channel.platform, READ, cause=INTERNAL)
+        health = None
+        try:
+            # The hold comes first: what is given back is due, and would be claimed again at once.
+            health = stored(lane.channel, partial(self._mark_failed, lane.channel, error, None))
+            give_back = partial(release, listing_ids=listing_ids, token=chunk.token)
+            stored(lane.channel, partial(give_back, run=lane.run, cause=error.cause, now=now))
+        except Exception:
+            logger.exception("channel %s: what was not recorded is left to its leases", lane.channel.pk)
+        retry_at = health.retry_at if health is not None else None
+        self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, retry_at=retry_at)
+        self.give_up(lane)
 
     def close(self, lane: Lane) -> None:
         """End the channel's pass if nothing of it is left; the next claim opens another one."""

@@ -13,6 +13,8 @@ from catalog.models import Channel, User
 from catalog.models.channel import validate_time_zone
 from monitoring.models.alerts import Alert, Severity
 
+LATEST_ESCALATION_MINUTES = 43_200
+
 
 class Target(models.Model):
     """Where messages go: a mailbox, a robot in a group chat, a telephone, another system."""
@@ -90,7 +92,11 @@ class Route(models.Model):
         Channel, blank=True, related_name="+", verbose_name=_("channels"), help_text=_("None: all of them.")
     )
     # Above 0 this is an escalation: sent only when nobody acknowledged the alert by then.
-    after_minutes = models.PositiveIntegerField(_("if not acknowledged after"), default=0)
+    after_minutes = models.PositiveIntegerField(
+        _("if not acknowledged after"),
+        default=0,
+        validators=[MaxValueValidator(LATEST_ESCALATION_MINUTES, _("Enter 43200 minutes at most, which is 30 days."))],
+    )
     tells_end = models.BooleanField(_("also when it is over"), default=False)
 
     class Meta:
@@ -138,8 +144,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Tests, and messages that tell only of channels this person works with."""
         if user.sees_all_channels:
             return self
-        told = Notification.objects.filter(delivery=OuterRef("pk"))
-        hidden = told.exclude(alert__channel__in=Channel.objects.visible_to(user))
+        # Its news may be gone, or told anew in another message by now.
+        told = Delivery.channels.through.objects.filter(delivery=OuterRef("pk"))
+        hidden = told.exclude(channel__in=Channel.objects.visible_to(user))
         return self.filter(Q(is_test=True) | Q(Exists(told), ~Exists(hidden)))
 
 
@@ -156,6 +163,7 @@ class Delivery(models.Model):
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="deliveries", verbose_name=_("target"))
     is_test = models.BooleanField(default=False)
+    channels = models.ManyToManyField(Channel, related_name="+", editable=False)  # that its message tells of
     subject = models.CharField(_("subject"), max_length=200)
     text = models.TextField(_("message"))
     payload = models.JSONField(default=dict)  # what else the sender needs, the same on every try; never a secret

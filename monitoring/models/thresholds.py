@@ -1,5 +1,6 @@
 """What people want to be told of: a limit, and the listings that it is about."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
@@ -34,6 +35,9 @@ _UNUSED: dict[str, Any] = {
 }
 _SUBJECTS = ("listing", "product", "brand", "channel")
 _WHOLE = Decimal(100)
+_LONGEST_COOLDOWN_MINUTES = 525_600
+_MOST_UNITS = 2_147_483_647  # what a column of a listing's stock holds
+_EARLIEST_YEAR = 2000  # of a comparison
 
 
 class ThresholdQuerySet(models.QuerySet["Threshold"]):
@@ -112,7 +116,7 @@ class Threshold(models.Model):
     )
     baseline_at = models.DateTimeField(_("comparison began"), null=True, blank=True)
     stock = models.IntegerField(
-        _("stock"), null=True, blank=True, validators=[MinValueValidator(0)]
+        _("stock"), null=True, blank=True, validators=[MinValueValidator(0), MaxValueValidator(_MOST_UNITS)]
     )  # units, inclusive
     intervals = models.PositiveSmallIntegerField(
         _("readings missed"), null=True, blank=True, validators=[MinValueValidator(2), MaxValueValidator(1_000)]
@@ -125,7 +129,11 @@ class Threshold(models.Model):
     )
     # An alert that comes back within this time is the same alert, and only told again to whoever was told that it was
     # over.
-    cooldown_minutes = models.PositiveIntegerField(_("quiet after an alert"), default=60)
+    cooldown_minutes = models.PositiveIntegerField(
+        _("quiet after an alert"),
+        default=60,
+        validators=[MaxValueValidator(_LONGEST_COOLDOWN_MINUTES, _("Enter 525600 minutes at most, which is a year."))],
+    )
 
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -183,6 +191,11 @@ class Threshold(models.Model):
             if self.reference != self.Reference.BASELINE:
                 used -= {"baseline_at"}
         return used
+
+    @property
+    def cooldown(self) -> timedelta:
+        """A year at most, also of a row that was stored before there was a bound."""
+        return timedelta(minutes=min(self.cooldown_minutes, _LONGEST_COOLDOWN_MINUTES))
 
     def _wrong_subject(self) -> dict[str, Any]:
         given = [name for name in _SUBJECTS if getattr(self, "brand" if name == "brand" else f"{name}_id")]
@@ -248,6 +261,8 @@ class Threshold(models.Model):
         elif self.reference == self.Reference.BASELINE:
             if self.baseline_at is None:
                 wrong["baseline_at"] = _("Enter when the comparison begins.")
+            elif self.baseline_at < datetime(_EARLIEST_YEAR, 1, 1, tzinfo=timezone.get_current_timezone()):
+                wrong["baseline_at"] = _("Enter a time from the year 2000 on.")
             elif self.baseline_at > timezone.now():
                 wrong["baseline_at"] = _("Enter a time that has come: the price then is what is compared with.")
         if self.direction == self.Direction.DOWN and self.percent is not None and self.percent > _WHOLE:

@@ -23,8 +23,7 @@ def owner(client):
     return user
 
 
-@pytest.fixture
-def channel(simulator):
+def taobao_channel(simulator):
     account = simulator.taobao.account
     return CredentialFactory(
         app_key=account["app_key"],
@@ -33,6 +32,11 @@ def channel(simulator):
         base_url=simulator.base_url,
         channel__name="天猫旗舰店",
     ).channel
+
+
+@pytest.fixture
+def channel(simulator):
+    return taobao_channel(simulator)
 
 
 @pytest.fixture
@@ -193,7 +197,7 @@ def test_the_command_adds_what_a_shop_has(channel, shop, capsys):
 # --- Sales ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("connect", [shopify_channel, woocommerce_channel])
+@pytest.mark.parametrize("connect", [taobao_channel, shopify_channel, woocommerce_channel])
 def test_orders_of_thirty_days_are_counted_for_unmapped_listings(simulator, connect):
     """The market of the simulator is the platforms' own record of what was sold."""
     channel = connect(simulator)

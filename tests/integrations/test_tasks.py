@@ -285,6 +285,37 @@ def test_any_task_a_worker_takes_up_is_a_heartbeat_but_not_one_each(monkeypatch)
     assert Heartbeat.objects.get(name="bulk").beat_at == first
 
 
+CHECKS = ["check_blind", "check_authorisations", "wake_snoozed", "end_abandoned"]
+
+
+@pytest.mark.parametrize("broken", CHECKS)
+def test_a_check_that_fails_stops_no_other_and_is_not_kept_quiet(monkeypatch, caplog, broken):
+    ran = []
+
+    def check(name):
+        def run(**kwargs):
+            ran.append(name)
+            if name == broken:
+                raise OverflowError("date value out of range")
+            return 7
+
+        return run
+
+    for name in CHECKS:
+        monkeypatch.setattr(tasks, name, check(name))
+    with pytest.raises(ExceptionGroup, match="7 ") as raised:
+        tasks.check_thresholds()
+    assert ran == CHECKS
+    assert raised.group_contains(OverflowError, match="date value out of range")
+    [logged] = [each for each in caplog.records if each.exc_info]
+    assert logged.levelname == "ERROR"
+
+
+def test_the_checks_of_thresholds_tell_what_they_did():
+    told = "0 blind, 0 authorisations ending, 0 snoozes over, 0 alerts without threshold"
+    assert tasks.check_thresholds() == told
+
+
 def test_prune_removes_what_the_queue_left_long_ago():
     now = timezone.now()
     for number, days in enumerate((1, 15)):

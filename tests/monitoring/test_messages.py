@@ -120,7 +120,7 @@ _CHINESE = {
 
 
 def test_the_language_says_what_stands_between_the_parts_of_a_message(monkeypatch):
-    catalog = trans_real.translation("zh-hans")._catalog._catalogs[0]
+    catalog = trans_real.translation("zh-hans")._catalog._catalogs[0]  # type: ignore[attr-defined]
     for message, translated in _CHINESE.items():
         monkeypatch.setitem(catalog, message, translated)
     over = news(Event.OPENED, cleared_at=LATER)

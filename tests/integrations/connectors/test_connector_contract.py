@@ -508,7 +508,7 @@ def made_up(platform: str) -> Connector:
 @pytest.mark.parametrize("platform", sorted(CONNECTORS))
 def test_credentials_keep_their_secrets_to_themselves(platform):
     connector = made_up(platform)
-    credentials = connector.credentials
+    credentials = connector.credentials  # type: ignore[attr-defined]
     secrets = [getattr(credentials, field.name) for field in fields(credentials) if not field.repr]
     assert any(secrets)
     for secret in filter(None, secrets):

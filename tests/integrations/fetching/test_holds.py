@@ -16,7 +16,7 @@ from integrations.fetching import engine, fetch_listings, fetch_slice, pass_over
 from integrations.models import ChannelHealth, QuotaSlot
 from monitoring.models import ListingWatch, PollRun
 from monitoring.services import close_idle_runs, close_run, ensure_watches, record
-from tests.factories import CredentialFactory, ListingFactory
+from tests.factories import CredentialFactory, ListingFactory, ThresholdFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -218,6 +218,79 @@ def test_a_pass_that_cannot_be_ended_is_ended_later_and_stops_no_other_channel(c
     assert not PollRun.objects.filter(channel=other, finished_at__isnull=True).exists()
     close_idle_runs(now=timezone.now() + timedelta(minutes=2))
     assert len(PollRun.objects.get(channel=unlucky).read_ids) == unlucky.listings.count()
+
+
+# --- A fault of ours -------------------------------------------------------------------------------------------------
+
+
+def broken(channel, original):
+    """The function, with a bug that only this channel meets."""
+
+    def call(**kwargs):
+        if kwargs["run"].channel_id == channel.pk:
+            raise OverflowError("date value out of range")
+        return original(**kwargs)
+
+    return call
+
+
+def test_a_fault_while_recording_costs_its_own_channel_only(connect, monkeypatch, caplog):
+    unlucky, other = connect(), connect("taobao-shanye")
+    monkeypatch.setattr("integrations.fetching.outcomes.record", broken(unlucky, record))
+    summary = fetch_slice(seconds=10)
+    assert summary.read == other.listings.count()
+    assert summary.failed == unlucky.listings.count()
+    assert [(each.channel_id, each.kind, each.cause) for each in summary.problems] == [
+        (unlucky.pk, "fatal", "internal")
+    ]
+    assert "OverflowError" in caplog.text
+    health = ChannelHealth.objects.get(channel=unlucky)
+    assert (health.kind, health.cause) == ("fatal", "internal")
+    assert health.retry_at is not None
+    assert health.retry_at > timezone.now() + LONGEST_HOLD / 2
+    watches = ListingWatch.objects.filter(channel=unlucky)
+    assert set(watches.values_list("lease_token", "outcome", "cause", "attempts")) == {(None, "failed", "internal", 0)}
+
+
+def test_the_channel_is_read_again_when_our_fault_is_mended(connect, monkeypatch):
+    channel = connect()
+    with monkeypatch.context() as patched:
+        patched.setattr("integrations.fetching.outcomes.record", broken(channel, record))
+        fetch_slice(seconds=10)
+    ChannelHealth.objects.update(retry_at=timezone.now())
+    assert fetch_slice(seconds=10).read == channel.listings.count()
+    health = ChannelHealth.objects.get()
+    assert (health.kind, health.cause, health.retry_at) == ("", "", None)
+
+
+def test_a_fault_of_ours_in_a_requested_reading_is_told(connect, monkeypatch):
+    channel = connect(count=3)
+    monkeypatch.setattr("integrations.fetching.outcomes.record", broken(channel, record))
+    summary = fetch_listings(listing_ids=list(channel.listings.values_list("pk", flat=True)), now=timezone.now())
+    assert [(each.kind, each.cause) for each in summary.problems] == [("fatal", "internal")]
+    assert summary.failed == 3
+
+
+def test_what_cannot_be_given_back_after_a_fault_is_left_to_its_leases(connect, monkeypatch, caplog):
+    unlucky, other = connect(), connect("taobao-shanye")
+    monkeypatch.setattr("integrations.fetching.outcomes.record", broken(unlucky, record))
+
+    def no_release(**kwargs):
+        raise TypeError("another bug")
+
+    monkeypatch.setattr("integrations.fetching.outcomes.release", no_release)
+    assert fetch_slice(seconds=10).read == other.listings.count()
+    assert "another bug" in caplog.text
+    leased = ListingWatch.objects.filter(lease_token__isnull=False)
+    assert set(leased.values_list("channel", flat=True)) == {unlucky.pk}
+    assert leased.count() == unlucky.listings.count()
+
+
+def test_a_cooldown_stored_before_it_had_a_bound_stops_no_reading(connect):
+    channel = connect(count=3)
+    ThresholdFactory(channel=channel, cooldown_minutes=2_000_000_000)
+    summary = fetch_slice(seconds=10)
+    assert (summary.read, summary.problems) == (3, [])
 
 
 # --- Quotas of our own ----------------------------------------------------------------------------------------------

@@ -189,7 +189,8 @@ def test_a_quota_is_used_while_what_was_read_is_being_stored(connect, simulator,
             time.sleep(1)
         return record(**arguments)
 
-    records, record = [], outcomes.record
+    records: list[float] = []
+    record = outcomes.record  # type: ignore[attr-defined]
     monkeypatch.setattr(outcomes, "record", slow_record)
     monkeypatch.setattr(engine, "CHUNK", 4)
     monkeypatch.setattr(TaobaoConnector, "max_items_per_read", 1)

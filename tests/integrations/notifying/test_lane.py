@@ -26,6 +26,7 @@ from integrations.notifying.senders.base import Receipt
 from integrations.notifying.targets import sender_for
 from monitoring.models import Delivery, Notification, Severity, Target
 from monitoring.services import acknowledge, resolve, snooze, wake_snoozed
+from monitoring.services.alerts import end_alerts, open_again
 from monitoring.services.notifying import queue
 from tests.factories import AlertFactory, ChannelFactory, ListingFactory, RouteFactory, TargetFactory, UserFactory
 from tests.integrations.notifying.senders.test_mail import Mailbox, running
@@ -95,6 +96,25 @@ def test_an_alert_reaches_a_signed_robot(simulator, clock, target):
     assert (delivery.status, delivery.code, delivery.attempts) == (Status.SENT, "0", 1)
     assert list(delivery.notifications.values_list("alert", "event")) == [(alert.pk, "opened")]
     assert run(clock).sent == 0
+
+
+def test_whoever_works_with_a_channel_sees_what_was_sent_though_its_alert_came_back(simulator, clock, target):
+    (alert,) = alerts(1, clock)
+    person, other = UserFactory(), UserFactory()
+    person.channels.set([alert.channel])
+    run(clock)
+    clock.move(2 * MINUTE)
+    end_alerts(alert_ids=[alert.pk], now=clock.now)
+    assert run(clock).sent == 1
+    clock.move(2 * MINUTE)
+    alert.cleared_at = None
+    alert.save(update_fields=["cleared_at"])
+    open_again(alert_ids=[alert.pk], now=clock.now)
+    assert Delivery.objects.exclude(notifications=None).count() == 0
+    assert Delivery.objects.visible_to(person).count() == 2
+    assert Delivery.objects.visible_to(other).count() == 0
+    assert run(clock).sent == 1
+    assert Delivery.objects.visible_to(person).count() == 3
 
 
 # --- Many alerts ----------------------------------------------------------------------------------------------------
@@ -379,6 +399,7 @@ def test_what_fails_while_its_target_is_deactivated_is_given_up(simulator, clock
     simulator.robots.fail_next("dingtalk", code=code)
     alerts(1, clock)
     job = claim(target_id=target.pk, now=clock.now)
+    assert job is not None
     Target.objects.update(is_active=False)
     deliveries.give_up(target=target)  # leaves what is under way to the worker
     with pytest.raises(ConnectorError) as caught:

@@ -2,12 +2,15 @@
 
 import re
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone, translation
 from django.utils.translation import gettext
@@ -142,6 +145,14 @@ def test_secrets_are_shown_by_their_end_and_never_sent_to_the_browser(client, ma
         assert SECRET not in text
     assert "•••• 7f3a" in client.get(page(target, "edit")).text
     assert "•••• 9c1e" in client.get(page(target)).text
+
+
+@pytest.mark.parametrize(("minutes", "is_taken"), [("43200", True), ("43201", False), ("9" * 30, False)])
+def test_an_escalation_comes_within_thirty_days(client, manager, minutes, is_taken):
+    data = form_data({"after_minutes": minutes}, address=ROBOT, secret=SECRET)
+    text = client.post("/monitoring/target/add/?kind=dingtalk", data, follow=True).text
+    assert ("Enter 43200 minutes at most, which is 30 days." in text) is not is_taken
+    assert Target.objects.exists() is is_taken
 
 
 def test_a_secret_that_is_left_empty_stays(client, manager, target):
@@ -423,8 +434,7 @@ def test_people_see_only_messages_of_their_channels(client, target):
     )
     test = DeliveryFactory(target=target, subject="Only a test", is_test=True)
     for delivery, channels in ((shown, [own]), (mixed, [own, other]), (hidden, [other])):
-        for channel in channels:
-            NotificationFactory(target=target, delivery=delivery, alert=AlertFactory(listing__channel=channel))
+        delivery.channels.set(channels)
     role(client, "Operator", own)
     for address in ("/monitoring/delivery/", page(target)):
         text = client.get(address).text
@@ -434,6 +444,18 @@ def test_people_see_only_messages_of_their_channels(client, target):
         assert "Hidden away" not in text
     assert client.get(f"/monitoring/delivery/{hidden.pk}/change/").status_code == 404
     assert client.get(f"/monitoring/delivery/{test.pk}/change/").status_code == 200
+
+
+def test_messages_from_before_know_their_channels_from_their_news(target):
+    one, both = (DeliveryFactory(target=target) for _number in range(2))
+    alerts = [AlertFactory(), AlertFactory()]
+    for delivery, alert, event in ((one, 0, "opened"), (both, 0, "ended"), (both, 1, "opened"), (both, 1, "ended")):
+        NotificationFactory(target=target, delivery=delivery, alert=alerts[alert], event=event)
+    migration = import_module("monitoring.migrations.0007_delivery_channels")
+    with connection.schema_editor() as editor:
+        migration.fill(apps, editor)
+    assert list(one.channels.all()) == [alerts[0].channel]
+    assert set(both.channels.all()) == {alert.channel for alert in alerts}
 
 
 # --- The page and its buttons ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -60,7 +61,7 @@ def test_orders_are_told_step_by_step(taobao, simulator):
     simulator.reset(now=START, speed=0)
     taobao.call(PERMIT)
     simulator.step(seconds=2 * 86_400)
-    seen = {}
+    seen: dict[Any, Any] = {}
     while messages := consume(taobao):
         for message in messages:
             content = json.loads(message["content"])

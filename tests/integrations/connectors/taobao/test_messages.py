@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from integrations.connectors.base import Hint, HintKind
-from integrations.connectors.errors import Retry, Review, Wait
+from integrations.connectors.errors import ConnectorError, Retry, Review, Wait
 from integrations.connectors.taobao import TaobaoConnector, TaobaoCredentials, messages
 from integrations.connectors.taobao.values import HalfAnswer
 from tests.integrations.connectors.raw_server import RawServer, answer_json
@@ -215,6 +215,6 @@ def test_a_backlog_is_pulled_in_several_calls_and_each_message_once(simulator, c
 
 
 def test_an_unknown_group_is_refused(connect_to, permitted, now):
-    with pytest.raises(Exception, match="group_name") as caught:
+    with pytest.raises(ConnectorError, match="group_name") as caught:
         connect_to(permitted, group_name="nobody").pull_messages(now=now)
     assert caught.value.cause == "bad-request"

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -168,7 +169,7 @@ class Trades:
         self.calls += 1
         page_no, size = int(form["page_no"]), int(form["page_size"])
         shown = self.rows[(page_no - 1) * size : page_no * size]
-        body = {"request_id": "r", "trades": {"trade": shown}} if shown else {"request_id": "r"}
+        body: dict[str, Any] = {"request_id": "r", "trades": {"trade": shown}} if shown else {"request_id": "r"}
         if form["use_has_next"] == "true":
             body["has_next"] = len(self.rows) > page_no * size
         else:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -132,7 +133,7 @@ class Shop:
         if self.refuse and method == self.refuse[0]:
             self.refuse[1](connection)
             return
-        body = {"request_id": "r"}
+        body: dict[str, Any] = {"request_id": "r"}
         page = slice((int(form.get("page_no", 1)) - 1) * 100, int(form.get("page_no", 1)) * 100)
         if method == COUPONS and self.coupons[page]:
             body["coupons"] = {"coupon": self.coupons[page]}

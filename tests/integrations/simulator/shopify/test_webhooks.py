@@ -6,6 +6,7 @@ import hmac
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ class Receiver:
     """Takes deliveries on a port of its own; `status` is what it answers with."""
 
     def __init__(self):
-        self.received, self.status = [], 200
+        self.received: list[Any] = []
+        self.status = 200
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
