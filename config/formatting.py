@@ -111,12 +111,13 @@ def day(moment_at: datetime | None, now: datetime, tz: tzinfo | None = None) -> 
 
 
 def moment(moment_at: datetime | None, tz: tzinfo | None = None) -> str:
-    """A time of this year for people: 24 Nov 09:30, 11-24 09:30. `tz`: the site's when None."""
+    """A time for people, with its year when that is not the present one: 24 Nov 09:30, 11-24 09:30, 2025-11-24 09:30.
+
+    `tz`: the site's when None.
+    """
     if moment_at is None:
         return UNKNOWN
-    # Translators: date and time in Unicode (CLDR) letters, "24 Nov 09:30" in English.
-    pattern = pgettext("date pattern", "d MMM HH:mm")
-    return format_datetime(timezone.localtime(moment_at, tz), pattern, locale=_current_locale())
+    return f"{day(moment_at, timezone.now(), tz)} {timezone.localtime(moment_at, tz):%H:%M}"
 
 
 def iso_moment(moment_at: datetime | None, tz: tzinfo | None = None) -> str:

@@ -125,8 +125,8 @@ def threshold_sentence(threshold: Threshold) -> str:
         case AlertKind.BLIND:
             missed = threshold.intervals or 0
             return ngettext(
-                "Not read for longer than %(count)d reading takes to come",
-                "Not read for longer than %(count)d readings take to come",
+                "No good reading for %(count)d interval",
+                "No good reading for %(count)d intervals",
                 missed,
             ) % {"count": missed}
         case AlertKind.AUTHORISATION:

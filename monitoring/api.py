@@ -335,7 +335,7 @@ class AlertSerializer(ReadSerializer):
 
     id = serializers.IntegerField()
     title = serializers.CharField(read_only=True, help_text="In a few words, in the language of the answer.")
-    sentence = serializers.CharField(read_only=True, help_text="Before, now and the limit, likewise.")
+    sentence = serializers.CharField(read_only=True, help_text="Before, then and the limit, likewise.")
     threshold = serializers.IntegerField(source="threshold_id", allow_null=True, help_text="null: deleted since.")
     kind = serializers.ChoiceField(AlertKind.choices)
     severity = serializers.ChoiceField(Severity.choices)

@@ -116,6 +116,12 @@ class Move:
     def text(self) -> str:
         return change_percent(self.was, self.now)
 
+    @property
+    def variant(self) -> str:
+        """What sets the listing apart from others of the same title: our code, or the platform's id while unmapped."""
+        listing = self.listing
+        return listing.sku.code if listing.sku else listing.platform_sku_id or listing.platform_item_id
+
 
 @dataclass(frozen=True)
 class PriceChanges:
@@ -203,7 +209,7 @@ def top_moves(scope: Scope, what: What, limit: int = TOP_MOVES) -> list[Move]:
 
 def _with_listings(found: Sequence[tuple[float, Moved]], what: What) -> list[Move]:
     """The moves with exact figures and what is shown of their listings; one query."""
-    listings = Listing.objects.select_related("channel").in_bulk([row.listing_id for _size, row in found])
+    listings = Listing.objects.select_related("channel", "sku").in_bulk([row.listing_id for _size, row in found])
     known = [(listings[row.listing_id], row) for _size, row in found if row.listing_id in listings]
     if what == "stock":
         return [Move(listing, row.was_stock or 0, row.stock or 0) for listing, row in known]

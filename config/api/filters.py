@@ -15,6 +15,7 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import exceptions
 
+LARGEST_ID = 2**63 - 1  # of what a database holds; SQLite raises OverflowError when asked for a larger number
 TEXT = {"type": "string", "minLength": 1, "pattern": r"^[^\x00]+$"}
 
 
@@ -45,12 +46,12 @@ class MomentFilter(filters.Filter):
     field_class = MomentField
 
 
-@extend_schema_field({"type": "integer", "minimum": 1})
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": LARGEST_ID})
 class IdFilter(filters.Filter):
     field_class = forms.IntegerField
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, min_value=1, **kwargs)
+        super().__init__(*args, min_value=1, max_value=LARGEST_ID, **kwargs)
 
 
 @extend_schema_field(TEXT)

@@ -14,6 +14,8 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.filters import LARGEST_ID
+
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 # Each is carried by an index; rows of one time are in the order of their ids.
 ORDERINGS = ("id", "-id", "updated_at", "-updated_at")
@@ -58,6 +60,8 @@ class CursorPages(BasePagination):
         ordering, *values = place if isinstance(place, list) and place else [None]
         if ordering != self.ordering or not values or type(values[-1]) is not int:
             raise ValueError("a cursor of another ordering")
+        if not 1 <= values[-1] <= LARGEST_ID:
+            raise ValueError("not an id")
         side = "lt" if self.ordering.startswith("-") else "gt"
         behind_id = Q(**{f"id__{side}": values[-1]})
         if len(values) == 1:

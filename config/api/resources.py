@@ -35,7 +35,7 @@ class Resource(PersonalAnswers, GenericViewSet):
     """A model as programs read it. `queryset` must have `visible_to`."""
 
     http_method_names = ["get", "head"]
-    lookup_value_regex = "[0-9]+"
+    lookup_value_regex = "[0-9]{1,19}"  # as many digits as an id can have; Python refuses to read thousands
     pagination_class = CursorPages
     serializer_class: type[ReadSerializer]
     scope: ClassVar[ApiKey.Scope]

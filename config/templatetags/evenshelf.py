@@ -1,5 +1,6 @@
 """The parts every page is made of. Each formatter is a tag and a filter: {% money a c %} and {{ a|money:c }}."""
 
+import json
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from catalog.facts import ShelfState
 from catalog.models.listing import SHELF_LABELS
@@ -75,6 +77,14 @@ def duration(length: timedelta | None) -> str:
 @register.filter
 def spaced(text: str) -> str:
     return formatting.spaced(text)
+
+
+@register.simple_tag
+def inline_data(formset: Any) -> str:
+    """What Django's script is told of the parts of a form; Django's own words have a capital and a space amid them."""
+    data = json.loads(formset.inline_formset_data())
+    data["options"]["addText"] = formatting.spaced(gettext("Add %(name)s") % {"name": formset.opts.verbose_name})
+    return json.dumps(data)
 
 
 @register.simple_tag

@@ -50,6 +50,8 @@ from integrations.notifying.forms import (
 )
 from integrations.notifying.lane import send_test
 from integrations.notifying.problems import explain
+from integrations.notifying.senders import SENDERS
+from integrations.notifying.senders.robot import Robot
 from integrations.notifying.state import UNSENT, done_with, shown_address, state_of, target_badge, with_state
 from integrations.notifying.targets import KINDS, OPTIONS
 from integrations.state import masked
@@ -112,8 +114,10 @@ class TargetAdmin(FrameModelAdmin):
         return super().add_view(request, form_url, extra_context)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        kwargs["form"] = form_for(_kind(request, obj))
+        kind = _kind(request, obj)
+        kwargs["form"] = form_for(kind)
         kwargs["help_texts"] = {
+            **({} if issubclass(SENDERS[kind], Robot) else {"digest_minutes": _("Minutes. 0: each alert at once.")}),
             "critical_passes_quiet": _("They wait neither for the end of quiet hours nor to be gathered with others."),
             "quiet_from": _("What comes in between is sent at the end, in one message. Times of the zone below."),
         }

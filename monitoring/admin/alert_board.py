@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -86,16 +87,22 @@ class ThresholdFilter(SimpleListFilter):
 
     title = _("threshold")
     parameter_name = "threshold"
+    threshold: Threshold | None = None  # the one that was asked for, if it is there to be seen
+    empty_text: str | Promise = ""
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
-        asked = key_of(request.GET.get(self.parameter_name, ""))
+        asked = self.value()
         if asked is None:
             return []
-        found = Threshold.objects.visible_to(person(request)).filter(pk=asked)
-        return [(str(threshold.pk), threshold.name or threshold_sentence(threshold)) for threshold in found]
+        self.threshold = Threshold.objects.visible_to(person(request)).filter(pk=key_of(asked) or 0).first()
+        if self.threshold is None:
+            # Without a choice Django would leave the filter out, and the list would show every alert.
+            self.empty_text = _("The address asks for a threshold. It was deleted, or you may not see it.")
+            return [(asked, gettext("unknown threshold"))]
+        return [(asked, self.threshold.name or threshold_sentence(self.threshold))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(threshold=key_of(self.value() or "") or 0) if self.value() else queryset
+        return queryset.filter(threshold=self.threshold) if self.threshold else queryset.none()
 
 
 # --- The board -------------------------------------------------------------------------------------------------------
@@ -259,7 +266,7 @@ def status_cell(alert: Alert) -> SafeString:
 
 add_column(Alert, "title", _("alert"), title_cell, order=10)
 add_column(Alert, "listing", _("listing"), listing_cell, order=20)
-add_column(Alert, "change", _("before → now"), change_cell, order=30)
+add_column(Alert, "change", _("before → then"), change_cell, order=30)
 add_column(Alert, "since", _("since"), since_cell, order=40)
 add_column(Alert, "owner", _("owner"), owner_cell, order=50)
 add_column(Alert, "status", _("status"), status_cell, order=60)

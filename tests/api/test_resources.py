@@ -1,9 +1,11 @@
 """What each resource shows, to whom, in which pages."""
 
 import gzip
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import orjson
 import pytest
 import time_machine
 from django.db import connection
@@ -470,6 +472,76 @@ def test_a_bad_parameter_is_named(owner, path, parameter):
 def test_all_bad_parameters_of_paging_are_named_at_once(owner):
     errors = problem(owner.get("products/?limit=0&ordering=name"), 400)["errors"]
     assert {error["parameter"] for error in errors} == {"limit", "ordering"}
+
+
+@pytest.mark.parametrize("number", [2**63, 10**23, "9" * 5_000], ids=["64 bits", "23 digits", "5000 digits"])
+@pytest.mark.parametrize(
+    ("resource", "parameter"),
+    [
+        *(("alerts", name) for name in ("channel", "listing", "threshold")),
+        *(("listings", name) for name in ("channel", "sku", "product")),
+        *(("thresholds", name) for name in ("channel", "listing", "product")),
+        ("skus", "product"),
+    ],
+)
+def test_an_id_beyond_what_a_database_holds_is_a_problem(owner, resource, parameter, number):
+    make()
+    assert owner.rows(f"{resource}/", **{parameter: 2**63 - 1}) == []
+    answer = owner.get(f"{resource}/", query_params={parameter: number})
+    assert [error["parameter"] for error in problem(answer, 400)["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 2**64, "9" * 5_000], ids=["63", "64", "65", "5000 digits"])
+@pytest.mark.parametrize("path", [*(f"{resource}/%s/" for resource in RESOURCES), "listings/%s/observations/"])
+def test_no_number_of_a_row_is_too_large_to_be_looked_for(owner, path, number):
+    make()
+    problem(owner.get(path % number), 404)
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [
+        pytest.param(["id", 2**63 - 1], 200, id="the largest id"),
+        pytest.param(["id", 2**63], 400, id="beyond it"),
+        pytest.param(["id", 2**64 - 1], 400, id="the largest number that is read"),
+        pytest.param(["id", -(2**63)], 400, id="no id is below 1"),
+        pytest.param(["updated_at", "2026-11-21T04:00:00Z", 2**63], 400, id="beyond it behind a time"),
+        pytest.param(["updated_at", "0001-01-01T00:00:00+23:59", 1], 400, id="a time before all others"),
+    ],
+)
+def test_a_cursor_that_was_tampered_with_never_breaks_a_list(owner, place, status):
+    cursor = urlsafe_b64encode(orjson.dumps(place)).decode()
+    assert owner.get("listings/", query_params={"cursor": cursor, "ordering": place[0]}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        pytest.param({"from": "1970-01-01T00:00:00Z", "to": "1970-01-02T00:00:00Z"}, 200, id="the first day"),
+        pytest.param({"to": "1970-01-01T00:00:00Z"}, 200, id="what it begins with lies before all times"),
+        pytest.param({"from": "9999-12-31T23:59:59Z"}, 400, id="the last moment"),
+        pytest.param({"from": "9999-12-31T23:59:59-12:00"}, 400, id="later than the last moment"),
+        pytest.param({"to": "9999-12-31T23:59:59-12:00"}, 400, id="until later than the last moment"),
+        pytest.param({"to": "9999-12-31T23:59:59Z"}, 200, id="until the last moment"),
+        pytest.param({"to": "10000-01-01T00:00:00Z"}, 400, id="five digits of a year"),
+        pytest.param({"points": "9" * 30}, 400, id="more points than fit a number"),
+        pytest.param({"points": "9" * 5_000}, 400, id="more digits than are read"),
+    ],
+)
+def test_history_at_the_ends_of_time_and_number(owner, parameters, status):
+    listing = watched()
+    observe(listing, HOUR, stock=1)
+    assert owner.get(f"listings/{listing.pk}/observations/", query_params=parameters).status_code == status
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize(
+    ("moment", "status"),
+    [("1970-01-01T00:00:00Z", 200), ("9999-12-31T23:59:59Z", 200), ("9999-12-31T23:59:59-12:00", 400)],
+)
+def test_updated_since_at_the_ends_of_time(owner, resource, moment, status):
+    make()
+    assert owner.get(f"{resource}/", query_params={"updated_since": moment}).status_code == status
 
 
 @pytest.mark.parametrize("pk", ["0", "999999", "9" * 30, "abc", "-1"])

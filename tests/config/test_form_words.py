@@ -1,6 +1,8 @@
 """What the buttons and the parts of forms are called."""
 
+import json
 import re
+from html import unescape
 
 import pytest
 from django.conf import settings
@@ -39,3 +41,36 @@ def test_the_parts_of_a_form_are_called_by_what_they_are(owner):
     assert titles == ["Warning → group", "New route"]
     page = owner.get(reverse("admin:monitoring_target_add"), {"kind": "dingtalk"}).text
     assert re.findall(r'<span class="inline_label">(.*?)</span>', page) == ["New route", "New route"]
+
+
+def _words_to_add_a_part(client):
+    page = client.get(reverse("admin:monitoring_target_add"), {"kind": "dingtalk"}).text
+    (data,) = re.findall(r'data-inline-formset="(.*?)"', page)
+    return json.loads(unescape(data))["options"]["addText"]
+
+
+def test_a_further_part_is_added_in_lower_case(owner):
+    assert _words_to_add_a_part(owner) == "Add route"
+
+
+def test_a_further_part_is_added_without_a_stray_space_in_chinese(chinese):
+    assert _words_to_add_a_part(chinese) == "添加通知规则"
+
+
+@pytest.mark.parametrize(
+    ("kind", "names_a_limit"),
+    [
+        *((kind, True) for kind in ("dingtalk", "feishu", "wecom")),
+        *((kind, False) for kind in ("mail", "sms", "webhook", "apprise")),
+    ],
+)
+def test_only_the_form_of_a_robot_names_the_limit_of_a_robot(owner, kind, names_a_limit):
+    page = owner.get(reverse("admin:monitoring_target_add"), {"kind": kind}).text
+    assert "Minutes. 0: each alert at once" in page
+    assert ("as far as the robot's own limit lets us" in page) is names_a_limit
+
+
+def test_the_form_of_a_threshold_says_who_is_told_again(owner):
+    page = owner.get(reverse("admin:monitoring_threshold_add")).text
+    assert "What crosses again within this time is the same alert" in page
+    assert "only those who were told that it was over are told again" in page

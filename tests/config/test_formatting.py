@@ -3,6 +3,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from django.template import Context, Template
 from django.utils import translation
 
@@ -100,11 +101,35 @@ def test_durations_have_their_two_largest_units(length, expected):
     assert formatting.duration(length) == expected
 
 
+@time_machine.travel(NOW)
 def test_moments_are_in_the_zone_asked_for():
     assert formatting.moment(NOW, SHANGHAI) == "24 Nov 09:30"
     assert formatting.iso_moment(NOW, SHANGHAI) == "2026-11-24 09:30"
     assert formatting.iso_moment(NOW, UTC) == "2026-11-24 01:30"
     assert formatting.moment(None) == formatting.iso_moment(None) == "—"
+
+
+@pytest.mark.parametrize(
+    ("language", "this_year", "another_year"),
+    [("en", "1 Jan 00:30", "31 Dec 2025 23:30"), ("zh-hans", "01-01 00:30", "2025-12-31 23:30")],
+)
+def test_a_moment_of_another_year_says_which(language, this_year, another_year):
+    with time_machine.travel(NOW), translation.override(language):
+        new_year = datetime(2025, 12, 31, 16, 30, tzinfo=UTC)
+        assert formatting.moment(new_year, SHANGHAI) == this_year, "it is the new year in Shanghai already"
+        assert formatting.moment(new_year - timedelta(hours=1), SHANGHAI) == another_year
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        pytest.param("2026-12-31T15:59:59Z", "31 Dec 23:00", id="a second before the new year in Shanghai"),
+        pytest.param("2026-12-31T16:00:00Z", "31 Dec 2026 23:00", id="the new year in Shanghai"),
+    ],
+)
+def test_the_present_year_is_that_of_the_zone(now, expected):
+    with time_machine.travel(datetime.fromisoformat(now)):
+        assert formatting.moment(datetime(2026, 12, 31, 15, tzinfo=UTC), SHANGHAI) == expected
 
 
 @pytest.mark.parametrize(
@@ -127,7 +152,7 @@ def test_moments_are_in_the_zone_asked_for():
     ],
 )
 def test_times_and_changes_in_chinese(shown, expected):
-    with translation.override("zh-hans"):
+    with time_machine.travel(NOW), translation.override("zh-hans"):
         assert shown() == expected
 
 

@@ -168,7 +168,37 @@ def test_the_board_filters_by_people_nobody_and_a_threshold_it_was_led_to_with(o
     assert rows(owner, owner="nobody") == [free]
     assert rows(owner, threshold=free.threshold_id) == [free]
     assert rows(owner, owner="x") == rows(owner, owner="9" * 30) == []
-    assert len(rows(owner, threshold="9" * 30)) == 2, "a threshold that is not there is no filter"
+
+
+def test_the_board_of_a_threshold_that_is_not_there_is_empty_and_says_so(owner):
+    AlertFactory()
+    threshold = AlertFactory().threshold
+    deleted = threshold.pk
+    threshold.delete()
+    for asked in (deleted, "x", "", "-1", "²", "1'", 2**63, "9" * 30):
+        page = board(owner, threshold=asked, tab="all")
+        assert list(page.context["cl"].result_list) == [], asked
+        assert "It was deleted, or you may not see it." in page.text, asked
+        assert "<strong>Unknown threshold</strong>" in page.text, asked
+        assert re.search(r'<a class="btn" href="\?tab=all">Clear filters</a>', page.text), asked
+    assert "It was deleted" not in board(owner, threshold=Threshold.objects.get().pk).text
+
+
+def test_the_board_of_a_threshold_that_one_may_not_see_is_empty(client):
+    shown, hidden = ChannelFactory(), ChannelFactory()
+    threshold = ThresholdFactory(channel=hidden)
+    AlertFactory(listing=ListingFactory(channel=shown), threshold=threshold)
+    member(client, "Operator", shown)
+    assert len(rows(client)) == 1
+    assert rows(client, threshold=threshold.pk) == []
+    assert "It was deleted, or you may not see it." in board(client, threshold=threshold.pk).text
+
+
+def test_the_board_calls_the_value_of_the_crossing_then(owner):
+    AlertFactory()
+    text = board(owner).text
+    assert "Before → then" in text
+    assert "before → now" not in text.lower()
 
 
 def test_the_board_shows_only_what_the_person_sees(client):

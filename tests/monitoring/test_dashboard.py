@@ -1,6 +1,7 @@
 """The dashboard: what it counts and compares, for whom, in how many queries."""
 
 import csv
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -297,6 +298,22 @@ def test_the_dashboard_shows_the_moves_and_leads_to_the_lists(owner):
     assert "tab=not-read" in page
     assert reverse("admin:catalog_listing_change", args=[listing.pk]) in page
     assert "style=" not in page.split('id="content"')[1]
+
+
+def test_moves_of_variants_of_one_item_are_told_apart(owner):
+    channel = ChannelFactory(name="山野小铺", platform="taobao")
+    item = {"title": "折叠椅", "channel": channel, "platform_item_id": "801"}
+    mapped = busy_listing(**item, platform_sku_id="1", sku=SkuFactory(code="CH-RED"))
+    unmapped = busy_listing(**item, platform_sku_id="2002")
+    page = owner.get(reverse("admin:index")).text
+    rows = re.findall(r"<(?:li|tr)>.*?</(?:li|tr)>", page)
+    for listing, code in ((mapped, "CH-RED"), (unmapped, "2002")):
+        address = reverse("admin:catalog_listing_change", args=[listing.pk])
+        found = [row for row in rows if f'"{address}"' in row]
+        assert len(found) == 3, "a bar, a row of the table behind it, and a stock"
+        for part in found:
+            assert code in part
+            assert '<abbr class="mark" title="Taobao / Tmall">TB</abbr>' in part
 
 
 def test_the_dashboard_of_one_channel_shows_nothing_of_the_others(owner):
