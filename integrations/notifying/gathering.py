@@ -38,6 +38,7 @@ def gather(target: Target, now: datetime) -> Delivery | None:
             continue
         delivery = Delivery(target=target, subject="", text="", created_at=now, next_due_at=now)
         delivery.save()
+        delivery.channels.set(channel_ids)
         due.filter(alert__channel__in=channel_ids).update(delivery=delivery)
         # Whoever learns only now that it began learns in the same message that it is over.
         ended = Notification.objects.filter(WAITING, target=target, event=Event.ENDED)

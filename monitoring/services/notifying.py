@@ -23,7 +23,8 @@ from django.db import transaction
 from django.db.models import Min, Q, QuerySet
 
 from catalog.database import among, update_rows
-from monitoring.models import Alert, Notification, Route, Severity, Target
+from monitoring.models import Alert, Delivery, Notification, Route, Severity, Target
+from monitoring.models.notifications import LATEST_ESCALATION_MINUTES
 from monitoring.signals import notification_queued
 
 WAITING = Q(delivery__isnull=True, dropped_cause="")
@@ -33,6 +34,8 @@ OVER, ACKNOWLEDGED = "over", "acknowledged"  # of an escalation
 RESOLVED = "resolved"  # by hand, before the beginning was told
 
 Event = Notification.Event
+# What is waiting is written already, and on its way or tried again.
+_MAY_ARRIVE = frozenset({Delivery.Status.WAITING, Delivery.Status.SENT, Delivery.Status.UNKNOWN})
 _SOON = timedelta(minutes=1)  # how often the clock looks anyway
 _AT_ONCE = 2_000
 _NOBODY: frozenset[tuple[int, int]] = frozenset()
@@ -58,17 +61,18 @@ def queue(*, alert_ids: Sequence[int], event: Notification.Event, now: datetime)
 def queue_again(*, alert_ids: Sequence[int], now: datetime) -> int:
     """Put down that these alerts are open once more, after they were over or somebody was done with them.
 
-    An end that nobody was told of yet is taken back. Whoever was told of the end, or was spared the beginning because
-    the alert was resolved by then, is told of the beginning; an escalation that was given up is due its minutes from
-    now. Returns how much is new or waits again; for the caller's transaction.
+    An end that nobody was told of yet is taken back. Whoever was told of the end, or may have been, or was spared the
+    beginning because the alert was resolved by then, or did not get it, is told of the beginning; an escalation that
+    was given up is due its minutes from now. Returns how much is new or waits again; for the caller's transaction.
     """
     if not alert_ids:
         return 0
     ends = Notification.objects.filter(event=Event.ENDED, alert__in=among(alert_ids)).order_by("pk")
-    rows = list(ends.select_for_update().values_list("pk", "alert_id", "target_id", "delivery_id"))
+    columns = ("pk", "alert_id", "target_id", "delivery__status")
+    rows = list(ends.select_for_update(of=("self",)).values_list(*columns))
     if rows:
         Notification.objects.filter(pk__in=among([row[0] for row in rows])).delete()
-    told_over = frozenset((alert_id, target_id) for _pk, alert_id, target_id, delivery in rows if delivery is not None)
+    told_over = frozenset((alert_id, target_id) for _pk, alert_id, target_id, status in rows if status in _MAY_ARRIVE)
     return _queue(alert_ids, Event.OPENED, now, is_again=True, told_over=told_over)
 
 
@@ -136,7 +140,8 @@ def _due(
             told_at = after_quiet(target, final_at)
         yield event, told_at
     if event == Event.OPENED and (later := [route.after_minutes for route in routes if route.after_minutes]):
-        asked_at = begun_at + timedelta(minutes=min(later))
+        # A route may be from before there was a bound.
+        asked_at = begun_at + timedelta(minutes=min(*later, LATEST_ESCALATION_MINUTES))
         yield Event.ESCALATED, max(asked_at, now) if at_once else after_quiet(target, max(asked_at, now))
 
 
@@ -145,7 +150,7 @@ def _final_at(alert: Alert) -> datetime:
     of its flapping message by message. A time that has passed where that is sure already."""
     if alert.cleared_at is None or alert.count < 2 or alert.threshold is None:
         return alert.last_at
-    return alert.last_at + timedelta(minutes=alert.threshold.cooldown_minutes)
+    return alert.last_at + alert.threshold.cooldown
 
 
 def due_at(target: Target, now: datetime, *, at_once: bool, window_at: datetime | None = None) -> datetime:
@@ -210,6 +215,7 @@ class _Stored(NamedTuple):
     pk: int
     delivery_id: int | None
     dropped_cause: str
+    status: str | None  # of its delivery
 
     @property
     def is_waiting(self) -> bool:
@@ -227,7 +233,7 @@ def _store(
 ) -> int:
     if not wanted:
         return 0
-    columns = ("alert_id", "target_id", "event", "pk", "delivery_id", "dropped_cause")
+    columns = ("alert_id", "target_id", "event", "pk", "delivery_id", "dropped_cause", "delivery__status")
     rows = Notification.objects.filter(alert__in=among(alert_ids)).values_list(*columns)
     stored = {(row[0], row[1], row[2]): _Stored(*row[3:]) for row in rows}
     new = [
@@ -254,6 +260,8 @@ def _is_told_again(stored: _Stored, event: str, *, is_told_over: bool) -> bool:
     """Whether news that was told, or given up, waits anew for the alert that holds again."""
     if stored.is_waiting:
         return False
+    if stored.status == Delivery.Status.FAILED:
+        return True
     if event == Event.ESCALATED:
         return is_told_over or stored.dropped_cause in (OVER, ACKNOWLEDGED)
     return event == Event.WOKEN or is_told_over or stored.dropped_cause == RESOLVED

@@ -156,7 +156,7 @@ def _prune_alerts(now: datetime, *, dry_run: bool) -> int:
             news.delete()
             told = Notification.objects.filter(delivery=OuterRef("pk"))
             empty = _settled().filter(~Exists(told), pk__in=messages)
-            empty._raw_delete(using=empty.db)
+            _remove_deliveries(list(empty.values_list("pk", flat=True)))
             removed += Alert.objects.filter(pk__in=ids)._raw_delete(using=old.db)
     return removed
 
@@ -179,8 +179,15 @@ def _prune_deliveries(now: datetime, *, dry_run: bool) -> int:
     for ids in _keys(old, _DELIVERIES_AT_ONCE):
         with transaction.atomic():
             Notification.objects.filter(delivery__in=ids).delete()
-            removed += Delivery.objects.filter(pk__in=ids)._raw_delete(using=old.db)
+            removed += _remove_deliveries(ids)
     return removed
+
+
+def _remove_deliveries(ids: Sequence[int]) -> int:
+    """Without their notifications, which the caller removed."""
+    links = Delivery.channels.through.objects.filter(delivery__in=ids)
+    links._raw_delete(using=links.db)
+    return Delivery.objects.filter(pk__in=ids)._raw_delete(using=links.db)
 
 
 def _settled() -> QuerySet[Delivery]:

@@ -7,7 +7,7 @@ from django.utils import translation
 
 from catalog.models import AuditEvent
 from monitoring.alert_text import alert_sentence, alert_title, alert_url, severity_word, threshold_sentence
-from monitoring.models import Alert, Notification, Route, Target, Threshold
+from monitoring.models import Alert, Delivery, Notification, Route, Target, Threshold
 from monitoring.services import acknowledge, add_note, assign, reopen, resolve, snooze, wake_snoozed
 from monitoring.services.alerts import end_alerts, open_alerts
 from monitoring.services.notifying import queue
@@ -197,6 +197,32 @@ def test_a_reopened_alert_is_told_again_to_whoever_was_told_that_it_was_over(per
     assert Notification.objects.get(event=Event.ENDED).target == told, "the next end is told, too"
 
 
+@pytest.mark.parametrize(
+    ("status", "is_told"),
+    [("sent", True), ("unknown", True), ("waiting", True), ("failed", False), ("dropped", False)],
+)
+def test_only_an_end_that_may_arrive_makes_the_beginning_news_again(person, status, is_told):
+    target = RouteFactory(tells_end=True).target
+    alert = AlertFactory()
+    queue(alert_ids=[alert.pk], event=Event.OPENED, now=NOW)
+    sent(Event.OPENED, target)
+    resolve(alerts=[alert], actor=person, now=LATER)
+    sent(Event.ENDED, target)
+    Delivery.objects.filter(notifications__event=Event.ENDED).update(status=status)
+    reopen(alerts=[alert], actor=person, now=LATER)
+    assert news(alert) == [("opened", is_told, "")]
+
+
+def test_a_beginning_that_failed_is_told_when_the_alert_is_open_again(person):
+    target = RouteFactory(tells_end=True).target
+    alert = AlertFactory()
+    queue(alert_ids=[alert.pk], event=Event.OPENED, now=NOW)
+    resolve(alerts=[alert], actor=person, now=LATER)
+    Notification.objects.update(delivery=DeliveryFactory(target=target, status="failed"))
+    reopen(alerts=[alert], actor=person, now=LATER)
+    assert news(alert) == [("opened", True, "")]
+
+
 @pytest.mark.parametrize("cause", ["acknowledged", "over"])
 def test_a_reopened_alert_is_escalated_when_nobody_acknowledges_it_then(person, cause):
     RouteFactory(after_minutes=30)
@@ -355,7 +381,7 @@ def test_an_alert_has_a_page_and_its_severity_a_word():
         pytest.param({"kind": "restocked"}, "Back in stock after it was sold out", id="restocked"),
         pytest.param({"kind": "off_shelf"}, "Off shelf", id="off the shelf"),
         pytest.param(
-            {"kind": "blind", "intervals": 5}, "Not read for longer than 5 readings take to come", id="blind",
+            {"kind": "blind", "intervals": 5}, "No good reading for 5 intervals", id="blind",
         ),
         pytest.param({"kind": "authorisation", "days": 7}, "Authorisation ends within 7 days", id="authorisation"),
     ],

@@ -148,6 +148,24 @@ def test_of_two_escalations_to_one_target_the_earlier_counts():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("severity", [CRITICAL, WARNING])
+def test_an_escalation_stored_before_it_had_a_bound_is_due_after_thirty_days(severity):
+    RouteFactory(after_minutes=2_000_000_000, target__quiet_from=time(22), target__quiet_until=time(6))
+    opened(AlertFactory(severity=severity))
+    assert waiting() == [("escalated", NOW + timedelta(days=30))]
+
+
+@pytest.mark.django_db
+def test_the_end_of_an_alert_whose_cooldown_was_stored_before_it_had_a_bound_is_told_within_a_year():
+    RouteFactory(tells_end=True)
+    alert = AlertFactory(threshold__cooldown_minutes=2_000_000_000, count=2)
+    opened(alert)
+    Alert.objects.update(cleared_at=NOW + MINUTE)
+    ended(alert, now=NOW + MINUTE)
+    assert waiting() == [("opened", NOW), ("ended", NOW + timedelta(days=365))]
+
+
+@pytest.mark.django_db
 def test_an_escalation_cannot_be_queued_by_itself():
     with pytest.raises(ValueError, match="with the opening"):
         queue(alert_ids=[1], event=Event.ESCALATED, now=NOW)

@@ -166,6 +166,7 @@ def test_old_deliveries_go_with_their_notifications_which_would_wait_again_witho
     long_ago = NOW - timedelta(days=91)
     old = DeliveryFactory(created_at=long_ago)
     NotificationFactory(alert=settled(NOW), delivery=old, target=old.target)
+    old.channels.set([ChannelFactory()])
     told = DeliveryFactory(created_at=long_ago)
     kept = NotificationFactory(delivery=told, target=told.target)
     NotificationFactory(alert=settled(NOW), delivery=told, target=told.target)
@@ -193,6 +194,7 @@ def test_alerts_that_were_over_long_ago_go_with_their_news(monkeypatch):
     monkeypatch.setattr("monitoring.services.pruning._ALERTS_AT_ONCE", 2)
     long_ago = NOW - timedelta(days=101)
     alone, shared = DeliveryFactory(), DeliveryFactory()
+    alone.channels.set([ChannelFactory()])
     old = [settled(long_ago) for _number in range(5)]
     kept = [
         settled(NOW - timedelta(days=100)),

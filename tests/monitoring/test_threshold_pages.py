@@ -1,6 +1,6 @@
 """The pages of thresholds: what is refused in which words, what a threshold would have done, who may do what."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.django_db
 
 LIST = "admin:monitoring_threshold_changelist"
 ADD = "admin:monitoring_threshold_add"
+CHANGE = "admin:monitoring_threshold_change"
 PREVIEW = "admin:monitoring_threshold_preview"
 DAY = timedelta(days=1)
 
@@ -136,6 +137,9 @@ def test_what_the_kind_does_not_use_is_dropped_even_where_it_is_nonsense(owner, 
     assert (threshold.stock, threshold.min_price, threshold.percent, threshold.days) == (20, None, None, None)
 
 
+_SINCE = {"kind": "price_change", "percent": "10", "reference": "baseline"}
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "words"),
     [
@@ -158,6 +162,13 @@ def test_what_the_kind_does_not_use_is_dropped_even_where_it_is_nonsense(owner, 
         ({"kind": "stock_at_most"}, "stock", "Enter a number of units"),
         ({"kind": "blind", "intervals": "1"}, "intervals", "greater than or equal to 2"),
         ({"kind": "authorisation", "days": "7"}, "about", "An authorisation belongs to a channel"),
+        ({"cooldown_minutes": "2000000000"}, "cooldown_minutes", "Enter 525600 minutes at most, which is a year."),
+        ({"cooldown_minutes": "9" * 30}, "cooldown_minutes", "Enter 525600 minutes at most, which is a year."),
+        ({"kind": "stock_at_most", "stock": "9" * 30}, "stock", "less than or equal to 2147483647"),
+        ({"hysteresis": "9" * 30}, "hysteresis", "Ensure that there are no more than"),
+        ({**_SINCE, "baseline_at": "0001-01-01T00:00"}, "baseline_at", "Enter a time from the year 2000 on."),
+        ({**_SINCE, "baseline_at": "1999-12-31T23:59"}, "baseline_at", "Enter a time from the year 2000 on."),
+        ({**_SINCE, "baseline_at": "9999-12-31T23:59"}, "baseline_at", "Enter a time that has come"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field_once(owner, listing, fields, field, words):
@@ -326,6 +337,19 @@ def test_editing_shows_amounts_as_people_write_them_and_logs_only_what_changed(o
         url, form(about="channel", channel=threshold.channel_id, min_price="200.50", currency="CNY", name="Cheap")
     )
     assert set(AuditEvent.objects.get(object_type="monitoring.threshold").changes) == {"name"}
+
+
+def test_a_threshold_stored_before_its_numbers_had_bounds_can_be_opened_and_mended(owner, listing):
+    begun = datetime(1, 1, 1, tzinfo=UTC)
+    stored = {"kind": "price_change", "percent": 10, "reference": "baseline", "cooldown_minutes": 2_000_000_000}
+    threshold = ThresholdFactory(listing=listing, channel=None, min_price=None, baseline_at=begun, **stored)
+    assert "2000000000" in owner.get(reverse(CHANGE, args=[threshold.pk])).text
+    assert owner.get(reverse(LIST)).status_code == 200
+    fields = {**stored, "listing": listing.pk, "baseline_at": "0001-01-01T08:00"}
+    answer = owner.post(reverse(CHANGE, args=[threshold.pk]), form(**fields))
+    assert set(errors(answer)) == {"baseline_at", "cooldown_minutes"}
+    fields |= {"baseline_at": "2026-01-01T08:00", "cooldown_minutes": 60}
+    assert owner.post(reverse(CHANGE, args=[threshold.pk]), form(**fields)).status_code == 302
 
 
 def test_who_may_only_look_sees_the_rule_and_no_form(client):

@@ -1,7 +1,7 @@
 """From crossings to alerts: what opens, what comes again, what ends."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -53,7 +53,7 @@ def last_alerts(
     Of `alerts`, those of other thresholds are left out. Those that a threshold opened before it was made into another
     rule are, too, and ended where in force.
     """
-    longest = timedelta(minutes=max(threshold.cooldown_minutes for threshold in thresholds))
+    longest = max(threshold.cooldown for threshold in thresholds)
     # Two questions in one statement: no index answers them as one.
     in_force = alerts.filter(cleared_at__isnull=True).order_by().values("pk")
     recent = alerts.filter(cleared_at__isnull=False, last_at__gt=now - longest).order_by().values("pk")
@@ -91,29 +91,35 @@ def last_alerts(
 
 
 class Book:
-    """The crossings of one channel at one moment, stored together."""
+    """The crossings of one moment, stored together."""
 
-    def __init__(self, *, channel_id: int, now: datetime) -> None:
-        self._channel_id = channel_id
+    def __init__(self, *, now: datetime) -> None:
         self._now = now
         self._opened: list[Alert] = []
         self._again: list[tuple[Any, ...]] = []
         self._ended: list[int] = []
 
     def enter(
-        self, threshold: Threshold, rule: Rule, listing_id: int | None, crossing: Crossing, alert: LastAlert | None
+        self,
+        threshold: Threshold,
+        rule: Rule,
+        channel_id: int,
+        listing_id: int | None,
+        crossing: Crossing,
+        alert: LastAlert | None,
     ) -> None:
         """`alert` is the newest of the threshold and the listing, in force or within the cooldown."""
         texts = [value_text(rule, value) for value in (crossing.old, crossing.new)]
         limit = limit_text(rule, crossing.limit)
         self.enter_texts(
-            threshold, rule.fact, listing_id, crossing.move, alert, old=texts[0], new=texts[1], limit=limit
+            threshold, rule.fact, channel_id, listing_id, crossing.move, alert, old=texts[0], new=texts[1], limit=limit
         )
 
     def enter_texts(
         self,
         threshold: Threshold,
         fact: str,
+        channel_id: int,
         listing_id: int | None,
         move: Move,
         alert: LastAlert | None,
@@ -135,7 +141,7 @@ class Book:
                 threshold=threshold,
                 kind=threshold.kind,
                 severity=threshold.severity,
-                channel_id=self._channel_id,
+                channel_id=channel_id,
                 listing_id=listing_id,
                 fact=fact,
                 old_value=old,

@@ -7,10 +7,9 @@ from heapq import merge
 from operator import itemgetter
 from typing import Any
 
-from django.db.models import Exists, F, Max, Min, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery
 
-from catalog.database import Microseconds, TenThousandths, among, driver_rows
+from catalog.database import Microseconds, TenThousandths, among, driver_rows, first_known, given
 from catalog.models import Listing
 from monitoring.models import DailyRollup, Observation, Threshold
 from monitoring.services.thresholds.figures import PRICES
@@ -129,37 +128,26 @@ def last_since_us(rule: Rule, known: Sequence[Any]) -> int | None:
     return since_us
 
 
-def baselines_of(
-    wanted: Sequence[tuple[Threshold, int]], *, are_stored: bool = True
-) -> dict[tuple[int | None, int], int | None]:
-    """The price of each listing when the comparison of its threshold began; by threshold and listing.
-
-    One statement for those about one listing each, and one for all the others. `are_stored`: no threshold differs from
-    its row.
-    """
-    found: dict[tuple[int | None, int], int | None] = {}
-    single = sorted({threshold.pk for threshold, _listing_id in wanted if threshold.listing_id and are_stored})
-    if single:
-        thresholds = Threshold.objects.filter(pk__in=among(single)).order_by()
-        columns = [_baseline(OuterRef("listing"), OuterRef("baseline_at"), price) for price in PRICES]
-        for pk, listing_id, price, *values in driver_rows(thresholds, ("pk", "listing_id", "price", *columns)):
-            found[pk, listing_id] = values[PRICES.index(price)]
-    many = {threshold.pk: threshold for threshold, _listing_id in wanted if not (threshold.listing_id and are_stored)}
-    if many:
-        ids = sorted({listing_id for threshold, listing_id in wanted if threshold.pk in many})
-        listings = Listing.objects.filter(pk__in=among(ids)).order_by()
-        columns = [_baseline(OuterRef("pk"), each.baseline_at, each.price) for each in many.values()]
-        for listing_id, *values in driver_rows(listings, ("pk", *columns)):
-            found |= {(pk, listing_id): value for pk, value in zip(many, values, strict=True)}
-    return found
+def baselines_of(wanted: Sequence[tuple[Threshold, int]]) -> dict[tuple[int | None, int], int | None]:
+    """The price of each listing when the comparison of its threshold began; by threshold and listing. One statement."""
+    if not wanted:
+        return {}
+    prices = sorted({threshold.price for threshold, _listing_id in wanted})
+    rows = [(listing_id, threshold.baseline_at) for threshold, listing_id in wanted]
+    found = first_known(Observation, ("listing", "observed_at"), rows, [_baseline(price) for price in prices])
+    return {
+        (threshold.pk, listing_id): values[prices.index(threshold.price)]
+        for (threshold, listing_id), values in zip(wanted, found, strict=True)
+    }
 
 
-def _baseline(listing: OuterRef, at: Any, price: str) -> Coalesce:
+def _baseline(price: str) -> tuple[QuerySet[Observation, Any], QuerySet[Observation, Any]]:
     """The last known price at that moment; of a listing that was not known then, its first one since."""
-    known = Observation.objects.filter(listing=listing, **{f"{price}__isnull": False})
+    at = given("observed_at")
+    known = Observation.objects.filter(listing=given("listing_id"), **{f"{price}__isnull": False})
     known = known.annotate(its=TenThousandths(price))
     earlier = known.filter(observed_at__lte=at).order_by("-observed_at").values("its")
     # Where history was rolled up to days, what is kept need not begin before that moment.
     is_whole = ~Exists(DailyRollup.objects.filter(listing=OuterRef("listing")))
     later = known.filter(is_whole, observed_at__gt=at).order_by("observed_at").values("its")
-    return Coalesce(Subquery(earlier[:1]), Subquery(later[:1]))
+    return earlier[:1], later[:1]

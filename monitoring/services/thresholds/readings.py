@@ -56,12 +56,15 @@ def check_readings(*, channel_id: int, reads: Sequence[Read], now: datetime, sta
 
 
 def _thresholds_for(channel_id: int, listing_ids: Sequence[int]) -> list[Threshold]:
-    """The active ones that readings of these listings may be judged by, with `channel_currency`.
-
-    Those of products and brands are few, so that all of them are taken.
-    """
-    of_goods = Q(channel__isnull=True, listing__isnull=True)
-    subject = Q(channel=channel_id) | Q(listing__in=among(listing_ids)) | of_goods
+    """The active ones that readings of these listings may be judged by, with `channel_currency`."""
+    chunk = Listing.objects.filter(pk__in=among(listing_ids)).order_by()
+    brands = chunk.filter(sku__product__brand__gt="").values("sku__product__brand")
+    subject = (
+        Q(channel=channel_id)
+        | Q(listing__in=among(listing_ids))
+        | Q(product__in=chunk.values("sku__product"))
+        | Q(brand__in=brands)
+    )
     currency = Channel.objects.filter(pk=channel_id).values("currency")
     found = Threshold.objects.filter(subject, is_active=True, kind__in=READING_KINDS).order_by("pk")
     return [
@@ -110,7 +113,7 @@ class _Check:
         )
 
     def run(self, started_at: datetime) -> None:
-        book = Book(channel_id=self._channel_id, now=self._now)
+        book = Book(now=self._now)
         near: dict[int, Read] = {}
         pending: list[_Pending] = []
         now_us, alerts = self._now_us, self._alerts
@@ -143,7 +146,7 @@ class _Check:
                     continue
                 _after, crossing = step(rule, state, value, now_us, is_first=is_first)
                 if crossing is not None:
-                    book.enter(judge.threshold, rule, claim.listing_id, crossing, alert)
+                    book.enter(judge.threshold, rule, self._channel_id, claim.listing_id, crossing, alert)
         self._judge_by_past(pending, book)
         book.close()
         _read_sooner(list(near.values()), started_at, self._now)
@@ -159,20 +162,30 @@ class _Check:
             ):
                 goods[pk] = (product_id, brand)
                 self._mapped_us[pk] = max(filter(None, changed_us), default=0)
+        by_product: dict[int | None, list[Read]] = defaultdict(list)
+        by_brand: dict[str | None, list[Read]] = defaultdict(list)
+        for pk, (product_id, brand) in goods.items():
+            by_product[product_id].append(self._reads[pk])
+            by_brand[brand].append(self._reads[pk])
         everything = list(self._reads.values())
+        of_owner = {
+            ownership: [read for read in everything if read.claim.ownership == ownership]
+            for ownership in {judge.threshold.ownership for judge in self._judges if judge.threshold.channel_id}
+            if ownership
+        }
         for judge in self._judges:
             threshold = judge.threshold
+            ownership = threshold.ownership
+            if threshold.channel_id:
+                yield judge, of_owner.get(ownership, everything)
+                continue
             if threshold.listing_id:
                 reads = [self._reads[threshold.listing_id]]
             elif threshold.product_id:
-                reads = [read for pk, read in self._reads.items() if goods[pk][0] == threshold.product_id]
-            elif threshold.brand:
-                reads = [read for pk, read in self._reads.items() if goods[pk][1] == threshold.brand]
+                reads = by_product[threshold.product_id]
             else:
-                reads = everything
-            if threshold.ownership:
-                reads = [read for read in reads if read.claim.ownership == threshold.ownership]
-            yield judge, reads
+                reads = by_brand[threshold.brand]
+            yield judge, [read for read in reads if read.claim.ownership == ownership] if ownership else reads
 
     def _judge_by_past(self, pending: Sequence[_Pending], book: Book) -> None:
         """Those that need the last known value, the baseline, or the price over the days."""
@@ -203,7 +216,8 @@ class _Check:
                 history = histories[rule.fact][listing_id]
             _after, crossing = step(rule, state, each.value, self._now_us, is_first=is_first, history=history)
             if crossing is not None:
-                book.enter(threshold, rule, listing_id, crossing, self._alerts.get((threshold.pk, listing_id)))
+                alert = self._alerts.get((threshold.pk, listing_id))
+                book.enter(threshold, rule, self._channel_id, listing_id, crossing, alert)
 
     def _without_calm(self, pending: Sequence[_Pending]) -> list[_Pending]:
         """Those that the lowest and the highest price of their days do not settle: a small part of all, as a rule."""

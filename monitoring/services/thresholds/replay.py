@@ -80,7 +80,7 @@ def _replay(
 
     Returns how many rows were looked at, and of how many listings they tell what the rule looks at.
     """
-    baselines = baselines_of([(threshold, pk) for pk in ids], are_stored=False) if rule.has_baseline else {}
+    baselines = baselines_of([(threshold, pk) for pk in ids]) if rule.has_baseline else {}
     start_us, place = microseconds(start), place_of(rule)
     rows = change_points(ids, start - timedelta(days=rule.days if rule.has_window else 0), now)
     known = 0

@@ -4,6 +4,7 @@ from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -223,6 +224,87 @@ def test_a_renewed_authorisation_ends_the_alert_and_an_unknown_one_does_not():
 def test_when_authorisations_end(fields, expected):
     credential = CredentialFactory(**fields)
     assert authorisation_ends(NOW) == {credential.channel_id: expected}
+
+
+def statements(look):
+    with CaptureQueriesContext(connection) as captured:
+        look()
+    return len(captured.captured_queries)
+
+
+def test_looking_for_blind_listings_costs_the_same_however_many_thresholds_and_channels_there_are(watch):
+    blind(watch.channel)
+    first = statements(lambda: check_blind(now=NOW + 6 * INTERVAL))
+    assert Alert.objects.count() == 1
+    sku = SkuFactory(product=ProductFactory(brand="山野"))
+    watches = [ListingWatchFactory(read_at=NOW, listing__sku=sku) for _number in range(3)]
+    Listing.objects.update(created_at=NOW - DAY)
+    subjects = [{"product": sku.product}, {"brand": "山野"}, {"listing": watches[0].listing}]
+    for subject in subjects:
+        blind(None, **subject)
+        blind(None, intervals=9, **subject)
+    for each in watches:
+        blind(each.channel)
+    assert statements(lambda: check_blind(now=NOW + 7 * INTERVAL)) == first
+    assert Alert.objects.count() == 1 + 3 + 3 + 1 + 3
+    assert statements(lambda: check_blind(now=NOW + 7 * INTERVAL)) < first
+    opened = statements(lambda: check_blind(now=NOW + 10 * INTERVAL))
+    assert (Alert.objects.count(), opened) == (11 + 7, first)
+    ListingWatch.objects.update(read_at=NOW + 10 * INTERVAL)
+    ended = statements(lambda: check_blind(now=NOW + 10 * INTERVAL))
+    assert not Alert.objects.filter(cleared_at=None).exists()
+    Alert.objects.exclude(threshold__channel=watch.channel).delete()
+    Alert.objects.update(cleared_at=None, status="open")
+    assert statements(lambda: check_blind(now=NOW + 10 * INTERVAL)) == ended
+
+
+@pytest.mark.parametrize(
+    ("subject", "ownership", "expected"),
+    [
+        pytest.param("product", "own", {"first"}, id="product"),
+        pytest.param("product", "", {"first", "rival"}, id="product, both"),
+        pytest.param("brand", "own", {"second"}, id="brand"),
+        pytest.param("listing", "own", {"second"}, id="listing"),
+        pytest.param("listing", "competitor", set(), id="listing of the other owner"),
+        pytest.param("channel", "competitor", {"rival"}, id="channel, competitors"),
+    ],
+)
+def test_of_what_a_threshold_is_about_listings_are_blind(watch, subject, ownership, expected):
+    channel = watch.channel
+    skus = [SkuFactory(product=ProductFactory(brand=brand)) for brand in ("", "暖居")]
+    made = {
+        "first": ListingFactory(channel=channel, sku=skus[0]),
+        "second": ListingFactory(channel=channel, sku=skus[1]),
+        "rival": ListingFactory(channel=channel, sku=skus[0], ownership="competitor"),
+    }
+    subjects = {
+        "product": {"product": skus[0].product},
+        "brand": {"brand": "暖居"},
+        "listing": {"listing": made["second"]},
+        "channel": {"channel": channel},
+    }
+    ensure_watches(now=NOW)
+    ListingWatch.objects.update(read_at=NOW, watched_since=NOW)
+    Listing.objects.update(created_at=NOW - DAY)
+    blind(**{"channel": None, "ownership": ownership, **subjects[subject]})
+    blind(ChannelFactory(), intervals=2)
+    check_blind(now=NOW + 6 * INTERVAL)
+    names = {listing.pk: name for name, listing in made.items()}
+    assert {names[pk] for pk in Alert.objects.values_list("listing", flat=True)} == expected
+
+
+def test_looking_at_authorisations_costs_the_same_however_many_there_are():
+    costs = []
+    for count in (1, 6):
+        channels = [ChannelFactory() for _number in range(count)]
+        for channel in channels:
+            ThresholdFactory(channel=channel, kind=Kind.AUTHORISATION, min_price=None, days=7)
+        ends = {channel.pk: NOW + DAY for channel in channels}
+        renewed = dict.fromkeys(ends, NOW + 90 * DAY)
+        costs.append(statements(lambda ends=ends: check_authorisations(ends=ends, now=NOW)))
+        costs.append(statements(lambda ends=renewed: check_authorisations(ends=ends, now=NOW)))
+        assert Alert.objects.filter(channel__in=channels, status="resolved").count() == count
+    assert costs[:2] == costs[2:]
 
 
 def test_alerts_that_no_threshold_stands_for_end():

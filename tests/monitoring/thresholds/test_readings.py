@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.db.models.signals import post_init
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -312,8 +313,10 @@ def test_what_somebody_did_while_a_reading_was_judged_stays(listing):
     at = read_each([priced(100), priced(120)]) + INTERVAL
     (alert,) = last_alerts(Alert.objects.all(), "listing_id", [rule], at).values()
     acknowledge(alerts=Alert.objects.all(), actor=UserFactory(), now=at)
-    book = Book(channel_id=listing.channel_id, now=at)
-    book.enter(rule, rule_of(rule), listing.pk, Crossing(Move.AGAIN, 1_200_000, 1_400_000, 1_000), alert)
+    book = Book(now=at)
+    book.enter(
+        rule, rule_of(rule), listing.channel_id, listing.pk, Crossing(Move.AGAIN, 1_200_000, 1_400_000, 1_000), alert
+    )
     book.close()
     stored = Alert.objects.get()
     assert (stored.status, stored.acknowledged_at, stored.new_value, stored.count) == (
@@ -469,6 +472,75 @@ def test_the_number_of_statements_does_not_depend_on_how_many_readings_there_are
         costs.append(len(captured_read(priced(100, stock=2), NOW + INTERVAL, channel)))
         assert Alert.objects.filter(channel=channel).count() == 3 * count + count // 2
     assert costs[0] == costs[1]
+
+
+def test_of_thresholds_of_goods_only_those_of_the_chunk_are_loaded(shop):
+    channel, first, second, *_others = shop
+    wanted = {
+        threshold(channel=None, product=first.sku.product).pk,
+        threshold(channel=None, brand="暖居").pk,
+        threshold(channel=channel).pk,
+    }
+    threshold(channel=None, product=ProductFactory(brand=""))
+    threshold(channel=None, brand="别家")
+    threshold()
+    threshold(channel=None, listing=ListingFactory())
+    Product.objects.filter(pk=first.sku.product_id).update(brand="")
+    loaded = []
+
+    def note(instance, **_kwargs):
+        loaded.append(instance.pk)
+
+    post_init.connect(note, sender=Threshold)
+    try:
+        read(priced(189), NOW, channel=channel)
+    finally:
+        post_init.disconnect(note, sender=Threshold)
+    assert sorted(loaded) == sorted(wanted)
+    assert set(Alert.objects.values_list("threshold", "listing")) >= {
+        (min(wanted), first.pk), (min(wanted) + 1, second.pk),
+    }  # fmt: skip
+
+
+def test_a_question_for_baselines_does_not_grow_with_the_thresholds():
+    asked = []
+    for count in (1, 9):
+        channel = ChannelFactory()
+        chunk(channel, 2, NOW)
+        for _number in range(count):
+            threshold(
+                channel=channel, min_price=None, kind=Kind.PRICE_CHANGE, percent=10, reference="baseline",
+                baseline_at=NOW,
+            )  # fmt: skip
+        read(priced(100), NOW, channel=channel)
+        queries = captured_read(priced(50), NOW + INTERVAL, channel)
+        asked.append([each["sql"].count('FROM "monitoring_observation"') for each in queries])
+        assert Alert.objects.filter(channel=channel).count() == 2 * count
+    assert asked[0] == asked[1]
+
+
+def test_each_comparison_begins_at_its_own_time_with_its_own_price():
+    channel = ChannelFactory()
+    chunk(channel, 2, NOW)
+    first, second = channel.listings.order_by("pk")
+    change = {"min_price": None, "kind": Kind.PRICE_CHANGE, "percent": 10, "reference": "baseline"}
+    threshold(channel=channel, baseline_at=NOW, **change)
+    threshold(channel=channel, baseline_at=NOW + INTERVAL + timedelta(microseconds=1), **change)
+    of(first, baseline_at=NOW - DAY, price="live_price", **change)
+    for number, prices in enumerate([(100, 200), (50, 300), (70, 400)]):
+        facts = {
+            listing.pk: priced(price, live_price=Decimal(price + 1))
+            for listing, price in zip((first, second), prices, strict=True)
+        }
+        Alert.objects.all().delete()
+        read(facts, NOW + number * INTERVAL, channel=channel)
+    assert sorted(Alert.objects.values_list("listing", "fact", "old_value", "new_value")) == [
+        (first.pk, "list_price", "100.00", "70.00"),
+        (first.pk, "list_price", "50.00", "70.00"),
+        (first.pk, "live_price", "101.00", "71.00"),
+        (second.pk, "list_price", "200.00", "400.00"),
+        (second.pk, "list_price", "300.00", "400.00"),
+    ]
 
 
 def test_alerts_that_come_back_cost_the_same_however_many_they_are():

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -49,11 +49,22 @@ def wrong(**fields):
         pytest.param(
             {**CHANGE, "reference": "baseline", "baseline_at": TOMORROW}, {"baseline_at"}, id="baseline to come",
         ),
+        pytest.param(
+            {**CHANGE, "reference": "baseline", "baseline_at": datetime(1999, 12, 31, tzinfo=UTC)}, {"baseline_at"},
+            id="baseline before anything was read",
+        ),
+        pytest.param(
+            {**CHANGE, "reference": "baseline", "baseline_at": datetime.min.replace(tzinfo=UTC)}, {"baseline_at"},
+            id="baseline at the beginning of time",
+        ),
         pytest.param({**CHANGE, "percent": Decimal(101), "direction": "down"}, {"percent"}, id="falls below nothing"),
         pytest.param({**CHANGE, "hysteresis": Decimal(10)}, {"hysteresis"}, id="could never end"),
         pytest.param({"kind": Kind.VOLATILITY}, {"percent", "days"}, id="empty swings"),
         pytest.param({"kind": Kind.STOCK_AT_MOST}, {"stock"}, id="empty stock"),
         pytest.param({"kind": Kind.STOCK_AT_MOST, "stock": -1}, {"stock"}, id="stock below 0"),
+        pytest.param({"kind": Kind.STOCK_AT_MOST, "stock": 2**31}, {"stock"}, id="more stock than a column holds"),
+        pytest.param({"kind": Kind.SOLD_OUT, "cooldown_minutes": 525_601}, {"cooldown_minutes"}, id="quiet too long"),
+        pytest.param({"kind": Kind.SOLD_OUT, "cooldown_minutes": -1}, {"cooldown_minutes"}, id="quiet before it opens"),
         pytest.param({"kind": Kind.BLIND}, {"intervals"}, id="empty blind"),
         pytest.param({"kind": Kind.BLIND, "intervals": 1}, {"intervals"}, id="one reading"),
         pytest.param({"kind": Kind.AUTHORISATION}, {"days"}, id="empty authorisation"),
@@ -61,6 +72,20 @@ def wrong(**fields):
 )  # fmt: skip
 def test_what_makes_no_sense_is_said_at_its_field(fields, expected):
     assert wrong(**fields) == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"kind": Kind.SOLD_OUT, "cooldown_minutes": 525_600}, id="quiet for a year"),
+        pytest.param({"kind": Kind.STOCK_AT_MOST, "stock": 2**31 - 1}, id="all the stock that a column holds"),
+        pytest.param(
+            {**CHANGE, "reference": "baseline", "baseline_at": datetime(2000, 1, 1, tzinfo=UTC)}, id="baseline in 2000"
+        ),
+    ],
+)
+def test_the_bounds_themselves_are_taken(fields):
+    Threshold(channel=ChannelFactory(), **fields).full_clean()
 
 
 def test_a_threshold_has_one_subject():
