@@ -88,12 +88,15 @@ class CostBucket:
     def settle(self, call: PacedCall, told: Throttle | None, now: float) -> None:
         """A call under way was answered, or (None) brought no word of the bucket: then its cost counts as taken."""
         with self._lock:
+            # As long as the call was under way the bucket could not fill up beyond it.
+            if self._maximum:
+                self._available, self._at = self._refilled(now), now
             self._under_way.remove(call)
             if told is None:
                 self._settled.append((now, call.cost))
             else:
                 self._costs[call.document] = max(told.requested, self._costs.get(call.document, 0.0))
-                ours = self._refilled(now) + call.cost - told.actual if self._maximum else 0.0
+                ours = self._available + call.cost - told.actual if self._maximum else 0.0
                 self._maximum, self._restore_rate = told.maximum, max(told.restore_rate, 1.0)
                 # Calls that overlapped with this one may have been taken out after the platform looked.
                 overlapping = sum(other.cost for other in self._under_way)

@@ -114,6 +114,16 @@ def test_a_cost_above_the_bucket_is_sent_with_a_full_one_for_the_platform_to_ref
     assert bucket.wait(call, 1.0) == 0
 
 
+def test_the_bucket_was_not_fuller_than_what_was_under_way_left_of_it():
+    bucket = told_bucket(available=1800)
+    first, second = bucket.enter("a", 669), bucket.enter("a", 669)
+    assert bucket.wait(first, 0.0) == bucket.wait(second, 0.0) == 0
+    # Full when both arrived after two seconds: 2000 less twice 669.
+    bucket.settle(first, throttle(1331, requested=669, actual=669), 2.0)
+    bucket.settle(second, throttle(662, requested=669, actual=669), 2.0)
+    assert bucket.wait(bucket.enter("a", 669), 2.0) == pytest.approx(0.07)
+
+
 # --- Against the platform's side ------------------------------------------------------------------------------------
 
 
