@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.models import User
@@ -109,7 +109,8 @@ def test_whoever_works_with_a_channel_sees_what_was_sent_though_its_alert_came_b
     clock.move(2 * MINUTE)
     alert.cleared_at = None
     alert.save(update_fields=["cleared_at"])
-    open_again(alert_ids=[alert.pk], now=clock.now)
+    with transaction.atomic():
+        open_again(alert_ids=[alert.pk], now=clock.now)
     assert Delivery.objects.exclude(notifications=None).count() == 0
     assert Delivery.objects.visible_to(person).count() == 2
     assert Delivery.objects.visible_to(other).count() == 0
