@@ -134,8 +134,9 @@ def perform(
         answer.headers.update(fault.headers)
         return answer
     if fault.kind == "delay":
+        answer = normal()  # first, so that a caller who gave up finds nothing happening later, in the next test's world
         stopping.wait(fault.seconds if fault.seconds is not None else 1.0)
-        return normal()
+        return answer
     if fault.kind == "drop":
         return Response(drop=True)
     if fault.kind == "lost":
