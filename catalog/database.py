@@ -148,18 +148,28 @@ def update_alike(
         [(f"{_name(column)} = %s", column.get_db_prep_save(value, connection)) for column, value in pairs]
         for pairs in ([(_field(model, name), value) for name, value in given.items()] for given in (changes, only))
     )
-    with connection.cursor() as cursor:
-        is_postgresql = connection.vendor == "postgresql"
-        if not is_postgresql:
-            keys = _held_keys(cursor, model, _field(model, model._meta.pk.name), keys, only)
+    head = f"UPDATE {table} SET {', '.join(text for text, _value in settings)} WHERE {key} IN "  # noqa: S608
+    tail = f" AND {' AND '.join(text for text, _value in conditions)}"
+
+    def update(keys: Sequence[int], returning: str = "") -> None:
         among, parameter = _key_list(keys)
-        cursor.execute(
-            f"UPDATE {table} SET {', '.join(text for text, _value in settings)} "  # noqa: S608  # our own columns
-            f"WHERE {key} IN ({among}) AND {' AND '.join(text for text, _value in conditions)}"
-            f"{f' RETURNING {key}' if is_postgresql else ''}",
-            [*(value for _text, value in settings), parameter, *(value for _text, value in conditions)],
-        )
-        return [updated for (updated,) in cursor.fetchall()] if is_postgresql else list(keys)
+        values = [*(value for _text, value in settings), parameter, *(value for _text, value in conditions)]
+        cursor.execute(f"{head}({among}){tail}{returning}", values)
+
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            update(keys, f" RETURNING {key}")
+            return [updated for (updated,) in cursor.fetchall()]
+        # All of them, as a rule: then the number of rows tells as much as their keys, which would come one by one.
+        before = transaction.savepoint()
+        update(keys)
+        if cursor.rowcount == len(keys):
+            transaction.savepoint_commit(before)
+            return list(keys)
+        transaction.savepoint_rollback(before)
+        held = _held_keys(cursor, model, _field(model, model._meta.pk.name), keys, only)
+        update(held)
+        return held
 
 
 def claim_rows(

@@ -5,18 +5,20 @@ A price that is not known, or in another currency, is no ground for anything.
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from functools import partial
 from statistics import median_high, median_low
+from typing import Any
 
 DEAD_AFTER = timedelta(days=7)  # not known to the platform for so long
 ODD_RATIO = Decimal(3)  # a unit's price, against the median of the SKU's other listings; also its inverse
 LOWEST_OF_COST = Decimal("0.5")  # of what a unit costs us
 HIGHEST_OF_COST = Decimal(20)
+MOVED_RATIO = Decimal("1.5")  # how much further off a price is when it is another matter than the one dismissed
 _NEAR = Decimal("0.1")  # how far a price may be from a whole number of units to be a pack of so many
 
 
@@ -63,6 +65,48 @@ class Finding:
     other_id: int | None = None
     told: Decimal | None = None
     pack_factor: int | None = None
+    # What it rests on, as JSON holds it: see is_as_dismissed().
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        kind: FindingKind,
+        line: Line,
+        *,
+        other: Line | None = None,
+        told: Decimal | None = None,
+        pack_factor: int | None = None,
+        **facts: str,
+    ) -> "Finding":
+        """A finding about the line, resting on its mapping, on what it clashes with, and on further `facts`."""
+        mapping = {"sku": line.sku_id, "pack_factor": line.pack_factor}
+        clash = {"other": other.listing_id, "other_sku": other.sku_id} if other else {}
+        return cls(
+            kind,
+            line.listing_id,
+            line.sku_id,
+            other.listing_id if other else None,
+            told,
+            pack_factor,
+            {**mapping, **clash, **facts},
+        )
+
+
+def is_as_dismissed(facts: Mapping[str, Any], dismissed: Mapping[str, Any]) -> bool:
+    """Whether a finding rests on what it rested on when somebody dismissed it.
+
+    A ratio of prices moves from day to day: it is another fact once it is MOVED_RATIO times further from 1, or on its
+    other side.
+    """
+    if {**facts, "ratio": None} != {**dismissed, "ratio": None}:
+        return False
+    if facts.get("ratio") is None or dismissed.get("ratio") is None:
+        return facts.get("ratio") == dismissed.get("ratio")
+    ratio, before = Decimal(facts["ratio"]), Decimal(dismissed["ratio"])
+    if before < 1:
+        ratio, before = 1 / ratio, 1 / before
+    return 1 <= ratio < before * MOVED_RATIO
 
 
 def of_sku(lines: Sequence[Line], *, cost: Decimal | None, cost_currency: str) -> list[Finding]:
@@ -78,7 +122,7 @@ def _twice(lines: Sequence[Line]) -> list[Finding]:
     for line in lines:
         before = first.setdefault((line.channel_id, line.pack_factor), line)
         if before is not line:
-            found.append(Finding(FindingKind.TWICE, line.listing_id, line.sku_id, other_id=before.listing_id))
+            found.append(Finding.of(FindingKind.TWICE, line, other=before))
     return found
 
 
@@ -87,7 +131,8 @@ def _packs(lines: Sequence[Line]) -> list[Finding]:
     for line in lines:
         told = units_in_title(line.title)
         if told is not None and told != line.pack_factor:
-            found.append(Finding(FindingKind.PACK, line.listing_id, line.sku_id, told=Decimal(told), pack_factor=told))
+            finding = Finding.of(FindingKind.PACK, line, told=Decimal(told), pack_factor=told, units=str(told))
+            found.append(finding)
     return found
 
 
@@ -106,18 +151,19 @@ def _prices(lines: Sequence[Line], cost: Decimal | None, cost_currency: str) -> 
                 middle = min(median_low(others), median_high(others), key=partial(_distance, unit_price))
                 if _is_far(unit_price, middle):
                     found.append(
-                        Finding(
+                        Finding.of(
                             FindingKind.PRICE,
-                            line.listing_id,
-                            line.sku_id,
+                            line,
                             told=middle,
                             pack_factor=_pack_by_price(line, middle),
+                            ratio=str(unit_price / middle),
                         )
                     )
                     continue
-            is_usual = not cost or cost * LOWEST_OF_COST <= unit_price <= cost * HIGHEST_OF_COST
-            if not is_usual and currency == cost_currency:
-                found.append(Finding(FindingKind.COST, line.listing_id, line.sku_id, told=cost))
+            if not cost or currency != cost_currency:
+                continue
+            if not cost * LOWEST_OF_COST <= unit_price <= cost * HIGHEST_OF_COST:
+                found.append(Finding.of(FindingKind.COST, line, told=cost, ratio=str(unit_price / cost)))
     return found
 
 
@@ -155,8 +201,12 @@ def of_item(lines: Sequence[Line]) -> list[Finding]:
             before = by_stock.setdefault(line.stock_id, line)
             clash = before if before.sku_id != line.sku_id else None
         if clash is not None:
-            found.append(Finding(FindingKind.TWO_SKUS, line.listing_id, line.sku_id, other_id=clash.listing_id))
+            found.append(Finding.of(FindingKind.TWO_SKUS, line, other=clash))
     return found
+
+
+def dead(line: Line, last_good_at: datetime) -> Finding:
+    return Finding.of(FindingKind.DEAD, line, last_good_at=last_good_at.isoformat())
 
 
 def is_dead(*, is_missing: bool, last_good_at: datetime, now: datetime) -> bool:

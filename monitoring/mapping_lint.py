@@ -1,7 +1,7 @@
 """The mappings that look wrong, among all that one person sees: found when they look, within a time."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -11,8 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from catalog import mapping_lint
-from catalog.mapping_lint import Finding, FindingKind, Line
-from catalog.models import Listing, User
+from catalog.mapping_lint import Finding, Line
+from catalog.models import Dismissal, Listing, User
 from monitoring.models import ListingWatch
 
 SECONDS = 3.0
@@ -34,33 +34,86 @@ _COLUMNS = (
 )
 
 
+# By listing and kind of finding.
+Dismissals = dict[tuple[int, str], Dismissal]
+
+
 @dataclass
 class Found:
-    """Findings, the listings they are about, and where to go on: after this SKU's key; None: that was all."""
+    """Findings, the listings they are about, and where to go on: after this SKU's key; None: that was all.
+
+    `dismissals` holds what was said of dismissed ones.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     go_on_after: int | None = None
+    dismissals: Dismissals = field(default_factory=dict)
 
 
-def find(*, user: User, now: datetime, after: int = 0, sees_cost: bool, seconds: float = SECONDS) -> Found:
+def find(
+    *,
+    user: User,
+    now: datetime,
+    after: int = 0,
+    sees_cost: bool,
+    dismissed: bool = False,
+    seconds: float = SECONDS,
+) -> Found:
     """Go through the mapped listings, SKU by SKU, for about `seconds`; the number of queries is always the same.
 
-    What is not about one SKU comes with the first part.
+    What is not about one SKU comes with the first part. Either what nobody has dismissed, or what somebody has.
     """
-    listings = Listing.objects.visible_to(user).current().filter(sku__isnull=False, ownership=Listing.Ownership.OWN)
-    found = Found()
+    listings = _mapped(user)
+    held = _dismissals(listings)
+    found = Found(dismissals=held)
+
+    def keep(findings: Iterable[Finding]) -> None:
+        found.findings += [each for each in findings if _is_dismissed(each, held) is dismissed]
+
     if not after:
-        found.findings += [*_dead(listings, now), *_of_items(listings)]
+        most = _MOST_OF_ITEMS + len(held)  # so that the dismissed ones leave room for as many others
+        keep([*_dead(listings, now, most), *_of_items(listings, most)])
     ends = time.monotonic() + seconds
     rows = listings.filter(sku__gt=after).order_by("sku", "pk")
     for sku_id, group in groupby(_lines(rows), key=lambda pair: pair[0].sku_id):
-        lines = list(group)
-        cost, cost_currency = lines[0][1] if sees_cost else (None, "")
-        found.findings += mapping_lint.of_sku([line for line, _cost in lines], cost=cost, cost_currency=cost_currency)
+        keep(_of_sku(list(group), sees_cost))
         if len(found.findings) >= MOST or time.monotonic() >= ends:
             found.go_on_after = sku_id
             break
     return found
+
+
+def about(*, listing: Listing, user: User, now: datetime, sees_cost: bool) -> list[Finding]:
+    """What looks wrong about one listing among those that the person sees, dismissed or not."""
+    listings = _mapped(user)
+    item = listings.filter(channel=listing.channel_id, platform_item_id=listing.platform_item_id)
+    found = [
+        *_dead(listings.filter(pk=listing.pk), now, _MOST_OF_ITEMS),
+        *_of_items(item, _MOST_OF_ITEMS),
+        *_of_sku(list(_lines(listings.filter(sku=listing.sku_id))), sees_cost),
+    ]
+    return [each for each in found if each.listing_id == listing.pk]
+
+
+def _mapped(user: User) -> QuerySet[Listing]:
+    own = Listing.objects.visible_to(user).current()
+    return own.filter(sku__isnull=False, ownership=Listing.Ownership.OWN)
+
+
+def _dismissals(listings: QuerySet[Listing]) -> Dismissals:
+    rows = Dismissal.objects.of_present_mappings().filter(listing__in=listings).select_related("by")
+    return {(each.listing_id, each.kind): each for each in rows}
+
+
+def _is_dismissed(finding: Finding, held: Dismissals) -> bool:
+    dismissal = held.get((finding.listing_id, finding.kind.value))
+    return dismissal is not None and mapping_lint.is_as_dismissed(finding.facts, dismissal.facts)
+
+
+def _of_sku(rows: Sequence[tuple[Line, tuple[Any, str]]], sees_cost: bool) -> list[Finding]:
+    """Of the listings of one SKU, each with what a unit costs."""
+    cost, cost_currency = rows[0][1] if rows and sees_cost else (None, "")
+    return mapping_lint.of_sku([line for line, _cost in rows], cost=cost, cost_currency=cost_currency)
 
 
 def _lines(rows: QuerySet[Listing]) -> Iterator[tuple[Line, tuple[Any, str]]]:
@@ -70,19 +123,19 @@ def _lines(rows: QuerySet[Listing]) -> Iterator[tuple[Line, tuple[Any, str]]]:
         yield Line(*values), (cost, currency)
 
 
-def _dead(listings: QuerySet[Listing], now: datetime) -> list[Finding]:
+def _dead(listings: QuerySet[Listing], now: datetime, most: int) -> list[Finding]:
     missing = listings.filter(watch__outcome=ListingWatch.Outcome.MISSING).annotate(
         good_at=Coalesce("watch__read_at", "created_at")
     )
     rows = missing.filter(good_at__lte=now - mapping_lint.DEAD_AFTER).order_by("good_at")
     return [
-        Finding(FindingKind.DEAD, listing_id, sku_id)
-        for listing_id, sku_id, good_at in rows.values_list("pk", "sku", "good_at")[:_MOST_OF_ITEMS]
+        mapping_lint.dead(Line(*values), good_at)
+        for *values, good_at in rows.values_list(*_COLUMNS, "good_at")[:most]
         if mapping_lint.is_dead(is_missing=True, last_good_at=good_at, now=now)
     ]
 
 
-def _of_items(listings: QuerySet[Listing]) -> list[Finding]:
+def _of_items(listings: QuerySet[Listing], most: int) -> list[Finding]:
     """What stands under two SKUs; only items of which that can be true are looked at."""
     others = listings.filter(channel=OuterRef("channel")).exclude(sku=OuterRef("sku"))
     beside_variant = Q(platform_sku_id="") & Exists(
@@ -90,13 +143,12 @@ def _of_items(listings: QuerySet[Listing]) -> list[Finding]:
     )
     shares_stock = ~Q(platform_stock_id="") & Exists(others.filter(platform_stock_id=OuterRef("platform_stock_id")))
     suspects = listings.filter(beside_variant | shares_stock).order_by("channel", "platform_item_id")
-    items = list(suspects.values_list("channel", "platform_item_id").distinct()[:_MOST_OF_ITEMS])
-    wanted = Q(pk__in=[])
-    for channel_id, item_id in items:
-        wanted |= Q(channel=channel_id, platform_item_id=item_id)
-    rows = listings.filter(wanted).order_by("channel", "platform_item_id", "pk") if items else listings.none()
-    lines = [Line(*values) for values in rows.values_list(*_COLUMNS)]
+    items = set(suspects.values_list("channel", "platform_item_id").distinct()[:most])
+    rows = listings.filter(platform_item_id__in={item_id for _channel_id, item_id in items})
+    rows = rows.order_by("channel", "platform_item_id", "pk")
     found: list[Finding] = []
-    for _item, group in groupby(lines, key=lambda line: (line.channel_id, line.item_id)):
-        found += mapping_lint.of_item(list(group))
-    return found[:_MOST_OF_ITEMS]
+    lines = (Line(*values) for values in rows.values_list(*_COLUMNS))
+    for item, group in groupby(lines, key=lambda line: (line.channel_id, line.item_id)):
+        if item in items:  # and not one of another channel by the same id
+            found += mapping_lint.of_item(list(group))
+    return found[:most]

@@ -142,19 +142,36 @@ class ShopRead(models.Model):
         return self.ended_at is None and (is_running or self.next_at is not None)
 
 
-class ListingSales(models.Model):
-    """Units of a listing that were ordered in a period, without cancelled and returned ones.
+class Sales(models.Model):
+    """Units that were ordered in a period, without cancelled and returned ones.
 
-    `units` None: orders named its item without saying which variant. No row: not read.
+    `units` None: orders named the item without saying which variant. No row: not read.
     """
 
-    listing = models.OneToOneField(Listing, models.CASCADE, primary_key=True, related_name="sales")
     units = models.IntegerField(_("sold in 30 days"), null=True)
     since = models.DateTimeField()
     read_at = models.DateTimeField(_("read at"))
 
+    class Meta:
+        abstract = True
+
+
+class ListingSales(Sales):
+    """Of an own listing that is not mapped."""
+
+    listing = models.OneToOneField(Listing, models.CASCADE, primary_key=True, related_name="sales")
+
     def __str__(self) -> str:
         return f"{self.listing_id}: {self.units}"
+
+
+class ProposalSales(Sales):
+    """Of what a shop was found to have, which need not be a listing of ours yet."""
+
+    proposal = models.OneToOneField(Proposal, models.CASCADE, primary_key=True, related_name="sales")
+
+    def __str__(self) -> str:
+        return f"{self.proposal_id}: {self.units}"
 
 
 class UnmappedListingManager(models.Manager.from_queryset(ListingQuerySet)):  # type: ignore[misc]

@@ -103,7 +103,8 @@ class HttpClient:
         return self.request(
             "POST",
             url,
-            body=urlencode(fields).encode("ascii"),
+            # A comma stands for itself in a form, and lists of ids are what calls mostly consist of.
+            body=urlencode(fields, safe=",").encode("ascii"),
             headers=_FORM,
             platform=platform,
             operation=operation,

@@ -14,6 +14,8 @@ import time
 from integrations.simulator.seed import DAY, promotion_price
 from integrations.simulator.world import (
     CLOSED_UNPAID,
+    COUPON_CREATED,
+    COUPON_DELETED,
     FINISHED,
     IN_STOCK,
     ON_SALE,
@@ -321,8 +323,10 @@ class Part:
         newest = max((coupon.coupon_id for coupon in coupons), default=0)
         for coupon in coupons:
             if coupon.ends_at <= at:
+                world.report_coupon(coupon, COUPON_DELETED, at)
                 newest += 1
                 coupon.coupon_id, coupon.created, coupon.ends_at = newest, at, at + rng.randint(3, 40) * DAY
+                world.report_coupon(coupon, COUPON_CREATED, at)
                 world.changed(demand=False)
         for affiliate in world.affiliate_coupons if self.platform == TAOBAO else ():
             if affiliate.ends_at <= at:

@@ -7,7 +7,7 @@ market clock. Sums of money are never held as floats.
 import heapq
 from collections import deque
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -218,14 +218,19 @@ class News:
     sku_id: int = 0
     location: int = 0
     tid: int = 0
+    coupon: ShopCoupon | None = None  # as it was then
     event: int = 0  # the same for all that one action brought about: a sale is an order, less stock, another product
 
 
 STOCK = "stock"
 STOCKED, UNSTOCKED = "stocked", "unstocked"  # a variant came to a location, or left it
+SOLD_OUT, BACK_IN_STOCK = "sold out", "back in stock"  # a variant, at all its locations together
 PRODUCT, PRODUCT_CREATED, PRODUCT_DELETED = "product", "product created", "product deleted"
+VARIANT_DELETED, CODE_CHANGED = "variant deleted", "code changed"  # the code is the seller's own one
 ORDER, ORDER_CHANGED = "order", "order changed"
-NEWS = frozenset({STOCK, STOCKED, UNSTOCKED, PRODUCT, PRODUCT_CREATED, PRODUCT_DELETED, ORDER, ORDER_CHANGED})
+COUPON_CREATED, COUPON_DELETED = "coupon created", "coupon deleted"
+NEWS = frozenset({STOCK, STOCKED, UNSTOCKED, SOLD_OUT, BACK_IN_STOCK, PRODUCT, PRODUCT_CREATED, PRODUCT_DELETED})
+NEWS |= {VARIANT_DELETED, CODE_CHANGED, ORDER, ORDER_CHANGED, COUPON_CREATED, COUPON_DELETED}
 
 
 @dataclass(slots=True)
@@ -295,14 +300,33 @@ class World:
 
     def add_units(self, item: Item, row: Row, units: int, at: int, location: int = 0) -> int:
         """Put units on the shelf (below 0: take them off); returns at which location. See Row.add."""
+        before = row.quantity
         location = row.add(units, location)
         self.touch(item, at, row, stock_at=location)
+        self._report_turn(item, row, before, at)
         return location
 
-    def report(self, item: Item, kind: str, row: Row | None = None, location: int = 0) -> None:
-        """News of an item, or of a row at a location, that no change of its facts is."""
+    def unstock(self, item: Item, row: Row, location: int) -> None:
+        """The row is not stocked at a location any more; its units there are gone."""
+        before = row.quantity
+        row.quantity -= row.levels.pop(location)
+        self.touch(item, self.now, row)
+        self._report_turn(item, row, before, self.now)
+        self.report(item, UNSTOCKED, row, location, same_event=True)
+        self.changed(demand=False)
+
+    def _report_turn(self, item: Item, row: Row, before: int, at: int) -> None:
+        """News of the row when its units, `before` until just now, came to an end or are there again."""
+        if item.shop in self._watched and (before > 0) != (row.quantity > 0):
+            kind = BACK_IN_STOCK if row.quantity > 0 else SOLD_OUT
+            self._news.append(News(kind, item.shop, at, item.num_iid, row.sku_id, event=self._event))
+
+    def report(
+        self, item: Item, kind: str, row: Row | None = None, location: int = 0, *, same_event: bool = False
+    ) -> None:
+        """News of an item, or of a row at a location, besides that of its changed facts; see News.event."""
         if item.shop in self._watched:
-            self._event += 1
+            self._event += not same_event
             sku_id = 0 if row is None else row.sku_id
             self._news.append(News(kind, item.shop, self.now, item.num_iid, sku_id, location, event=self._event))
 
@@ -311,6 +335,11 @@ class World:
             # An order is one event with the change of stock that it has just made.
             self._event += kind != ORDER
             self._news.append(News(kind, trade.shop, at, tid=trade.tid, event=self._event))
+
+    def report_coupon(self, coupon: ShopCoupon, kind: str, at: int) -> None:
+        if coupon.shop in self._watched:
+            self._event += 1
+            self._news.append(News(kind, coupon.shop, at, coupon=replace(coupon), event=self._event))
 
     def add_trade(self, trade: Trade, next_step_at: int) -> None:
         """Keep a trade and when it moves on; the oldest makes room, and gives back what it held."""
@@ -387,13 +416,16 @@ class World:
             if new_price is not None and new_live_price is None and row.live_price == row.price:
                 live = new_price
             row.set_prices(row.price if new_price is None else new_price, live)
-            if delete and sku_id:
+            is_deleted = bool(delete and sku_id) and row.status != "delete"
+            if is_deleted:
                 row.status, row.quantity, row.held, row.levels = "delete", 0, 0, {}
             if quantity is not None:
                 before = row.levels[location] if location else row.quantity
                 self.add_units(item, row, quantity - before, self.now, location)
             else:
                 self.touch(item, self.now, row)
+            if is_deleted:
+                self.report(item, VARIANT_DELETED, row, same_event=True)
         if approve_status is not None and approve_status != item.approve_status:
             item.approve_status = approve_status
             item.shelf_reason = "" if approve_status == ON_SALE else "off_shelf"
@@ -403,6 +435,8 @@ class World:
         if delete and not sku_id:
             del self.items[num_iid]
             self.report(item, PRODUCT_DELETED)
+            for row in item.sellable_rows():
+                self.report(item, VARIANT_DELETED, row, same_event=True)
         self.changed()
 
     def shift(self, seconds: int) -> None:

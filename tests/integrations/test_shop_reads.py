@@ -217,3 +217,23 @@ def test_orders_of_thirty_days_are_counted_for_unmapped_listings(simulator, conn
     assert not rows.filter(listing=mapped).exists()
     assert sum(row.units or 0 for row in rows) > 0
     assert read.count > 0
+
+
+@pytest.mark.parametrize("connect", [taobao_channel, shopify_channel, woocommerce_channel])
+def test_what_a_proposal_sold_is_what_its_listing_sells(simulator, connect):
+    channel = connect(simulator)
+    simulator.step(seconds=5 * 86_400)
+    read_all(channel)
+    now = simulator.now()
+    read = shop_reads.begin(channel=channel, kind=ShopRead.Kind.SALES, now=now)
+    while read.ended_at is None:
+        read = shop_reads.take_slice(read=read, now_fn=lambda: now).read
+    told = ("platform_item_id", "platform_sku_id", "sales__units")
+    of_proposals = set(channel.proposals.values_list(*told))
+    assert len(of_proposals) > 1
+    assert sum(units or 0 for _item_id, _sku_id, units in of_proposals) > 0
+    call_command("add_listings", "--channel", channel.name)
+    read = shop_reads.begin(channel=channel, kind=ShopRead.Kind.SALES, now=now)
+    while read.ended_at is None:
+        read = shop_reads.take_slice(read=read, now_fn=lambda: now).read
+    assert set(channel.listings.values_list(*told)) == of_proposals

@@ -4,13 +4,13 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from catalog.models import AuditEvent, Listing
 from monitoring import mapping_lint
 from monitoring.models import ListingWatch
 from tests.factories import ChannelFactory, ListingFactory, ListingWatchFactory, SkuFactory, UserFactory
+from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -24,11 +24,7 @@ def channel():
 
 @pytest.fixture
 def operator(client, channel):
-    user = UserFactory()
-    user.groups.add(Group.objects.get(name="Operator"))
-    user.channels.add(channel)
-    client.force_login(user)
-    return user
+    return signed_in(client, "Operator", channel)
 
 
 def six_pack(channel, **fields):
@@ -121,10 +117,7 @@ def test_costs_are_told_only_to_those_who_may_see_them(client, operator, channel
 def test_only_those_who_change_listings_mend_their_own(client, operator, channel):
     foreign = six_pack(ChannelFactory())
     assert mend(client, foreign, pack_factor="6").status_code == 404
-    viewer = UserFactory()
-    viewer.groups.add(Group.objects.get(name="Viewer"))
-    viewer.channels.add(channel)
-    client.force_login(viewer)
+    signed_in(client, "Viewer", channel)
     listing = ListingFactory(channel=channel, sku=SkuFactory(), title="抽纸 6包装")
     assert "Set to 6 units" not in client.get(PAGE).text
     assert mend(client, listing, pack_factor="6").status_code == 403

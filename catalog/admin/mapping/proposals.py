@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -41,7 +41,8 @@ from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 
 DECIDE = ("catalog.add_listing", "catalog.change_listing")
-_READS_SHOWN = 4
+MOST_SOLD_FIRST = F("sales__units").desc(nulls_last=True)
+_READS_SHOWN = 4  # of each kind
 _ASKS_ABOVE = 50  # a deed to more proposals than this is asked about first
 _SAMPLE = 20  # of them, shown with the question
 
@@ -63,23 +64,24 @@ def tell_codes(proposals: list[Any], request: HttpRequest) -> None:
         proposal.codes = codes
 
 
-def shop_reads(request: HttpRequest, kind: ShopRead.Kind) -> dict[str, Any]:
+def shop_reads(request: HttpRequest, *kinds: ShopRead.Kind) -> dict[str, Any]:
     """How the readings of the person's shops stand: of the channel that the list is narrowed to, or the latest."""
     channels = Channel.objects.visible_to(person(request)).select_related("credential")
     chosen = request.GET.get("channel__id__exact", "")
     if chosen.isdecimal() and len(chosen) < 19:
         channels = channels.filter(pk=chosen)
-    stored = {read.channel_id: read for read in ShopRead.objects.filter(kind=kind, channel__in=channels)}
-    rows = []
-    for channel in channels:
-        read = stored.get(channel.pk) or ShopRead(kind=kind)
-        read.channel = channel
-        rows.append(read)
-    rows.sort(key=lambda read: read.slice_at.timestamp() if read.slice_at else 0, reverse=True)
-    shown = [
-        (read, page_badge("shop_read", request, read), page_buttons(f"{kind}_read", request, read)) for read in rows
-    ]
-    worth_showing = [row for row in shown if row[0].pk or row[2]][:_READS_SHOWN]
+    stored = {(each.channel_id, each.kind): each for each in ShopRead.objects.filter(channel__in=channels)}
+    worth_showing = []
+    for kind in kinds:
+        reads = [stored.get((channel.pk, kind)) or ShopRead(kind=kind, channel=channel) for channel in channels]
+        for read, channel in zip(reads, channels, strict=True):
+            read.channel = channel
+        reads.sort(key=lambda read: read.slice_at.timestamp() if read.slice_at else 0, reverse=True)
+        rows = [
+            (read, page_badge("shop_read", request, read), page_buttons(f"{kind}_read", request, read))
+            for read in reads
+        ]
+        worth_showing += [row for row in rows if row[0].pk or row[2]][:_READS_SHOWN]
     return {
         "reads": worth_showing,
         # What goes on or stopped is to be seen; that all is well need not be.
@@ -106,14 +108,14 @@ class ChooseSkuForm(forms.Form):
 class ProposalAdmin(ReadOnly, FrameModelAdmin):
     page = "proposal"
     list_display = ()
-    list_select_related = ["channel", "listing__sku"]
+    list_select_related = ["channel", "listing__sku", "sales"]
     list_filter = [("channel", VisibleRelatedFilter), "evidence", "shelf_state"]
     search_fields = ["title", "platform_item_id", "platform_sku_id", "outer_id", "barcode", "sku__code"]
     search_help_text = _("Title, merchant code, barcode or platform id")
-    list_line = _("What the shops have, and which SKU each of it seems to be")
+    list_line = _("What the shops have, and which SKU each of it seems to be; the most sold first")
     empty_title = _("No proposals here")
     empty_text = _("Open a channel and press “Find listings in the shop”: what is new or not mapped comes here.")
-    ordering = ["-pk"]
+    ordering = [MOST_SOLD_FIRST, "-pk"]
     change_list_template = "admin/catalog/proposal/change_list.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[FrameChangeList]:
@@ -126,7 +128,7 @@ class ProposalAdmin(ReadOnly, FrameModelAdmin):
         return {name: action for name, action in found.items() if (name == "undo_decision") == is_decided}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {**shop_reads(request, ShopRead.Kind.LISTINGS), **(extra_context or {})}
+        context = {**shop_reads(request, ShopRead.Kind.LISTINGS, ShopRead.Kind.SALES), **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def get_urls(self) -> list[URLPattern]:
@@ -373,6 +375,17 @@ def state_cell(proposal: Proposal) -> SafeString | str:
     return format_html("{}<small>{}</small>", proposal.get_status_display(), parts.time_ago(proposal.decided_at))
 
 
+@admin.display(ordering=F("sales__units").asc(nulls_first=True))  # the least known is the least sold
+def sales_cell(row: Any) -> SafeString | str:
+    """Units of 30 days, and as of when: of a proposal or an unmapped listing."""
+    sales = getattr(row, "sales", None)
+    if sales is None:
+        return parts.unknown(_("not read"))
+    if sales.units is None:
+        return parts.unknown(_("variant not told"))
+    return format_html("{}<small>{}</small>", formatting.count(sales.units), parts.time_ago(sales.read_at))
+
+
 @admin.display(ordering="price")
 def price_cell(proposal: Proposal) -> SafeString | str:
     if proposal.price is None:
@@ -394,6 +407,7 @@ add_column(Proposal, "name", _("listing"), name_cell, order=10)
 add_column(Proposal, "codes", _("merchant code"), codes_cell, order=20)
 add_column(Proposal, "suggestion", _("SKU"), suggestion_cell, order=30)
 add_column(Proposal, "state", _("state"), state_cell, order=40)
+add_column(Proposal, "sales", _("sold in 30 days"), sales_cell, order=45, classes="num")
 add_column(Proposal, "price", _("live price"), price_cell, order=50, classes="num")
 add_column(Proposal, "stock", _("stock"), stock_cell, order=60, classes="num")
 add_column(Proposal, "seen", _("last seen"), seen_cell, order=70, classes="time")

@@ -3,21 +3,16 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin import listing as listings
 from catalog.admin.listing import VisibleRelatedFilter
-from catalog.admin.mapping.proposals import shop_reads
+from catalog.admin.mapping.proposals import MOST_SOLD_FIRST, sales_cell, shop_reads
 from catalog.models import ShopRead, UnmappedListing
-from config import formatting
 from config.admin_site import add_column, add_menu_item
 from config.model_admin import FrameModelAdmin, ReadOnly
-from config.templatetags import evenshelf as parts
 
 
 @admin.register(UnmappedListing)
@@ -29,7 +24,7 @@ class UnmappedListingAdmin(ReadOnly, FrameModelAdmin):
     search_help_text = _("Title, merchant code or platform id")
     list_line = _("Own listings without a SKU, the most sold first")
     empty_title = _("Every own listing is mapped")
-    ordering = [F("sales__units").desc(nulls_last=True), "-pk"]
+    ordering = [MOST_SOLD_FIRST, "-pk"]
     change_list_template = "admin/catalog/proposal/change_list.html"
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -41,17 +36,6 @@ class UnmappedListingAdmin(ReadOnly, FrameModelAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:catalog_listing_change", args=[object_id]))
-
-
-@admin.display(ordering="sales__units")
-def sales_cell(listing: Any) -> SafeString | str:
-    """Units of 30 days, and as of when."""
-    sales = getattr(listing, "sales", None)
-    if sales is None:
-        return parts.unknown(_("not read"))
-    if sales.units is None:
-        return parts.unknown(_("variant not told"))
-    return format_html("{}<small>{}</small>", formatting.count(sales.units), parts.time_ago(sales.read_at))
 
 
 add_column(UnmappedListing, "name", _("listing"), listings.name_cell, order=10)

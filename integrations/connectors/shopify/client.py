@@ -371,7 +371,7 @@ class ShopifyConnector(Connector):
         code = text(parse.field(answer.json, "error"))
         if code or answer.status != 200:
             description = text(parse.field(answer.json, "error_description"))
-            raise refusals.token_error(code, description, _TOKEN, lambda said: self._without(said, grant))
+            raise refusals.token_error(code, description, _TOKEN, now, lambda said: self._without(said, grant))
         with whole(self.platform, _TOKEN):
             return parse.tokens(answer.json, now, self.credentials.shop)
 

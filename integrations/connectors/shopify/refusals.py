@@ -67,6 +67,7 @@ BY_OAUTH_ERROR: dict[str, Meaning] = {
     "application_cannot_be_found": Meaning(Fatal, "bad-app-key"),
     "shop_not_permitted": Meaning(Review, "other-organisation"),
     "unsupported_grant_type": BAD_REQUEST,
+    "THROTTLED": Meaning(Wait, "quota"),
 }
 
 # A row of a stock write, by the code of its userError.
@@ -132,8 +133,11 @@ def _throttled_for(throttle: Throttle | None) -> timedelta:
     return min(max(timedelta(seconds=missing), timedelta(seconds=1)), _LONGEST_THROTTLE)
 
 
-def token_error(code: str, description: str, operation: str, mask: Mask) -> ConnectorError:
-    return _error(BY_OAUTH_ERROR.get(code, UNRECOGNISED), operation, code=mask(code), detail=mask(description))
+def token_error(code: str, description: str, operation: str, now: datetime, mask: Mask) -> ConnectorError:
+    found = BY_OAUTH_ERROR.get(code, UNRECOGNISED)
+    if found.error is Wait:
+        return Wait(PLATFORM, operation, cause=found.cause, code=code, retry_at=now + _SHORT_WAIT)
+    return _error(found, operation, code=mask(code), detail=mask(description))
 
 
 def write_error(code: str, message: str, operation: str, now: datetime, mask: Mask) -> ConnectorError | None:

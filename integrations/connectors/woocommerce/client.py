@@ -28,9 +28,9 @@ from integrations.connectors.base import (
     StockTarget,
 )
 from integrations.connectors.clock import Clock
-from integrations.connectors.errors import Review
+from integrations.connectors.errors import Reauthorise, Review
 from integrations.connectors.http import HttpClient, parse_json
-from integrations.connectors.values import HalfAnswer, text, whole
+from integrations.connectors.values import HalfAnswer, whole
 from integrations.connectors.woocommerce import parse, refusals, signing, stock, webhooks
 from integrations.connectors.woocommerce.credentials import WooCommerceCredentials
 from integrations.connectors.woocommerce.gateway import PAGE, Gateway
@@ -95,6 +95,7 @@ class WooCommerceConnector(Connector):
         clock = Clock(now)
         for path in ("products", "orders", "coupons"):
             self._gateway.rows(path, {"per_page": "1", "_fields": "id"}, clock)
+        self._check_currency(self._gateway.currency(clock))
         return self._gateway.name(clock) or str(urlsplit(self.base_url).hostname)
 
     # --- Listings ---------------------------------------------------------------------------------------------------
@@ -117,6 +118,7 @@ class WooCommerceConnector(Connector):
 
     def read_listings(self, batch: Sequence[ListingRef], *, now: datetime) -> list[Reading]:
         clock = Clock(now)
+        self._check_amounts(clock)
         asked = [ref for ref in batch if _is_readable(ref)]
         products = self._gateway.by_id("products", [ref.item_id for ref in asked], clock)
         wanted = [(ref.item_id, ref.sku_id) for ref in asked if ref.sku_id and ref.item_id in products]
@@ -126,7 +128,9 @@ class WooCommerceConnector(Connector):
         return [readings[ref] for ref in batch]
 
     def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
-        return self._listings({}, Clock(now), skip)
+        clock = Clock(now)
+        self._check_amounts(clock)
+        return self._listings({}, clock, skip)
 
     def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
         """A variation can change without its product being touched, so both are asked for.
@@ -134,6 +138,7 @@ class WooCommerceConnector(Connector):
         Where there is no list of all variations nobody can tell which of them changed: then all are told.
         """
         clock = Clock(now)
+        self._check_amounts(clock)
         if not self._gateway.can_list_variations(clock):
             yield from self._listings({}, clock)
             return
@@ -173,6 +178,27 @@ class WooCommerceConnector(Connector):
                     if sku_id in variations:  # else it was deleted meanwhile
                         yield parse.discovered(variations[sku_id], products[item_id])
 
+    def _check_amounts(self, clock: Clock) -> None:
+        """Raise Review where the shop is known to count in another currency than the channel: products name none.
+
+        A user who may read products need not be one who may read settings; then nobody can tell, which the test of the
+        connection says.
+        """
+        if not self.currency:
+            return
+        try:
+            currency = self._gateway.currency(clock)
+        except Reauthorise as refused:
+            if refused.cause != refusals.ROLE_TOO_WEAK:
+                raise
+            return
+        self._check_currency(currency)
+
+    def _check_currency(self, currency: str) -> None:
+        if self.currency and currency != self.currency:
+            detail = self.without_secrets(currency)
+            raise Review(self.platform, "currency", scope="channel", cause="currency-differs", detail=detail)
+
     # --- Stock ------------------------------------------------------------------------------------------------------
 
     def push_batches(self, targets: Sequence[StockTarget]) -> list[list[StockTarget]]:
@@ -208,8 +234,8 @@ class WooCommerceConnector(Connector):
 
     def read_promotions(self, *, now: datetime) -> Iterator[Promotion]:
         clock = Clock(now)
-        with whole(self.platform, "currency"):
-            currency = text(self._gateway.call("GET", "data/currencies/current", clock).json.get("code"))
+        currency = self._gateway.currency(clock)
+        self._check_currency(currency)
         rows = self._gateway.pages("coupons", clock, fields=parse.COUPON_FIELDS)
         while page := list(islice(rows, PAGE)):
             ids = list(dict.fromkeys(found for row in page for found in parse.coupon_products(row)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import unescape
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from integrations.connectors.clock import Clock
@@ -18,6 +19,8 @@ from integrations.connectors.values import text, whole
 from integrations.connectors.woocommerce import parse, refusals, signing
 from integrations.connectors.woocommerce.credentials import WooCommerceCredentials
 from integrations.connectors.woocommerce.refusals import PLATFORM
+
+T = TypeVar("T")
 
 PAGE = 100  # the most rows of a list, or ids of a read
 _MOST_STEPS_BACK = 10  # in one list
@@ -47,6 +50,8 @@ class Gateway:
         self._is_let_in = False  # a call in this way was answered
         self._is_query_in_vain = False  # keys in the query were taken no better than in the header
         self._has_all_variations: bool | None = None  # since WooCommerce 10.3; None: not known yet
+        self._currency = ""  # "": not asked yet
+        self._asking = threading.Lock()  # held by the one call that learns what all others need to know
 
     # --- Lists ------------------------------------------------------------------------------------------------------
 
@@ -106,14 +111,9 @@ class Gateway:
         """Variations by their id, of at most 100 pairs of product and variation."""
         if not ids:
             return {}
-        if self._has_all_variations is not False:
-            try:
-                found = self.by_id("variations", [sku_id for _item_id, sku_id in ids], clock, fields=fields)
-            except Review as error:
-                self._note_missing_list(error)
-            else:
-                self._has_all_variations = True
-                return found
+        found = self._of_all_variations([sku_id for _item_id, sku_id in ids], clock, fields)
+        if found is not None:
+            return found
         by_item: dict[str, list[str]] = {}
         for item_id, sku_id in ids:
             by_item.setdefault(item_id, []).append(sku_id)
@@ -126,18 +126,44 @@ class Gateway:
 
     def can_list_variations(self, clock: Clock) -> bool:
         """Whether there is a list of the variations of all products."""
-        if self._has_all_variations is None:
-            try:
-                self.rows("variations", {"per_page": "1", "_fields": "id"}, clock)
-                self._has_all_variations = True
-            except Review as error:
-                self._note_missing_list(error)
+        with self._asking:
+            if self._has_all_variations is None:
+                self._try_all_variations(lambda: self.rows("variations", {"per_page": "1", "_fields": "id"}, clock))
         return self._has_all_variations is True
 
-    def _note_missing_list(self, error: Review) -> None:
-        if error.cause != refusals.NO_API:
-            raise error
-        self._has_all_variations = False
+    def _of_all_variations(self, ids: Sequence[str], clock: Clock, fields: str) -> dict[str, Mapping[str, Any]] | None:
+        """Variations out of the list of those of all products; None where there is no such list."""
+
+        def ask() -> dict[str, Mapping[str, Any]]:
+            return self.by_id("variations", ids, clock, fields=fields)
+
+        if self._has_all_variations is None:
+            with self._asking:
+                # Batches are read at the same time: the first one finds out for those that wait here.
+                if self._has_all_variations is None:
+                    return self._try_all_variations(ask)
+        return ask() if self._has_all_variations else None
+
+    def _try_all_variations(self, ask: Callable[[], T]) -> T | None:
+        """The answer of the list of all variations; None, which is noted, where there is no such list."""
+        try:
+            found = ask()
+        except Review as error:
+            if error.cause != refusals.NO_API:
+                raise
+            self._has_all_variations = False
+            return None
+        self._has_all_variations = True
+        return found
+
+    def currency(self, clock: Clock) -> str:
+        """What the shop's amounts are in, asked for once."""
+        with self._asking:
+            if not self._currency:
+                answer = self.call("GET", "data/currencies/current", clock)
+                with whole(PLATFORM, "currency"):
+                    self._currency = parse.currency(answer.json)
+            return self._currency
 
     # --- Calls ------------------------------------------------------------------------------------------------------
 

@@ -81,6 +81,14 @@ def total(headers: Mapping[str, str]) -> int | None:
     return count(headers.get("X-WP-Total", ""))[0]
 
 
+def currency(answer: Any) -> str:
+    """The ISO code of a currency; raises HalfAnswer where there is none."""
+    found = text(answer.get("code")) if isinstance(answer, Mapping) else ""
+    if not found:
+        raise HalfAnswer("a currency without its code")
+    return found
+
+
 def moment(value: Any) -> datetime | None:
     """A time with "_gmt" in its name as aware UTC; None where there is none, or it cannot be read."""
     try:

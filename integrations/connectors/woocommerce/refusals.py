@@ -13,6 +13,7 @@ NONCE = "nonce-used"
 SIGNATURE = "bad-signature"
 NO_API = "no-api"
 ANONYMOUS = "keys-not-taken"
+ROLE_TOO_WEAK = "role-too-weak"
 NO_ORDER = "unknown-order"
 # What is written again in smaller parts.
 TOO_MANY_ROWS = "too-many-rows"
@@ -71,7 +72,7 @@ def meaning(status: int, code: str, message: str) -> Meaning:
         return next((found for word, found in _BY_AUTHENTICATION_MESSAGE if word in said), BY_CODE[code])
     if code.endswith(_NOT_ALLOWED):
         # A shop that did not see our keys takes us for a visitor: 401. One that saw them knows whom they belong to.
-        return Meaning(Reauthorise, ANONYMOUS if status == 401 else "role-too-weak")
+        return Meaning(Reauthorise, ANONYMOUS if status == 401 else ROLE_TOO_WEAK)
     if code in BY_CODE:
         return BY_CODE[code]
     match status:

@@ -246,15 +246,20 @@ class Accounts:
             self.version += 1
             return len(tokens)
 
-    def set_scopes(self, shop: str, scopes: list[str]) -> None:
-        """The scopes of every token of a shop, and of the application that belongs to it."""
+    def set_scopes(self, shop: str, scopes: list[str]) -> dict[str, list[str]]:
+        """The scopes of every token of a shop, and of the application that belongs to it.
+
+        Returns what each application that has a token could do before.
+        """
         with self._lock:
             held: list[Token | RefreshToken] = [*self.tokens.values(), *self.refresh_tokens.values()]
+            before = {token.client_id: token.scopes for token in held if token.shop == shop}
             for token in held:
                 if token.shop == shop:
                     token.scopes = list(scopes)
             self.custom_app(shop).scopes = list(scopes)
             self.version += 1
+            return before
 
     def set_plan(self, shop: str, plan: str) -> None:
         with self._lock:

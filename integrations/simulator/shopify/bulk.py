@@ -28,7 +28,7 @@ from integrations.simulator.shopify.calls import Call, Node, iso_time
 from integrations.simulator.shopify.catalogue import gid, number_in
 from integrations.simulator.shopify.documents import operation_of, refusals
 from integrations.simulator.shopify.schema import FIRST_IDEMPOTENT
-from integrations.simulator.shopify.subscriptions import finish_bulk
+from integrations.simulator.shopify.subscriptions import BULK_FINISHED, tell
 
 RESULTS = "/shopify-bulk-results/"
 RESULT_LIFE = 7 * 86_400
@@ -173,7 +173,7 @@ class Bulk:
             "status": operation.status.lower(),
             "type": "query",
         }
-        finish_bulk(call.simulation.webhooks, operation.shop, operation.client_id, body)
+        tell(call.simulation.webhooks, operation.shop, BULK_FINISHED, body, operation.client_id)
 
     def _find(self, call: Call, text: str) -> Operation | None:
         found = self._operations.get(number_in(text, "BulkOperation") or 0)

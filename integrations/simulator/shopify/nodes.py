@@ -15,6 +15,7 @@ from integrations.simulator.world import (
     Item,
     Line,
     Row,
+    Shop,
     ShopCoupon,
     Trade,
 )
@@ -68,7 +69,7 @@ def product_node(call: Call, item: Item) -> Node:
 
 def variant_node(call: Call, variant: Variant) -> Node:
     item, row = variant
-    name, value = _option(row)
+    name, value = option(row)
     return {
         "__typename": "ProductVariant",
         "id": gid("ProductVariant", row.sku_id),
@@ -92,7 +93,7 @@ def variant_node(call: Call, variant: Variant) -> Node:
     }
 
 
-def _option(row: Row) -> tuple[str, str]:
+def option(row: Row) -> tuple[str, str]:
     if not row.properties_name:
         return "Title", "Default Title"
     _, _, name, value = row.properties_name.split(":")
@@ -134,7 +135,7 @@ def inventory_item_node(call: Call, variant: Variant) -> Node:
         "tracked": True,
         "requiresShipping": True,
         "duplicateSkuCount": lambda info: call.catalogue.sku_count(row.outer_id) - 1,
-        "unitCost": call.money_v2(row.reference_price * 6 // 10),
+        "unitCost": call.money_v2(unit_cost(row)),
         "createdAt": iso_time(item.created),
         "updatedAt": iso_time(row.modified),
         "locationsCount": {"count": len(row.levels), "precision": "EXACT"},
@@ -143,6 +144,10 @@ def inventory_item_node(call: Call, variant: Variant) -> Node:
         "variant": lambda info: variant_node(call, variant),
         "variants": variants,
     }
+
+
+def unit_cost(row: Row) -> int:
+    return row.reference_price * 6 // 10
 
 
 def location_id(call: Call, text: str) -> int | None:
@@ -220,7 +225,7 @@ def location_node(call: Call, location: int) -> Node:
         "__typename": "Location",
         "id": gid("Location", location),
         "legacyResourceId": location,
-        "name": LOCATION_NAMES[call.shop.locations.index(location) % len(LOCATION_NAMES)],
+        "name": location_name(call.shop, location),
         "isActive": is_active,
         "activatable": not is_active,
         "fulfillsOnlineOrders": True,
@@ -229,6 +234,10 @@ def location_node(call: Call, location: int) -> Node:
         "inventoryLevels": levels,
         "inventoryLevel": level,
     }
+
+
+def location_name(shop: Shop, location: int) -> str:
+    return LOCATION_NAMES[shop.locations.index(location) % len(LOCATION_NAMES)]
 
 
 def order_node(call: Call, trade: Trade) -> Node:

@@ -13,10 +13,18 @@ from integrations.simulator.shopify.cost import PLANS
 from integrations.simulator.shopify.gateway import PREFIX, Gateway
 from integrations.simulator.shopify.idempotency import FAILED, RUNNING
 from integrations.simulator.shopify.oauth import OAuth
+from integrations.simulator.shopify.payloads import location_body, scopes_body
 from integrations.simulator.shopify.schema import Versions
-from integrations.simulator.shopify.subscriptions import Sender, uninstall
+from integrations.simulator.shopify.subscriptions import (
+    LOCATION_ACTIVATED,
+    LOCATION_DEACTIVATED,
+    SCOPES_CHANGED,
+    UNINSTALLED,
+    Sender,
+    tell,
+)
 from integrations.simulator.simulation import Simulation
-from integrations.simulator.world import SHOPIFY, UNSTOCKED, amount
+from integrations.simulator.world import SHOPIFY, amount
 
 
 class Shopify:
@@ -148,7 +156,7 @@ class Shopify:
                     raise ControlError(f"status is one of {', '.join((OPEN, *STATUSES))}")
                 store.status = body["status"]
             if "scopes" in body:
-                self.state.set_scopes(shop, texts(body, "scopes"))
+                self._set_scopes(shop, texts(body, "scopes"))
             points = number(body, "points")
             if points is not None:
                 for token in self.state.tokens.values():
@@ -157,9 +165,24 @@ class Shopify:
             if "inactive_locations" in body:
                 ids = texts(body, "inactive_locations")
                 found = [place for place in self.state.shops[shop].locations if gid("Location", place) in ids]
+                changed = set(found) ^ set(store.inactive_locations)
                 store.inactive_locations = found
+                for place in sorted(changed):
+                    self._tell_location(shop, place, is_active=place not in found)
             self.state.version += 1
         return {"shop": shop, "plan": store.plan, "status": store.status}
+
+    def _set_scopes(self, shop: str, scopes: list[str]) -> None:
+        """Change what every application may do in a shop, and tell those for which that is something else."""
+        for client_id, previous in self.state.set_scopes(shop, scopes).items():
+            if previous != scopes:
+                body = scopes_body(self.state.shops[shop], previous, scopes, self.simulation.world.now)
+                tell(self.simulation.webhooks, shop, SCOPES_CHANGED, body, client_id)
+
+    def _tell_location(self, shop: str, location: int, *, is_active: bool) -> None:
+        topic = LOCATION_ACTIVATED if is_active else LOCATION_DEACTIVATED
+        body = location_body(self.simulation.world, self.state.shops[shop], location, is_active=is_active)
+        tell(self.simulation.webhooks, shop, topic, body)
 
     def _unstock(self, request: Request) -> dict[str, Any]:
         """{"num_iid", "sku_id", "location": global id}: the variant is not stocked there any more."""
@@ -175,10 +198,7 @@ class Shopify:
             )
             if item is None or row is None or location is None:
                 raise ControlError("no variant that is stocked at this location")
-            row.quantity -= row.levels.pop(location)
-            world.touch(item, world.now, row)
-            world.report(item, UNSTOCKED, row, location)
-            world.changed(demand=False)
+            world.unstock(item, row, location)
         return {"locations": len(row.levels)}
 
     def _change_tokens(self, request: Request) -> dict[str, Any]:
@@ -193,7 +213,8 @@ class Shopify:
         if "revoke" in body:
             shop = self._shop(body["revoke"])
             count += self.state.change_tokens(shop, revoke=True)
-            uninstall(self.simulation.webhooks, self.state.shops[shop], self.state.domain(shop))
+            uninstalled = {"id": self.state.shops[shop].user_id, "myshopify_domain": self.state.domain(shop)}
+            tell(self.simulation.webhooks, shop, UNINSTALLED, uninstalled)
         if "revoke_refresh" in body:
             count += self.state.change_tokens(self._shop(body["revoke_refresh"]), refresh=True)
         if "rotate_secret" in body:

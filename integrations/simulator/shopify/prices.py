@@ -6,7 +6,7 @@ from typing import Any
 from integrations.simulator.shopify import nodes
 from integrations.simulator.shopify.calls import Call, Node, check_size
 from integrations.simulator.shopify.catalogue import number_in
-from integrations.simulator.world import Item, Row
+from integrations.simulator.world import CODE_CHANGED, Item, Row
 
 HIGHEST = Decimal(10) ** 18
 MAX_TEXT = 255
@@ -96,7 +96,9 @@ def _apply(call: Call, item: Item, good: list[tuple[Row, dict[str, Any]]]) -> No
         if "barcode" in entry:
             row.barcode = entry["barcode"] or ""
         sku = (entry.get("inventoryItem") or {}).get("sku")
-        row.outer_id = row.outer_id if sku is None else sku
+        before, row.outer_id = row.outer_id, row.outer_id if sku is None else sku
         call.world.touch(item, call.world.now, row)
+        if row.outer_id != before:
+            call.world.report(item, CODE_CHANGED, row, same_event=True)
     if good:
         call.world.changed()

@@ -7,75 +7,24 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from integrations.simulator.shopify import nodes
 from integrations.simulator.shopify.accounts import Accounts, App
 from integrations.simulator.shopify.calls import Call, Node, iso_time
-from integrations.simulator.shopify.catalogue import gid, inventory_item_id, number_in
+from integrations.simulator.shopify.catalogue import gid, number_in
+from integrations.simulator.shopify.payloads import TOPICS
 from integrations.simulator.shopify.signing import webhook_hmac
 from integrations.simulator.webhooks import Delivery, Subscription, Webhooks
-from integrations.simulator.world import (
-    CLOSED_UNPAID,
-    ORDER,
-    ORDER_CHANGED,
-    PRODUCT,
-    PRODUCT_CREATED,
-    PRODUCT_DELETED,
-    SHIPPED,
-    SHOPIFY,
-    STOCK,
-    STOCKED,
-    UNSTOCKED,
-    WAITING_FOR_SHIPMENT,
-    Item,
-    News,
-    Row,
-    Shop,
-    Trade,
-    World,
-    amount,
-)
+from integrations.simulator.world import SHOPIFY, News, World
 
-MAX_VARIANTS_IN_BODY = 100
 MAX_FAILURES = 8
 EVENTS = uuid.uuid4()  # events are numbered anew by each process
-# topic: the kind of news that sets it off. The others can be subscribed to, and nothing happens that they are about.
-KINDS = {
-    "inventory_levels/update": STOCK,
-    "inventory_levels/connect": STOCKED,
-    "inventory_levels/disconnect": UNSTOCKED,
-    "products/create": PRODUCT_CREATED,
-    "products/update": PRODUCT,
-    "products/delete": PRODUCT_DELETED,
-    "orders/create": ORDER,
-    "orders/updated": ORDER_CHANGED,
-    "orders/paid": ORDER_CHANGED,
-    "orders/fulfilled": ORDER_CHANGED,
-    "orders/cancelled": ORDER_CHANGED,
+# Besides TOPICS, which the market sets off: what is done to a shop or an application, and told by tell().
+BULK_FINISHED = "bulk_operations/finish"
+UNINSTALLED, SCOPES_CHANGED = "app/uninstalled", "app/scopes_update"
+LOCATION_ACTIVATED, LOCATION_DEACTIVATED = "locations/activate", "locations/deactivate"
+TOPIC_OF = {
+    topic.replace("/", "_").upper(): topic
+    for topic in (*TOPICS, BULK_FINISHED, UNINSTALLED, SCOPES_CHANGED, LOCATION_ACTIVATED, LOCATION_DEACTIVATED)
 }
-STATUS_OF_TOPIC = {
-    "orders/paid": WAITING_FOR_SHIPMENT,
-    "orders/fulfilled": SHIPPED,
-    "orders/cancelled": CLOSED_UNPAID,
-}
-BULK_FINISHED, UNINSTALLED = "bulk_operations/finish", "app/uninstalled"
-# topic of the enumeration that is not its lower case with the last word cut off
-COMPOUND = (
-    "inventory_levels",
-    "inventory_items",
-    "bulk_operations",
-    "app",
-    "variants",
-    "products",
-    "orders",
-    "discounts",
-)
-
-
-def topic_of(enum: str) -> str:
-    """INVENTORY_LEVELS_UPDATE as inventory_levels/update."""
-    name = enum.lower()
-    resource = next((found for found in (*COMPOUND, "locations") if name.startswith(f"{found}_")), "")
-    return f"{resource}/{name[len(resource) + 1 :]}"
 
 
 # The API
@@ -89,7 +38,8 @@ def create(call: Call, arguments: dict[str, Any]) -> Node:
     if message is not None:
         error = {"field": ["webhookSubscription", "callbackUrl"], "message": message}
         return {"webhookSubscription": None, "userErrors": [error]}
-    topic = topic_of(enum)
+    topic = TOPIC_OF[enum]
+    kind, _ = TOPICS.get(topic, ("", None))
     detail = {
         "enum": enum,
         "client_id": call.app.client_id,
@@ -101,7 +51,7 @@ def create(call: Call, arguments: dict[str, Any]) -> Node:
         "name": given.get("name"),
     }
     entry = call.simulation.webhooks.subscribe(
-        SHOPIFY, call.shop.key, topic, address, call.app.client_secret, KINDS.get(topic, ""), detail
+        SHOPIFY, call.shop.key, topic, address, call.app.client_secret, kind, detail
     )
     return {"webhookSubscription": subscription_node(call, entry), "userErrors": []}
 
@@ -165,27 +115,11 @@ class Sender:
         self._accounts = accounts
 
     def deliveries(self, world: World, subscription: Subscription, news: News) -> list[tuple[Any, dict[str, str], str]]:
-        shop = world.shops[subscription.shop]
-        wanted = STATUS_OF_TOPIC.get(subscription.topic)
-        body: dict[str, Any] | None = None
-        if news.kind == PRODUCT_DELETED:
-            body = {"id": news.num_iid}
-        elif news.kind in (ORDER, ORDER_CHANGED):
-            trade = world.trades.get(news.tid)
-            if trade is not None and wanted in (None, trade.status):
-                body = order_body(trade, shop)
-        else:
-            item = world.items.get(news.num_iid)
-            row = None if item is None else next((row for row in item.rows if row.sku_id == news.sku_id), None)
-            if item is not None and news.kind in (PRODUCT, PRODUCT_CREATED):
-                body = product_body(item, shop)
-            elif row is not None:
-                body = level_body(row, news.location, news.at)
-                if news.kind == UNSTOCKED:
-                    body = {name: body[name] for name in ("inventory_item_id", "location_id")}
-        if body is None:
-            return []
-        return [(self.encode(subscription, body), self.event_headers(f"{news.shop} {news.event}"), "")]
+        _, bodies = TOPICS[subscription.topic]
+        return [
+            (self.encode(subscription, body), self.event_headers(f"{news.shop} {news.event}"), "")
+            for body in bodies(world, world.shops[subscription.shop], news)
+        ]
 
     @staticmethod
     def encode(subscription: Subscription, body: dict[str, Any]) -> bytes:
@@ -222,100 +156,9 @@ class Sender:
         return subscription.failures >= MAX_FAILURES
 
 
-def finish_bulk(webhooks: Webhooks, shop: str, client_id: str, body: dict[str, Any]) -> None:
-    """Tell the subscriptions of bulk_operations/finish."""
+def tell(webhooks: Webhooks, shop: str, topic: str, body: dict[str, Any], client_id: str | None = None) -> None:
+    """Tell the subscriptions of a topic, of one application or of all, what was done to a shop; it is one event."""
+    event = f"{shop} {uuid.uuid4()}"
     for entry in webhooks.of_shop(SHOPIFY, shop):
-        if entry.topic == BULK_FINISHED and entry.detail["client_id"] == client_id:
-            headers = Sender.event_headers(body["admin_graphql_api_id"])
-            webhooks.enqueue(entry, Sender.encode(entry, body), headers)
-
-
-def uninstall(webhooks: Webhooks, shop: Shop, domain: str) -> None:
-    """Tell the subscriptions of app/uninstalled."""
-    for entry in webhooks.of_shop(SHOPIFY, shop.key):
-        if entry.topic == UNINSTALLED:
-            headers = Sender.event_headers(f"{shop.key} {UNINSTALLED}")
-            webhooks.enqueue(entry, Sender.encode(entry, {"id": shop.user_id, "myshopify_domain": domain}), headers)
-
-
-def level_body(row: Row, location: int, at: int) -> dict[str, Any]:
-    item_id = inventory_item_id(row)
-    return {
-        "inventory_item_id": item_id,
-        "location_id": location,
-        "available": row.levels.get(location),
-        "updated_at": iso_time(at).replace("Z", "+00:00"),
-        "admin_graphql_api_id": f"gid://shopify/InventoryLevel/{location}?inventory_item_id={item_id}",
-    }
-
-
-def product_body(item: Item, shop: Shop) -> dict[str, Any]:
-    rows = [row for row in item.rows if row.status == "normal"]
-    at = _rest_time(item.modified)
-    body: dict[str, Any] = {
-        "id": item.num_iid,
-        "admin_graphql_api_id": gid("Product", item.num_iid),
-        "title": item.title,
-        "vendor": shop.nick,
-        "handle": item.outer_id.lower(),
-        "status": "active" if item.approve_status == "onsale" else "draft",
-        "created_at": _rest_time(item.created),
-        "updated_at": at,
-        "variants": [_variant_body(item, row, shop) for row in rows[:MAX_VARIANTS_IN_BODY]],
-    }
-    if len(rows) > MAX_VARIANTS_IN_BODY:
-        body["variant_gids"] = [
-            {"admin_graphql_api_id": gid("ProductVariant", row.sku_id), "updated_at": _rest_time(row.modified)}
-            for row in rows
-        ]
-    return body
-
-
-def _variant_body(item: Item, row: Row, shop: Shop) -> dict[str, Any]:
-    return {
-        "id": row.sku_id,
-        "admin_graphql_api_id": gid("ProductVariant", row.sku_id),
-        "product_id": item.num_iid,
-        "title": row.properties_name.rpartition(":")[2] or "Default Title",
-        "sku": row.outer_id,
-        "barcode": row.barcode or None,
-        "price": amount(row.live_price, shop.decimals),
-        "compare_at_price": None if row.compare_at is None else amount(row.compare_at, shop.decimals),
-        "inventory_item_id": inventory_item_id(row),
-        "inventory_quantity": row.quantity,
-        "updated_at": _rest_time(row.modified),
-    }
-
-
-def order_body(trade: Trade, shop: Shop) -> dict[str, Any]:
-    return {
-        "id": trade.tid,
-        "admin_graphql_api_id": gid("Order", trade.tid),
-        "name": nodes.order_name(trade),
-        "created_at": _rest_time(trade.created),
-        "updated_at": _rest_time(trade.modified),
-        "cancelled_at": _rest_time(trade.modified) if trade.status == CLOSED_UNPAID else None,
-        "currency": shop.currency,
-        "financial_status": nodes.financial_status(trade).lower(),
-        "fulfillment_status": "fulfilled" if nodes.fulfilment_status(trade) == "FULFILLED" else None,
-        "test": False,
-        "total_price": amount(trade.payment, shop.decimals),
-        "line_items": [
-            {
-                "id": line.oid,
-                "variant_id": line.sku_id,
-                "product_id": line.num_iid,
-                "sku": line.outer_sku_id,
-                "title": line.title,
-                "quantity": line.num,
-                "current_quantity": nodes.current_quantity(trade, line),
-                "price": amount(line.price, shop.decimals),
-                "total_discount": amount(line.discount_fee, shop.decimals),
-            }
-            for line in trade.lines
-        ],
-    }
-
-
-def _rest_time(seconds: int) -> str:
-    return iso_time(seconds).replace("Z", "+00:00")
+        if entry.topic == topic and client_id in (None, entry.detail["client_id"]):
+            webhooks.enqueue(entry, Sender.encode(entry, body), Sender.event_headers(event))

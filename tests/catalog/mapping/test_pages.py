@@ -3,20 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group
 
 from catalog.mapping import review
 from catalog.mapping.unmapped import store_sales
-from catalog.models import Listing, Proposal, ShopRead
-from tests.factories import (
-    NOW,
-    ChannelFactory,
-    ListingFactory,
-    ProductFactory,
-    ProposalFactory,
-    SkuFactory,
-    UserFactory,
-)
+from catalog.models import Listing, Proposal, ProposalSales, ShopRead
+from tests.factories import NOW, ChannelFactory, ListingFactory, ProductFactory, ProposalFactory, SkuFactory
+from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -30,11 +22,7 @@ def channel():
 
 @pytest.fixture
 def operator(client, channel):
-    user = UserFactory()
-    user.groups.add(Group.objects.get(name="Operator"))
-    user.channels.add(channel)
-    client.force_login(user)
-    return user
+    return signed_in(client, "Operator", channel)
 
 
 def proposed(channel, **fields) -> Proposal:
@@ -143,10 +131,7 @@ def test_proposals_of_other_channels_are_not_there(client, operator, channel):
 
 
 def test_who_may_only_look_decides_nothing(client, channel):
-    user = UserFactory()
-    user.groups.add(Group.objects.get(name="Viewer"))
-    user.channels.add(channel)
-    client.force_login(user)
+    signed_in(client, "Viewer", channel)
     proposal = proposed(channel)
     page = client.get(f"{LIST}{proposal.pk}/change/")
     assert page.status_code == 200
@@ -165,10 +150,69 @@ def test_a_reading_that_stopped_says_why(client, operator, channel):
     assert "no answer in time" in page
 
 
+def sold(channel, **units) -> None:
+    """Store what was sold of proposals, by their titles; of all others: none."""
+    found = channel.proposals.filter(title__in=units)
+    store_sales(
+        channel=channel,
+        units={(each.platform_item_id, ""): units[each.title] for each in found},
+        unclear=set(),
+        since=NOW - timedelta(days=30),
+        now=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("", ["many", "few", "none", "?", "?"]),
+        ("-5", ["many", "few", "none", "?", "?"]),
+        ("5", ["?", "?", "none", "few", "many"]),
+    ],
+)
+def test_proposals_come_by_what_they_sold_and_unknown_is_not_zero(client, operator, channel, order, expected):
+    proposed(channel, title="variant", platform_item_id="616", platform_sku_id="9")
+    for title in ("none", "many", "few"):
+        proposed(channel, title=title)
+    proposed(channel, title="told", platform_item_id="616", status="rejected", decided_at=NOW)
+    store_sales(
+        channel=channel,
+        units={
+            ("616", ""): 5,  # of which variant, the order did not say
+            **{
+                (channel.proposals.get(title=title).platform_item_id, ""): units
+                for title, units in (("many", 40), ("few", 3))
+            },
+        },
+        unclear=set(),
+        since=NOW - timedelta(days=30),
+        now=NOW,
+    )
+    proposed(channel, title="late")
+    answer = client.get(LIST, {"o": order} if order else {})
+    rows = list(answer.context["cl"].result_list)
+    sales = {row.title: getattr(getattr(row, "sales", None), "units", "not read") for row in rows}
+    assert sales == {"many": 40, "few": 3, "none": 0, "variant": None, "late": "not read"}
+    assert ["?" if row.title in ("variant", "late") else row.title for row in rows] == expected
+    assert "variant not told" in answer.text
+
+
+def test_sales_of_proposals_are_read_anew_and_only_of_their_channel(channel):
+    mine, theirs = proposed(channel, title="A"), proposed(ChannelFactory(), title="A")
+    sold(theirs.channel, A=7)
+    sold(channel, A=3)
+    sold(channel, A=2)
+    assert list(ProposalSales.objects.order_by("units").values_list("proposal", "units")) == [
+        (mine.pk, 2),
+        (theirs.pk, 7),
+    ]
+
+
 def test_the_list_costs_as_many_queries_for_many_as_for_few(client, operator, channel, django_assert_max_num_queries):
     for number in range(40):
         SkuFactory(code=f"CUP-{number}")
-        proposed(channel, outer_id=f"CUP-{number}")
+        proposed(channel, outer_id=f"CUP-{number}", title=f"{number}")
+    sold(channel, **{f"{number}": number for number in range(20)})
     client.get(LIST)
     with django_assert_max_num_queries(12):
         assert client.get(LIST).text.count("merchant code is the SKU") >= 40

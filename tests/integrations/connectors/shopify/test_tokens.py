@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from integrations.connectors.base import InvalidSetting, ReadOutcome
-from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review
+from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
 from integrations.connectors.shopify import ShopifyConnector, ShopifyCredentials
 from integrations.connectors.shopify.credentials import VERSION
 from tests.integrations.connectors.raw_server import RawServer, answer, answer_json
@@ -88,6 +88,21 @@ def test_an_app_of_another_organisation_gets_no_token(shop, now, public):
     with pytest.raises(Review) as caught:
         connector.request_token(now=now)
     assert caught.value.cause == "other-organisation"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        pytest.param({"sub_code": "THROTTLED", "msg": "Throttled"}, "THROTTLED", id="in its own words"),
+        pytest.param({"status": 429, "headers": {"Retry-After": "5"}}, "429", id="by its status"),
+    ],
+)
+def test_a_token_that_is_asked_for_too_often_is_waited_for(shop, now, fault, code):
+    shop.simulator.shopify.fail_next(method="token", **fault)
+    with pytest.raises(Wait) as caught:
+        shop.connect(access_token="").request_token(now=now)
+    assert (caught.value.cause, caught.value.code) == ("quota", code)
+    assert caught.value.retry_at == now + timedelta(seconds=5)
 
 
 # --- A custom app made in the admin ---------------------------------------------------------------------------------

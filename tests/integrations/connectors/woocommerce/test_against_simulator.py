@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -68,6 +69,15 @@ def test_every_listing_is_read_and_found_as_it_is(simulator, connect, request, n
         assert reading.facts.live_price == Decimal(row["live_price"])
         assert reading.facts.list_price == Decimal(row["compare_at"] or row["live_price"])
         assert listings[ids].changed_at.tzinfo is UTC
+
+
+def test_an_older_shop_is_asked_once_for_the_list_it_lacks(connect, older, shirt, calls, now):
+    """However many batches are read at the same time."""
+    connector = connect()
+    with ThreadPoolExecutor(6) as threads:
+        readings = list(threads.map(lambda _: read(connector, now, ("22", "732")), range(12)))
+    assert {reading.outcome for [reading] in readings} == {ReadOutcome.READ}
+    assert [method for method, _code in calls()].count(VARIATION_LIST) == 1
 
 
 def test_a_product_is_read_as_the_reference_prints_it(connect, shop, shirt, now):
