@@ -23,7 +23,7 @@ from config.templatetags.evenshelf import badge, time_ago, unknown
 from integrations import views
 from integrations.connections import CIRCUIT_FAILURES
 from integrations.connectors import CONNECTORS
-from integrations.connectors.base import Setting, SettingKind
+from integrations.connectors.base import Capability, Setting, SettingKind
 from integrations.discovery import can_discover
 from integrations.fetching.lanes import READ
 from integrations.models import Credential
@@ -41,6 +41,7 @@ from integrations.state import (
     masked,
     needs_authorisation,
     until_text,
+    used_up_until,
     with_connection,
 )
 from monitoring import dashboard
@@ -96,6 +97,15 @@ def _test_url(request: HttpRequest, channel: Channel) -> str | None:
     return reverse("integrations:check_connection", args=[channel.pk])
 
 
+def _request_keys_url(request: HttpRequest, channel: Channel) -> str | None:
+    """Where the shop is asked to hand its keys over, as long as there are none that it lets in."""
+    if not request.user.has_perms(views.CREDENTIAL) or not views.can_request_keys(channel):
+        return None
+    if credential_of(channel).state(timezone.now()) not in {*WITHOUT_APP, Credential.State.REAUTHORISE}:
+        return None
+    return reverse("integrations:request_keys", args=[channel.pk])
+
+
 def _connect_url(request: HttpRequest, channel: Channel) -> str | None:
     """The first step of a new channel, and of one whose secret can no longer be read."""
     if credential_of(channel).state(timezone.now()) not in WITHOUT_APP:
@@ -108,6 +118,7 @@ def _connect_url(request: HttpRequest, channel: Channel) -> str | None:
 add_badge("channel", lambda request, channel: connection_badge(channel, timezone.now()))
 add_button("channel", _("Fetch now"), _channel_url("fetch_channel", *views.FETCH), order=10)
 add_button("channel", _("Find listings in the shop"), _discover_url, order=30)
+add_button("channel", _("Connect by consent"), _request_keys_url, method="get", order=85)
 add_button("channel", _("Connect"), _connect_url, method="get", primary=True, order=90)
 for _pressing in (False, True):
     for _again, _label in ((False, _("Authorise")), (True, _("Re-authorise"))):
@@ -160,6 +171,9 @@ def _facts(request: HttpRequest, channel: Channel) -> dict[str, Any]:
         "by": by,
         "credential": credential,
         "next_free_at": next_free(credential=credential, operation=READ, now=now),
+        "health": health,
+        "quota_unit": CONNECTORS[channel.platform].quota_unit,
+        "used_up_until": used_up_until(health, now),
         "good_at": health.good_at,
         **watches,
     }
@@ -196,6 +210,7 @@ def _credential(request: HttpRequest, channel: Channel) -> dict[str, Any] | None
         "granted": "" if any(setting.name == "access_token" for setting in asked) else _shown(credential.access_token),
         "asks_base_url": any(setting.name == "base_url" for setting in asked),
         "is_set_up": credential.state(timezone.now()) not in WITHOUT_APP,
+        "pulls_messages": Capability.PULL_MESSAGES in CONNECTORS[channel.platform].capabilities,
         "edit_url": _channel_url("credential", *views.CREDENTIAL)(request, channel),
         "test_url": _test_url(request, channel),
     }

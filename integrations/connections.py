@@ -7,8 +7,9 @@
 import logging
 import random
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -19,7 +20,7 @@ from django.utils.translation import gettext_noop
 from catalog.models import Channel
 from catalog.services import audit
 from integrations import tokens
-from integrations.connectors.base import Connector, InvalidSetting
+from integrations.connectors.base import Connector, InvalidSetting, Quota
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Review, Wait
 from integrations.connectors.http import HttpClient, Limits
 from integrations.models import ChannelHealth, Credential
@@ -203,19 +204,25 @@ _HOLD_FIELDS = ("failures", "retry_at", "kind", "cause", "code")
 
 
 def mark_good(
-    channel_ids: Collection[int], now: datetime, *, sent_at: datetime | None = None, is_probe: bool = True
+    channel_ids: Collection[int],
+    now: datetime,
+    *,
+    sent_at: datetime | None = None,
+    is_probe: bool = True,
+    quota: Quota | None = None,
 ) -> None:
     """The channels answered a call well: what held them back before it was sent is over.
 
     A failure after `sent_at` stands: a call that was under way then knows nothing of it. So does what only a probe can
     end, an open circuit or what needs a person, and a wait that is not over, unless the call was one. `sent_at` None:
-    nothing can have failed meanwhile.
+    nothing can have failed meanwhile. `quota` is what the last answer told, None to leave what is stored.
     """
+    told = _quota_fields(quota)
     ChannelHealth.objects.bulk_create(
-        [ChannelHealth(channel_id=channel_id, good_at=now) for channel_id in sorted(set(channel_ids))],
+        [ChannelHealth(channel_id=channel_id, good_at=now, **told) for channel_id in sorted(set(channel_ids))],
         update_conflicts=True,
         unique_fields=["channel"],
-        update_fields=["good_at", *(_HOLD_FIELDS if sent_at is None else ())],
+        update_fields=["good_at", *told, *(_HOLD_FIELDS if sent_at is None else ())],
     )
     if sent_at is None:
         return
@@ -225,13 +232,25 @@ def mark_good(
     over.exclude(failures=0, kind="").update(failures=0, retry_at=None, kind="", cause="", code="")
 
 
-def mark_failed(channel: Channel, error: ConnectorError, now: datetime, *, sent_at: datetime | None = None) -> None:
+def _quota_fields(quota: Quota | None) -> dict[str, Any]:
+    return {} if quota is None else {f"quota_{name}": value for name, value in asdict(quota).items()}
+
+
+def mark_failed(
+    channel: Channel,
+    error: ConnectorError,
+    now: datetime,
+    *,
+    sent_at: datetime | None = None,
+    quota: Quota | None = None,
+) -> None:
     """A call to the channel brought nothing: hold its next calls back for as long as the error and the ones before say.
 
     An error about one listing says nothing about the channel and changes nothing here. The token's refusal counts only
     while the token in `channel.credential` is still the stored one: a newer one may work. One that can be replaced
     without a person has ended by it, and holds nothing back. A call that was made at
-    `sent_at`, after what needs a person was noted, has newer news than that; None: not known, so it has not.
+    `sent_at`, after what needs a person was noted, has newer news than that; None: not known, so it has not. `quota` is
+    as of mark_good().
     """
     if isinstance(error, Review) and error.scope == "listing":
         return
@@ -262,6 +281,8 @@ def mark_failed(channel: Channel, error: ConnectorError, now: datetime, *, sent_
             health.kind, health.cause, health.code = error.kind, error.cause, error.code
             health.failed_at = now
         health.retry_at = max(retry_at, health.retry_at) if held and health.retry_at else retry_at
+        for name, value in _quota_fields(quota).items():
+            setattr(health, name, value)
         health.save()
 
 
@@ -295,6 +316,12 @@ def claim_probe(channel_id: int, now: datetime) -> bool:
 def forget_failures(channel: Channel) -> None:
     """The channel's settings or its authorisation are new: nothing that went wrong before holds it back."""
     ChannelHealth.objects.filter(channel=channel).update(failures=0, retry_at=None, kind="", cause="", code="")
+
+
+def forget_quota(channel: Channel) -> None:
+    """The settings are new: what was told may be the quota of another shop or app."""
+    unknown = dict.fromkeys(f"quota_{each.name}" for each in fields(Quota))
+    ChannelHealth.objects.filter(channel=channel).update(**unknown)
 
 
 def _revoke(channel: Channel, error: Reauthorise, now: datetime) -> bool:

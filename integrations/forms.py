@@ -175,6 +175,17 @@ def _own_fields(*, without: Collection[str]) -> dict[str, forms.Field]:
     return {name: field for name, field in fields.items() if name not in without}
 
 
+class ShopAddressForm(forms.Form):
+    """The address of a shop that is its own server."""
+
+    base_url = forms.CharField(
+        label=_("Address of the shop"),
+        max_length=200,
+        help_text=_("As its customers open it, for example https://shop.example. It must start with https://."),
+        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
 class IntervalForm(forms.ModelForm):
     class Meta:
         model = ListingWatch

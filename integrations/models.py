@@ -79,6 +79,7 @@ class Credential(models.Model):
     authorised_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    messages_since = models.DateTimeField(null=True, blank=True)  # when the platform was asked to keep them for us
     secret_set_at = models.DateTimeField(null=True, blank=True)
     revoked_cause = models.CharField(max_length=60, blank=True)  # set when the platform said: authorise again
 
@@ -222,10 +223,29 @@ class ChannelHealth(models.Model):
     code = models.CharField(max_length=120, blank=True)  # the platform's own
     failed_at = models.DateTimeField(null=True)
     good_at = models.DateTimeField(null=True)  # last call that was answered well
+    # The platform's own quota as an answer told it, see connectors.base.Quota; null: not told.
+    quota_left = models.PositiveIntegerField(null=True)
+    quota_most = models.PositiveIntegerField(null=True)
+    quota_per_second = models.PositiveIntegerField(null=True)
+    quota_told_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = _("channel health")
         verbose_name_plural = _("channel health")
+
+    def __str__(self) -> str:
+        return str(self.channel)
+
+
+class KeyRequest(models.Model):
+    """A person was sent to a shop to have it hand keys over: what it posts is taken once, before `expires_at`."""
+
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="+")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    base_url = models.URLField()  # of the shop
+    digest = models.CharField(max_length=64, unique=True)  # of the state, which is kept nowhere
+    expires_at = models.DateTimeField()
+    taken_at = models.DateTimeField(null=True)  # when keys were stored
 
     def __str__(self) -> str:
         return str(self.channel)

@@ -20,13 +20,16 @@ from integrations.connections import (
     Unconnected,
     connector_after_refusal,
     connector_despite_refusal,
+    connector_for,
     forget_failures,
+    forget_quota,
     mark_failed,
     mark_good,
     renew_token,
     unauthorised_connector_for,
 )
 from integrations.connectors import CONNECTORS
+from integrations.connectors.base import Capability, Quota
 from integrations.connectors.errors import ConnectorError, Reauthorise
 from integrations.models import SECRETS, Credential, naming_settings
 from integrations.state import WITHOUT_APP
@@ -102,6 +105,7 @@ def save_credential(
             changes={FIELD + name: pair for name, pair in changes.items()},
         )
         forget_failures(channel)
+        forget_quota(channel)
         tell_channels_changed([channel.pk])
     return changes
 
@@ -133,7 +137,7 @@ def _drop_tokens(credential: Credential, *, access_token: str) -> None:
     credential.access_token = access_token
     credential.refresh_token = credential.revoked_cause = ""
     credential.token_expires_at = credential.refresh_expires_at = credential.authorised_at = None
-    credential.authorised_by = None
+    credential.authorised_by = credential.messages_since = None
     credential.token_levels = {}
 
 
@@ -147,20 +151,22 @@ def check_connection(*, channel: Channel, actor: User, now: datetime) -> str:
     and the try is audited.
     """
     try:
-        name = _checked(channel, now)
+        name, quota = _checked(channel, now)
     except (ConnectorError, Unconnected) as error:
         _audit_check(channel, error.cause, actor, now)
         raise
     with transaction.atomic():
         Credential.objects.filter(channel=channel).update(revoked_cause="")
         forget_failures(channel)
-        mark_good([channel.pk], now)
+        mark_good([channel.pk], now, quota=quota)
         _audit_check(channel, "", actor, now)
         tell_channels_changed([channel.pk])
+    permit_messages(channel=channel, now=now)
     return name
 
 
-def _checked(channel: Channel, now: datetime) -> str:
+def _checked(channel: Channel, now: datetime) -> tuple[str, Quota | None]:
+    """The shop's name, and the quota as the platform told it."""
     credential = Credential.objects.select_related("channel").filter(channel=channel).first()
     if credential is None:
         raise Unconnected(Credential.State.NOT_SET_UP.value)
@@ -171,17 +177,20 @@ def _checked(channel: Channel, now: datetime) -> str:
         renewal = renew_token(channel, now, at_once=True)
         if renewal.error is not None:
             raise renewal.error
+    connector = connector_despite_refusal(channel)
     try:
         try:
-            return connector_despite_refusal(channel).check_connection(now=now)
+            name = connector.check_connection(now=now)
         except Reauthorise:
             renewed = connector_after_refusal(channel, sent_at=now, now=now)
             if renewed is None:
                 raise
-            return renewed.check_connection(now=now)
+            connector = renewed
+            name = connector.check_connection(now=now)
     except ConnectorError as error:
-        mark_failed(channel, error, now)
+        mark_failed(channel, error, now, quota=connector.quota_told)
         raise
+    return name, connector.quota_told
 
 
 def _audit_check(channel: Channel, cause: str, actor: User, now: datetime) -> None:
@@ -211,6 +220,7 @@ def authorise(*, channel: Channel, code: str, parameters: Mapping[str, str], act
         tokens.store(credential, granted)
         credential.account_id, credential.account_name = granted.account_id, granted.account_name
         credential.authorised_at, credential.authorised_by = now, actor
+        credential.messages_since = None  # what was asked for before went with the former authorisation
         credential.save()
         audit(
             action=gettext_noop("authorised"),
@@ -229,7 +239,30 @@ def authorise(*, channel: Channel, code: str, parameters: Mapping[str, str], act
         later.update(next_due_at=now)
         tell_channels_changed([channel.pk])
     logger.info("channel %s authorised until %s", channel.pk, granted.expires_at)
+    permit_messages(channel=channel, now=now)
+    credential.refresh_from_db(fields=["messages_since"])
     return credential
+
+
+def permit_messages(*, channel: Channel, now: datetime) -> bool:
+    """Have the platform keep messages for us, where they are to be collected; asked for once per authorisation.
+
+    False when it does not, or would not just now: that is logged, holds nothing else back and is tried again by the
+    next call.
+    """
+    if Capability.PULL_MESSAGES not in CONNECTORS[channel.platform].capabilities:
+        return False
+    credential = Credential.objects.select_related("channel").get(channel=channel)
+    if credential.messages_since is not None:
+        return True
+    try:
+        connector_for(credential.channel, now=now).permit_messages(now=now)
+    except (ConnectorError, Unconnected) as error:
+        logger.warning("channel %s: messages are not kept for us: %s", channel.pk, error)
+        return False
+    # Unless it was authorised anew meanwhile, which asks for itself.
+    Credential.objects.filter(pk=credential.pk, authorised_at=credential.authorised_at).update(messages_since=now)
+    return True
 
 
 # --- Renewal --------------------------------------------------------------------------------------------------------

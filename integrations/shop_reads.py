@@ -62,13 +62,14 @@ def take_slice(*, read: ShopRead, now_fn: Callable[[], datetime], seconds: float
     ends = time.monotonic() + seconds
     error: ConnectorError | Unconnected | None = None
     is_all = False
+    connector: Connector | None = None
     try:
         connector = connector_for(channel, before_call=_paced(channel, now_fn, ends))
         is_all = _READERS[read.kind](channel, connector, read, now_fn(), ends)
-        mark_good([channel.pk], now_fn(), sent_at=now)
+        mark_good([channel.pk], now_fn(), sent_at=now, quota=connector.quota_told)
     except ConnectorError as refused:
         error = refused
-        mark_failed(channel, refused, now_fn())
+        mark_failed(channel, refused, now_fn(), quota=connector.quota_told if connector is not None else None)
     except Unconnected as unconnected:
         error = unconnected
     finally:

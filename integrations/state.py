@@ -16,6 +16,7 @@ from config.admin_site import SEVERITIES, Badge
 from config.formatting import day, duration, moment
 from integrations.connections import CIRCUIT_FAILURES
 from integrations.connectors.base import Capability
+from integrations.connectors.errors import Wait
 from integrations.models import ChannelHealth, Credential
 from integrations.problems import Explanation, Help, explain
 from monitoring.causes import cause_label
@@ -45,6 +46,7 @@ CAPABILITIES = {
     Capability.RECEIVE_WEBHOOKS: gettext_lazy("Sends news by itself (webhooks)"),
     Capability.PULL_MESSAGES: gettext_lazy("Keeps news for us to collect (messages)"),
 }
+_QUOTA_CAUSES = {"quota", "daily-quota"}
 _SHOWN_LISTINGS = 3  # examples below each cause
 
 
@@ -95,6 +97,12 @@ def _is_unread(channel: Channel) -> bool:
         found = _own_tried().filter(channel=channel).aggregate(balance=_UNREAD_BALANCE)
         channel.unread_balance = found["balance"]  # type: ignore[attr-defined]
     return (channel.unread_balance or 0) > 0  # type: ignore[attr-defined]
+
+
+def used_up_until(health: ChannelHealth, now: datetime) -> datetime | None:
+    """Until when the platform said that its own quota is used up; None when it did not, or that time is over."""
+    is_refused = health.kind == Wait.kind and health.cause in _QUOTA_CAUSES
+    return health.retry_at if is_refused and health.retry_at is not None and health.retry_at > now else None
 
 
 def _is_untried(credential: Credential, health: ChannelHealth) -> bool:

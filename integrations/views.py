@@ -7,6 +7,7 @@ the visitor's own session, where it dies within minutes; everything else needs t
 the callback believes only a state that it finds in the session of the same person.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -25,21 +26,26 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from catalog.models import Channel, Listing, Proposal, ShopRead, User
 from config import formatting
-from integrations import sales, services, shop_reads, watching
+from integrations import handed_keys, sales, services, shop_reads, watching
 from integrations.connections import Unconnected, unauthorised_connector_for
-from integrations.connectors.base import Capability
+from integrations.connectors import CONNECTORS
+from integrations.connectors.base import Capability, InvalidSetting
 from integrations.connectors.errors import ConnectorError
 from integrations.fetch_now import fetch_now
-from integrations.forms import CredentialForm, IntervalForm
+from integrations.forms import CredentialForm, IntervalForm, ShopAddressForm
 from integrations.models import Credential
 from integrations.problems import NAMED_IN_DETAIL, sentence
 from integrations.state import WITHOUT_APP, credential_of, until_text
 from integrations.tasks import request_shop_lane
+from monitoring.admin.alert_deeds import next_page
 from monitoring.models import ListingWatch
+
+logger = logging.getLogger(__name__)
 
 CONNECT = ("catalog.change_channel", "integrations.change_credential")
 CREDENTIAL = ("integrations.change_credential",)
@@ -48,6 +54,7 @@ DISCOVER = ("catalog.add_listing",)
 
 STATES = "authorising"  # session key: state -> [channel id, user id, epoch seconds at which it dies]
 STATE_SECONDS = 600
+MOST_KEY_BYTES = 4096
 MOST_STATES = 5  # pages of that kind that one person may have open
 DISCOVER_SECONDS = 15  # of reading a shop while the person waits
 
@@ -192,6 +199,7 @@ def callback(request: HttpRequest) -> HttpResponseBase:
         until = until_text(credential.reads_until, now)
         told = _("%(channel)s is authorised until %(time)s.") % {"channel": channel.name, "time": until}
     messages.success(request, told)
+    _tell_messages(request, channel)
     return redirect(channel_page(channel))
 
 
@@ -242,10 +250,97 @@ def edit_credential(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         credential=credential,
         form=form,
         callback=services.callback_uri() if Capability.AUTHORISE in capabilities else "",
+        request_keys=can_request_keys(channel),
         needs_consent=Capability.REQUEST_TOKEN not in capabilities,
         back=channel_page(channel),
         status=400 if form.is_bound else None,
     )
+
+
+# --- Keys that the shop hands over ----------------------------------------------------------------------------------
+
+
+def can_request_keys(channel: Channel) -> bool:
+    return Capability.REQUEST_KEYS in CONNECTORS[channel.platform].capabilities
+
+
+@staff_page(*CREDENTIAL)
+def request_keys(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """Ask for the shop's address, then show the link that sends the person there; as of authorise(), a plain one."""
+    if not can_request_keys(channel):
+        messages.info(request, _("The shops of this platform hand no keys over. Enter them."))
+        return redirect("integrations:credential", channel_id=channel.pk)
+    stored = {"base_url": credential_of(channel).base_url}
+    form = ShopAddressForm(request.POST or None, initial=stored, label_suffix="")
+    url = ""
+    # Keys are never sent in the open: without https nothing is asked for.
+    if request.method == "POST" and settings.HTTPS and form.is_valid():
+        try:
+            url = handed_keys.request(
+                channel=channel,
+                base_url=form.cleaned_data["base_url"],
+                actor=_staff(request),
+                now=timezone.now(),
+            )
+        except InvalidSetting as error:
+            form.add_error("base_url", str(error))
+    return _page(
+        request,
+        "request_keys.html",
+        title=_("Connect %(channel)s by consent") % {"channel": channel.name},
+        channel=channel,
+        form=form,
+        is_https=settings.HTTPS,
+        site=settings.SITE_URL,
+        other_site=settings.SITE_URL if request.get_host() != urlsplit(settings.SITE_URL).netloc else "",
+        url=url,
+        host=urlsplit(url).netloc,
+        paste=reverse("integrations:credential", args=[channel.pk]),
+        back=channel_page(channel),
+        status=400 if request.method == "POST" and not url else None,
+    )
+
+
+@never_cache
+@csrf_exempt
+@require_POST
+def receive_keys(request: HttpRequest, channel_id: int) -> HttpResponse:
+    """Where a shop posts its keys. It is nobody who is signed in: what it says of our request is what lets it in."""
+    channel = Channel.objects.filter(pk=channel_id).first()
+    length = request.headers.get("Content-Length", "")
+    try:
+        if channel is None or not can_request_keys(channel):
+            raise handed_keys.NotTaken("no channel that takes keys")
+        if not length.isdecimal() or int(length) > MOST_KEY_BYTES:
+            raise handed_keys.NotTaken("too long")
+        handed_keys.receive(channel=channel, body=request.body, now=timezone.now())
+    except handed_keys.NotTaken as reason:
+        logger.warning("channel %s: posted keys were not taken: %s", channel_id, reason)
+        return HttpResponse("Not taken.", status=400, content_type="text/plain")
+    return HttpResponse("Taken.", content_type="text/plain")
+
+
+@never_cache
+@require_GET
+@staff_page(*CREDENTIAL)
+def keys_returned(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """Where the shop sends the person back to, after it has posted its keys or was told not to."""
+    came = handed_keys.finish(channel=channel, state=request.GET.get("user_id", ""), actor=_staff(request))
+    if came is None:
+        messages.warning(request, _("This consent was not begun here, or was finished already."))
+    elif came:
+        messages.success(request, _("The shop has handed its keys over."))
+        _tell_tested(request, Channel.objects.get(pk=channel.pk))
+    elif request.GET.get("success") == "1":
+        messages.error(
+            request, _("The shop says that it sent its keys, but none arrived here. Enter them by hand instead.")
+        )
+    else:
+        messages.warning(request, _("The shop did not give its consent. Nothing was changed."))
+    return redirect(channel_page(channel))
+
+
+# --- The test of a connection ---------------------------------------------------------------------------------------
 
 
 def can_test(credential: Credential) -> bool:
@@ -269,6 +364,18 @@ def _tell_tested(request: HttpRequest, channel: Channel) -> None:
         return
     told = _("The connection works: %(shop)s.") % {"shop": shop} if shop else _("The connection works.")
     messages.success(request, told)
+    _tell_messages(request, channel)
+
+
+def _tell_messages(request: HttpRequest, channel: Channel) -> None:
+    """Say when a platform that keeps news for us, once asked, does not."""
+    is_asked = Capability.PULL_MESSAGES in CONNECTORS[channel.platform].capabilities
+    if is_asked and not Credential.objects.filter(channel=channel, messages_since__isnull=False).exists():
+        told = _(
+            "%(channel)s does not keep news for us yet: its changes are found by reading alone. Ask for the permission "
+            "for messages in the platform's console, then test the connection."
+        )
+        messages.warning(request, told % {"channel": channel.name})
 
 
 # --- Listings and sales of the shop ----------------------------------------------------------------------------------
@@ -295,8 +402,9 @@ def discover(request: HttpRequest, channel: Channel) -> HttpResponseBase:
 @require_POST
 @staff_page(*DISCOVER)
 def read_sales(request: HttpRequest, channel: Channel) -> HttpResponseBase:
-    """Count what the channel's unmapped listings sold, and go on in the background where that takes long."""
-    address = f"{reverse('admin:catalog_unmappedlisting_changelist')}?channel__id__exact={channel.pk}"
+    """Count what the channel's unmapped listings and proposals sold, and go on in the background where that takes long."""
+    unmapped = f"{reverse('admin:catalog_unmappedlisting_changelist')}?channel__id__exact={channel.pk}"
+    address = next_page(request) or unmapped
     read = _read_shop(request, channel, ShopRead.Kind.SALES) if sales.can_read_sales(channel) else None
     if read is not None:
         text = ngettext("%(count)s order read.", "%(count)s orders read.", read.count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config.formatting import count
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from django.utils.functional import _StrPromise
+
+    from monitoring.models import ListingWatch
 
 CAUSE_LABELS: dict[str, _StrPromise] = {
     # No usable answer.
@@ -114,11 +117,24 @@ SHORT_LABELS: dict[str, _StrPromise] = {
     "no-variants-of-others": _("cannot be read"),
 }
 _OTHER = _("not read")
+NOT_FOUND = _("not found at the shop")
 
 
 def cause_label(cause: str) -> str:
     """A few words for a cause, in the present language; "" for no cause."""
     return str(CAUSE_LABELS.get(cause, _OTHER)) if cause else ""
+
+
+def missing_label(watch: ListingWatch) -> str:
+    """Why the platform does not show a listing that we watch: the cause, or that it does not know it."""
+    return cause_label(watch.cause) or watch.get_outcome_display()
+
+
+def not_known_reason(watch: ListingWatch | None) -> str:
+    """Why the facts of a listing are not known, in two or three words for a row of a list."""
+    if watch is not None and watch.is_missing:
+        return str(NOT_FOUND)
+    return gettext("not read") if watch is not None and watch.read_at else gettext("not read yet")
 
 
 def short_cause_label(cause: str) -> str:

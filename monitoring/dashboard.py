@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from catalog.database import among
 from catalog.facts import ShelfState
@@ -20,7 +21,7 @@ from config.admin_site import Badge, worst
 from config.formatting import change_percent
 from monitoring import moves
 from monitoring.charts.data import exact_text
-from monitoring.freshness import OF_LISTING, being_watched, blind
+from monitoring.freshness import OF_LISTING, being_watched, blind, missing
 from monitoring.history import safe_cell
 from monitoring.models import ListingWatch
 from monitoring.moves import Moved
@@ -87,6 +88,7 @@ class ChannelRow:
     watched: int = 0
     recent: int = 0  # read in the last hour
     blind: int = 0
+    missing: int = 0  # of the blind ones: not known to the platform
     oldest: datetime | None = None  # the oldest last reading; None when nothing is watched
     badge: Badge | None = None
 
@@ -118,9 +120,7 @@ class Move:
 
     @property
     def variant(self) -> str:
-        """What sets the listing apart from others of the same title: our code, or the platform's id while unmapped."""
-        listing = self.listing
-        return listing.sku.code if listing.sku else listing.platform_sku_id or listing.platform_item_id
+        return self.listing.variant
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def channel_rows(scope: Scope, badges: Mapping[int, Badge]) -> list[ChannelRow]:
         watched=Count("pk"),
         recent=Count("pk", filter=Q(read_at__gte=scope.now - RECENT)),
         blind=Count("pk", filter=blind(scope.now)),
+        missing=Count("pk", filter=missing()),
         oldest=Min(Coalesce(F("read_at"), F("listing__created_at"))),
     )
     counted: dict[int, dict[str, Any]] = {row["channel_id"]: {**row} for row in found}
@@ -161,8 +162,9 @@ def with_blind_count(channels: QuerySet[Any], now: datetime) -> QuerySet[Any]:
 
 
 def badges_of(request: HttpRequest, channels: Sequence[Channel], now: datetime) -> dict[int, Badge]:
-    """The worst state that any app knows of each channel."""
-    known = [states(request, channels, now) for states in channel_states]
+    """The worst state that any app knows of each channel; one whose connection is in order may still be stopped."""
+    stopped = {channel.pk: Badge("muted", _("Stopped")) for channel in channels if not channel.is_watched}
+    known = [*(states(request, channels, now) for states in channel_states), stopped]
     found = {channel.pk: worst(states.get(channel.pk) for states in known) for channel in channels}
     return {pk: badge for pk, badge in found.items() if badge is not None}
 
@@ -289,6 +291,10 @@ class Dashboard:
     @property
     def blind(self) -> int:
         return sum(row.blind for row in self.rows)
+
+    @property
+    def missing(self) -> int:
+        return sum(row.missing for row in self.rows)
 
     @property
     def attention(self) -> list[ChannelRow]:

@@ -1,4 +1,8 @@
-"""Whether what we hold about a listing still speaks for now: a reading is good for three of the listing's intervals."""
+"""Whether what we hold about a listing still speaks for now.
+
+A reading is good for three of the listing's intervals, unless the platform has said since that it does not know the
+listing.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +15,7 @@ from django.db.models.lookups import LessThan
 from catalog.database import Microseconds
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch
-from monitoring.timing import CLOCK_SKEW
+from monitoring.timing import CLOCK_SKEW, gap_start
 
 # How an attempt ends that brought nothing.
 _IN_VAIN = [ListingWatch.Outcome.MISSING, ListingWatch.Outcome.REFUSED, ListingWatch.Outcome.FAILED]
@@ -33,7 +37,19 @@ def is_fresh(listing: Listing, now: datetime) -> bool:
     A reading from the future tells nothing: the clock has been wrong since, or is now.
     """
     watch = watch_of(listing)
-    return watch is not None and watch.read_at is not None and -CLOCK_SKEW <= now - watch.read_at <= watch.gap_after
+    if watch is None or watch.read_at is None or watch.is_missing:
+        return False
+    return -CLOCK_SKEW <= now - watch.read_at <= watch.gap_after
+
+
+def unread_since(watch: ListingWatch, now: datetime) -> datetime | None:
+    """Since when the listing has not been known, up to now; None while it is, and when it never was.
+
+    A reading speaks for one interval, but never beyond the answer that the platform does not know the listing.
+    """
+    if watch.is_missing and watch.read_at is not None and watch.tried_at is not None:
+        return min(watch.read_at + watch.interval, watch.tried_at)
+    return gap_start(read_at=watch.read_at, interval=watch.interval, gap_after=watch.gap_after, now=now)
 
 
 @dataclass(frozen=True)
@@ -50,17 +66,22 @@ class Conditions:
 
     def fresh(self, now: datetime) -> Q:
         """The stored facts may be shown as the present ones."""
-        return self._read(isnull=False) & self._read(lte=now + CLOCK_SKEW) & ~self._is_old(now, f"{self.watch}read_at")
+        is_recent = self._read(lte=now + CLOCK_SKEW) & ~self._is_old(now, f"{self.watch}read_at")
+        return self._read(isnull=False) & is_recent & ~self.missing()
+
+    def missing(self) -> Q:
+        """The platform answered the last attempt that it does not know the listing."""
+        return Q(**{f"{self.watch}outcome": ListingWatch.Outcome.MISSING})
 
     def blind(self, now: datetime) -> Q:
-        """Meant to be read, but without a good reading for longer than its gap.
+        """Meant to be read, but not known to the platform, or without a good reading for longer than its gap.
 
         A listing that was never read is blind as soon as it was tried in vain, and else once it has been there for as
         long.
         """
         is_old = self._is_old(now, Coalesce(f"{self.watch}read_at", f"{self.listing}created_at"))
         in_vain = self._read(isnull=True) & Q(**{f"{self.watch}outcome__in": _IN_VAIN})
-        return self.being_watched() & (is_old | in_vain | self._read(gt=now + CLOCK_SKEW))
+        return self.being_watched() & (is_old | in_vain | self.missing() | self._read(gt=now + CLOCK_SKEW))
 
     def _read(self, **lookups: object) -> Q:
         return Q(**{f"{self.watch}read_at__{name}": value for name, value in lookups.items()})
@@ -74,4 +95,4 @@ class Conditions:
 
 OF_WATCH = Conditions(listing="listing__", watch="")
 OF_LISTING = Conditions(listing="", watch="watch__")
-being_watched, fresh, blind = OF_WATCH.being_watched, OF_WATCH.fresh, OF_WATCH.blind
+being_watched, fresh, blind, missing = OF_WATCH.being_watched, OF_WATCH.fresh, OF_WATCH.blind, OF_WATCH.missing

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db.models import Case, Q, QuerySet, SmallIntegerField, Value, When
 from django.utils import timezone
@@ -14,12 +13,11 @@ from catalog.facts import ShelfState
 from catalog.models import Listing, User
 from config.formatting import ago, count, day, moment, money, units
 from monitoring import history
-from monitoring.causes import cause_label
+from monitoring.causes import cause_label, missing_label
 from monitoring.charts.data import FACTS
 from monitoring.charts.describe import fact_label, shelf_label
-from monitoring.freshness import is_fresh, watch_of
+from monitoring.freshness import is_fresh, unread_since, watch_of
 from monitoring.models import AlertKind, ListingWatch, Threshold
-from monitoring.timing import gap_start
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,6 @@ class ShownFact:
 
 def shown_facts(listing: Listing, now: datetime) -> list[ShownFact]:
     """The facts that readings have supplied or may supply; one query."""
-    zone = ZoneInfo(listing.channel.time_zone)
     known_since = history.since(listing=listing, now=now)
     watch = watch_of(listing)
     fresh = is_fresh(listing, now)
@@ -47,10 +44,10 @@ def shown_facts(listing: Listing, now: datetime) -> list[ShownFact]:
         value = getattr(listing, fact)
         text = None if value is None else _figure(listing, fact)
         if text is not None and fresh:
-            line = _times(watch, known_since.get(fact), now, zone)
+            line = _times(watch, known_since.get(fact), now)
             shown.append(ShownFact(fact_label(fact), text, line))
         else:
-            shown.append(ShownFact(fact_label(fact), None, _reason(watch, text, fresh, now, zone)))
+            shown.append(ShownFact(fact_label(fact), None, _reason(watch, text, fresh, now)))
     return [*shown, _shelf(listing, watch, known_since.get("shelf_state"), fresh, now)]
 
 
@@ -62,8 +59,7 @@ def present_fact(listing: Listing, fact: str, now: datetime) -> ShownFact:
     else:
         value = getattr(listing, fact)
         text = None if value is None else units(value) if fact == "stock" else _figure(listing, fact)
-        reason = _reason(watch, text, fresh, now, ZoneInfo(listing.channel.time_zone))
-        shown = ShownFact(fact_label(fact), text if fresh else None, reason)
+        shown = ShownFact(fact_label(fact), text if fresh else None, _reason(watch, text, fresh, now))
     if shown.value is None or watch is None:
         return shown
     return replace(shown, line=gettext("read %(time)s") % {"time": ago(watch.read_at, now)})
@@ -77,44 +73,50 @@ def _figure(listing: Listing, fact: str) -> str:
 def _shelf(
     listing: Listing, watch: ListingWatch | None, since: history.Since | None, fresh: bool, now: datetime
 ) -> ShownFact:
-    zone = ZoneInfo(listing.channel.time_zone)
     label, state = gettext("Shelf state"), ShelfState(listing.shelf_state)
     last = None if state is ShelfState.UNKNOWN else shelf_label(state)
     if fresh and last is not None:
-        return ShownFact(label, last, _times(watch, since, now, zone), state)
-    return ShownFact(label, None, _reason(watch, last, fresh, now, zone))
+        return ShownFact(label, last, _times(watch, since, now), state)
+    return ShownFact(label, None, _reason(watch, last, fresh, now))
 
 
-def _times(watch: ListingWatch | None, since: history.Since | None, now: datetime, zone: ZoneInfo) -> str:
+def _times(watch: ListingWatch | None, since: history.Since | None, now: datetime) -> str:
     """“as of 11:58 · since 1 Nov”."""
     parts = []
     if watch and watch.read_at:
-        parts.append(gettext("as of %(time)s") % {"time": clock(watch.read_at, now, zone)})
+        parts.append(gettext("as of %(time)s") % {"time": clock(watch.read_at, now)})
     if since:
         form = gettext("since %(day)s") if since.is_exact else gettext("since before %(day)s")
-        parts.append(form % {"day": since_text(since.at, now, zone)})
+        parts.append(form % {"day": since_text(since.at, now)})
     return " · ".join(parts)
 
 
-def clock(at: datetime, now: datetime, zone: ZoneInfo) -> str:
-    """The time alone on the same day, else with its date; in the channel's zone."""
-    same_day = timezone.localtime(at, zone).date() == timezone.localtime(now, zone).date()
-    return f"{timezone.localtime(at, zone):%H:%M}" if same_day else moment(at, zone)
+def clock(at: datetime, now: datetime) -> str:
+    """The time alone on the same day, else with its date."""
+    return f"{timezone.localtime(at):%H:%M}" if _is_same_day(at, now) else moment(at)
 
 
-def since_text(at: datetime, now: datetime, zone: ZoneInfo) -> str:
-    same_day = timezone.localtime(at, zone).date() == timezone.localtime(now, zone).date()
-    return f"{timezone.localtime(at, zone):%H:%M}" if same_day else day(at, now, zone)
+def since_text(at: datetime, now: datetime) -> str:
+    return f"{timezone.localtime(at):%H:%M}" if _is_same_day(at, now) else day(at, now)
 
 
-def _reason(watch: ListingWatch | None, last: str | None, fresh: bool, now: datetime, zone: ZoneInfo) -> str:
+def _is_same_day(at: datetime, now: datetime) -> bool:
+    return timezone.localtime(at).date() == timezone.localtime(now).date()
+
+
+def _reason(watch: ListingWatch | None, last: str | None, fresh: bool, now: datetime) -> str:
     """Why a fact is not known."""
     if fresh:
         return gettext("this read does not supply it")
-    cause = cause_label(watch.cause) if watch else ""
+    cause = missing_label(watch) if watch and watch.is_missing else cause_label(watch.cause) if watch else ""
     if watch is None or watch.read_at is None:
         return cause or gettext("not read yet")
-    text = gettext("not read since %(time)s") % {"time": clock(watch.read_at, now, zone)}
+    time = clock(watch.read_at, now)
+    if watch.is_missing:
+        if last is None:
+            return cause
+        return f"{gettext('last %(value)s, as of %(time)s') % {'value': last, 'time': time}} · {cause}"
+    text = gettext("not read since %(time)s") % {"time": time}
     if last is not None:
         text = gettext("%(reason)s, last %(value)s") % {"reason": text, "value": last}
     return f"{text} · {cause}" if cause else text
@@ -125,7 +127,7 @@ def with_present_gap(listing: Listing, entries: Sequence[history.Entry], now: da
     watch = watch_of(listing)
     if watch is None or not entries or entries[0].after is None:
         return list(entries)
-    at = gap_start(read_at=watch.read_at, interval=watch.interval, gap_after=watch.gap_after, now=now)
+    at = unread_since(watch, now)
     if at is None or at <= entries[0].at:
         return list(entries)
     return [history.Entry(at, None, None), *entries]
@@ -147,15 +149,15 @@ def watching(listing: Listing, now: datetime) -> dict[str, Any] | None:
     if watch is None:
         return None
     outcome, cause = watch.get_outcome_display(), cause_label(watch.cause)
-    if watch.outcome == ListingWatch.Outcome.MISSING and cause:
-        outcome, cause = cause, ""  # it says the same and more
+    if watch.is_missing:
+        outcome, cause = missing_label(watch), ""  # the cause says the same and more
+    is_meant_to_be_read = listing.removed_at is None and not watch.is_paused and listing.channel.is_watched
     return {
         "watch": watch,
         "now": now,
-        "zone": ZoneInfo(listing.channel.time_zone),
         "interval": watch.interval,
         "has_own_interval": watch.interval_seconds is not None,
-        "is_fresh": is_fresh(listing, now),
+        "is_blind": is_meant_to_be_read and not watch.is_missing and not is_fresh(listing, now),
         "outcome": outcome,
         "cause": cause if cause != outcome else "",
         "is_stopped": not listing.channel.is_watched,

@@ -18,5 +18,7 @@ urlpatterns = [
     path("mapping/", admin.site.admin_view(mapping_check.check_page), name="mapping-check"),
     path("mapping/fix/", admin.site.admin_view(mapping_check.fix), name="mapping-fix"),
     path("mapping/undo/", admin.site.admin_view(mapping_check.undo), name="mapping-undo"),
+    path("mapping/dismiss/", admin.site.admin_view(mapping_check.dismiss), name="mapping-dismiss"),
+    path("mapping/take-back/", admin.site.admin_view(mapping_check.take_back), name="mapping-take-back"),
     re_path(r"^moves/(?P<what>price|stock)\.csv$", views.MovesCsv.as_view(), name="moves-csv"),
 ]

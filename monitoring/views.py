@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from chartjs.views.lines import BaseLineChartView
 from django.contrib import admin
@@ -228,7 +227,6 @@ class HistoryPage(ListingView, TemplateView):
             **super().get_context_data(**kwargs),
             "title": gettext("History"),
             "listing": self.listing,
-            "zone": ZoneInfo(self.listing.channel.time_zone),
             "entries": entries,
             "facts": history_facts(self.listing, entries),
             "older": entries[-1].at.isoformat() if has_older else None,

@@ -1,21 +1,23 @@
 """The simulator as tests use it: a client of its control paths, and the fixtures that run it.
 
-`simulator_server` starts the process once, `simulator` hands it out with the seed world, a market that stands still, no
-faults and an empty ledger. Tests call `simulator.step(seconds=...)` to let the market move.
+`simulator_server` starts the process once, `simulator` hands it out with the seed world, a market that stands still at
+`market_start`, no faults and an empty ledger. Tests call `simulator.step(seconds=...)` to let the market move.
 """
 
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from integrations.simulator.market import TICK
 from integrations.simulator.woocommerce.sites import order_id
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -78,8 +80,21 @@ class Simulator:
     def set_speed(self, speed: float) -> None:
         self.control("POST", "clock", json={"speed": speed})
 
+    def fail_next(self, platform: str, *, times: int = 1, kind: str | None = None, **rule: Any) -> None:
+        """Spoil the next calls of a platform (0: all until cleared); the rule is what else a Fault says.
+
+        Without a kind: `error` for a code or a sub_code, otherwise `status`.
+        """
+        if kind is None:
+            kind = "error" if rule.keys() & {"code", "sub_code"} else "status"
+        self.control("POST", "faults", json={"platform": platform, "kind": kind, "times": times, **rule})
+
     def clear_faults(self) -> None:
         self.control("DELETE", "faults")
+
+    def webhooks(self) -> dict[str, Any]:
+        """subscriptions, waiting (a number) and the last deliveries with their status, of every platform."""
+        return self.control("GET", "webhooks")
 
     def ledger(self, *, since: int = 0, method: str | None = None) -> list[dict[str, Any]]:
         """The calls received, oldest first; with a method, only its calls."""
@@ -113,10 +128,10 @@ class Simulator:
         self._session.close()
 
 
-class TaobaoControl:
-    """What a test may do to the Taobao side."""
+class PlatformControl:
+    """What a test may do to any platform; each says of itself what its account holds and what its faults meet."""
 
-    platform = "taobao"
+    platform: str
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -126,14 +141,31 @@ class TaobaoControl:
         account: dict[str, Any] = self._simulator.accounts()[self.platform]
         return account
 
+    def fail_next(self, **rule: Any) -> None:
+        """Spoil the next calls; see Simulator.fail_next."""
+        self._simulator.fail_next(self.platform, **rule)
+
+
+class ShopsControl(PlatformControl):
+    """What a test may do to any platform on which there are shops."""
+
+    def shop(self, key: str | None = None) -> dict[str, Any]:
+        """A shop with what it takes to call it; the first without a key."""
+        shops: list[dict[str, Any]] = self.account["shops"]
+        return shops[0] if key is None else next(shop for shop in shops if shop["shop"] == key)
+
+    def webhooks(self) -> dict[str, Any]:
+        return self._simulator.webhooks()
+
+
+class TaobaoControl(ShopsControl):
+    """What a test may do to the Taobao side. The shops are its own ones, each with its session."""
+
+    platform = "taobao"
+
     @property
     def gateway_url(self) -> str:
         return f"{self._simulator.base_url}/router/rest"
-
-    def shop(self, key: str | None = None) -> dict[str, Any]:
-        """An own shop with its session; the first without a key."""
-        shops: list[dict[str, Any]] = self.account["shops"]
-        return shops[0] if key is None else next(shop for shop in shops if shop["shop"] == key)
 
     def items(self, *, shop: str | None = None) -> list[dict[str, Any]]:
         """Every sellable row with its true facts; sku_id '' where the item has no variants."""
@@ -174,13 +206,6 @@ class TaobaoControl:
         body = {"num_iid": num_iid, "sku_id": sku_id, "quantity": quantity}
         return int(self._simulator.control("POST", "stores/orders", json=body)["tid"])
 
-    def fail_next(self, *, times: int = 1, method: str = "*", kind: str | None = None, **rule: Any) -> None:
-        """Spoil the next calls (0: all until cleared). Without a kind: `error` for a code, `status` for a status."""
-        if kind is None:
-            kind = "error" if "code" in rule else "status"
-        body = {"platform": self.platform, "method": method, "kind": kind, "times": times, **rule}
-        self._simulator.control("POST", "faults", json=body)
-
     def set_quota(
         self,
         *,
@@ -214,24 +239,15 @@ class TaobaoControl:
         self._simulator.control("POST", "oauth", json=settings)
 
 
-class ShopifyControl:
-    """What a test may do to the Shopify side. The shops: shopify-nuanju (USD), shopify-tokyo (JPY)."""
+class ShopifyControl(ShopsControl):
+    """What a test may do to the Shopify side.
+
+    The account is api_version, apps, public_app (for consent) and shops: shopify-nuanju (USD) and shopify-tokyo (JPY),
+    each with url, domain, access_token, client_id, client_secret and locations. The method of a fault is a root field,
+    "token" or "authorize", or a topic; with user_error=True an `error` is one of a write's userErrors.
+    """
 
     platform = "shopify"
-
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-
-    @property
-    def account(self) -> dict[str, Any]:
-        """api_version, apps, public_app (for consent) and shops."""
-        account: dict[str, Any] = self._simulator.accounts()[self.platform]
-        return account
-
-    def shop(self, key: str | None = None) -> dict[str, Any]:
-        """A shop's url, domain, access_token, client_id, client_secret and locations; the first without a key."""
-        shops: list[dict[str, Any]] = self.account["shops"]
-        return shops[0] if key is None else next(shop for shop in shops if shop["shop"] == key)
 
     def variants(self, shop: str = "shopify-nuanju") -> list[dict[str, Any]]:
         """Every variant with its true facts, under global ids: product_id, variant_id, inventory_item_id, levels."""
@@ -261,18 +277,6 @@ class ShopifyControl:
         body = {"shop": shop, "variants": variants, "variants_each": variants_each}
         self._simulator.control("POST", "stores/products", json=body)
 
-    def fail_next(self, *, times: int = 1, method: str = "*", kind: str | None = None, **rule: Any) -> None:
-        """Spoil the next calls (0: all until cleared); method is a root field, "token" or "authorize", or a topic.
-
-        Without a kind: `error` for a sub_code (with user_error=True in a write's userErrors), otherwise `status`.
-        """
-        if kind is None:
-            kind = "error" if "sub_code" in rule else "status"
-        if kind == "error":
-            rule = {"code": -1, **rule}
-        body = {"platform": self.platform, "method": method, "kind": kind, "times": times, **rule}
-        self._simulator.control("POST", "faults", json=body)
-
     def set_store(self, shop: str = "shopify-nuanju", **settings: Any) -> None:
         """plan, status (open, frozen, forbidden, locked, rejected), scopes, points (left now), inactive_locations."""
         self._simulator.control("POST", "shopify/stores", json={"shop": shop, **settings})
@@ -297,29 +301,17 @@ class ShopifyControl:
         """Make an idempotency key one whose call is "running", or "failed"."""
         self._simulator.control("POST", "shopify/idempotency", json={"shop": shop, "key": key, "state": state})
 
-    def webhooks(self) -> dict[str, Any]:
-        """subscriptions, waiting (a number) and the last deliveries with their status, of every platform."""
-        return self._simulator.control("GET", "webhooks")
 
+class WooCommerceControl(ShopsControl):
+    """What a test may do to the WooCommerce side.
 
-class WooCommerceControl:
-    """What a test may do to the WooCommerce side. The shops: woo-yatai (EUR, Berlin), woo-hudson (USD, New York)."""
+    The account is authorize_url (for consent) and shops: woo-yatai (EUR, Berlin) and woo-hudson (USD, New York), each
+    with url, consumer_key, consumer_secret, keys and settings. The method of a fault is a verb and path, as
+    "PUT products/{id}", or a topic; an `error` has the shop's code as sub_code, with msg and status. Besides the
+    general kinds: notice, partial (with rows: how many of a batch are applied), silent_drop, delayed_visibility.
+    """
 
     platform = "woocommerce"
-
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-
-    @property
-    def account(self) -> dict[str, Any]:
-        """authorize_url (for consent) and shops."""
-        account: dict[str, Any] = self._simulator.accounts()[self.platform]
-        return account
-
-    def shop(self, key: str | None = None) -> dict[str, Any]:
-        """A shop's url, consumer_key, consumer_secret, keys and settings; the first without a key."""
-        shops: list[dict[str, Any]] = self.account["shops"]
-        return shops[0] if key is None else next(shop for shop in shops if shop["shop"] == key)
 
     def set(self, shop: str = "woo-yatai", **settings: Any) -> dict[str, Any]:
         """home_url, time_zone, batch_limit, approves (consent is this shop's), and flags.
@@ -357,27 +349,10 @@ class WooCommerceControl:
         body = {"num_iid": num_iid, "sku_id": sku_id, "quantity": quantity}
         return order_id(self._simulator.control("POST", "stores/orders", json=body)["tid"])
 
-    def fail_next(self, *, times: int = 1, method: str = "*", kind: str | None = None, **rule: Any) -> None:
-        """Spoil the next calls (0: all until cleared); method is a verb and path, as "PUT products/{id}", or a topic.
-
-        Without a kind: `error` for a sub_code (the shop's code, with msg and status), otherwise `status`. Besides the
-        general kinds: notice, partial (with rows: how many of a batch are applied), silent_drop, delayed_visibility.
-        """
-        if kind is None:
-            kind = "error" if "sub_code" in rule else "status"
-        if kind == "error":
-            rule = {"code": rule.get("status", 500), **rule}
-        body = {"platform": self.platform, "method": method, "kind": kind, "times": times, **rule}
-        self._simulator.control("POST", "faults", json=body)
-
     def set_quota(self, *, calls_per_second: float | None = None, methods: dict[str, float] | None = None) -> None:
         """What the host takes of each shop, 429 with Retry-After beyond it; None is no limit."""
         body = {"calls_per_second": calls_per_second, "methods": methods or {}}
         self._simulator.control("POST", "woocommerce/quotas", json=body)
-
-    def webhooks(self) -> dict[str, Any]:
-        """subscriptions, waiting (a number) and the last deliveries with their status, of every platform."""
-        return self._simulator.control("GET", "webhooks")
 
 
 class RobotControl:
@@ -399,40 +374,23 @@ class RobotControl:
         """secret, keywords, addresses (who may send), wording ("classic" or "described" refusals of DingTalk)."""
         self._simulator.control("POST", "robots", json={"robot": key, **settings})
 
-    def fail_next(
-        self, platform: str, *, robot: str = "*", times: int = 1, kind: str | None = None, **rule: Any
-    ) -> None:
-        """Spoil the next messages (0: all until cleared). Without a kind: `error` for a code, `status` for a status."""
-        if kind is None:
-            kind = "error" if "code" in rule else "status"
-        body = {"platform": platform, "shop": robot, "kind": kind, "times": times, **rule}
-        self._simulator.control("POST", "faults", json=body)
+    def fail_next(self, platform: str, *, robot: str = "*", **rule: Any) -> None:
+        """Spoil the next messages of a platform's robots, or of one; see Simulator.fail_next."""
+        self._simulator.fail_next(platform, shop=robot, **rule)
 
 
-class SmsControl:
-    """What a test may do to Alibaba Cloud's text messages."""
+class SmsControl(PlatformControl):
+    """What a test may do to Alibaba Cloud's text messages.
 
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
+    The account is url, access_key_id, access_key_secret, signatures, templates (code and content) and per_day. The
+    sub_code of a fault is the Code of the answer, such as isv.OUT_OF_SERVICE, and msg its Message.
+    """
 
-    @property
-    def account(self) -> dict[str, Any]:
-        """url, access_key_id, access_key_secret, signatures, templates (code and content) and per_day."""
-        account: dict[str, Any] = self._simulator.accounts()["aliyun_sms"]
-        return account
+    platform = "aliyun_sms"
 
     def set(self, **settings: Any) -> None:
         """signatures, templates, per_day (messages of one signature and template that a phone takes in 24 hours)."""
         self._simulator.control("POST", "sms", json=settings)
-
-    def fail_next(self, *, times: int = 1, sub_code: str | None = None, kind: str | None = None, **rule: Any) -> None:
-        """Spoil the next messages. sub_code is the Code of the answer, such as isv.OUT_OF_SERVICE, msg its Message."""
-        if kind is None:
-            kind = "status" if sub_code is None else "error"
-        if sub_code is not None:
-            rule = {"code": -1, "sub_code": sub_code, **rule}
-        body = {"platform": "aliyun_sms", "kind": kind, "times": times, **rule}
-        self._simulator.control("POST", "faults", json=body)
 
 
 def start_simulator(*arguments: str) -> tuple[subprocess.Popen[str], str]:
@@ -487,9 +445,19 @@ def simulator_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def simulator(simulator_server: str) -> Iterator[Simulator]:
+def market_start() -> datetime:
+    """The moment at which the market of `simulator` stands: about now, a second after it has moved by itself.
+
+    It does so again TICK - 1 seconds later, so that shorter steps bring what the test did and nothing else. Whoever
+    takes longer ones to see the market at work has a moment of its own, for what it does depends on the time.
+    """
+    return datetime.fromtimestamp(time.time() // TICK * TICK + 1, UTC)
+
+
+@pytest.fixture
+def simulator(simulator_server: str, market_start: datetime) -> Iterator[Simulator]:
     """The simulator with a fresh world whose market stands still until it is stepped."""
     client = Simulator(simulator_server)
-    client.reset(speed=0)
+    client.reset(now=market_start, speed=0)
     yield client
     client.close()

@@ -147,9 +147,19 @@ class ListingAdmin(FrameModelAdmin):
         is_removed_tab = request.GET.get(TAB_VAR) == "removed"
         return {name: action for name, action in found.items() if (name == "restore") == is_removed_tab}
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """As Django does it, and by both ids as pages show them: 6000/6001."""
+        found, has_duplicates = super().get_search_results(request, queryset, search_term)
+        item_id, slash, sku_id = search_term.strip().partition("/")
+        if slash:
+            by_ids = {"platform_item_id": item_id.strip(), "platform_sku_id": sku_id.strip()}
+            found |= queryset.filter(**by_ids)
+        return found, has_duplicates
+
     def search_line(self, obj: Listing) -> str:
-        code = f"{obj.sku.code} {obj.sku.name}".strip() if obj.sku else ""
-        return " · ".join(filter(None, [_shop(obj), code, obj.platform_id]))
+        return " · ".join(dict.fromkeys([_shop(obj), obj.variant, obj.platform_id]))
 
     def choice_text(self, obj: Listing) -> str:
         return f"{obj} · {self.search_line(obj)}"
@@ -232,14 +242,14 @@ def _shop(listing: Listing) -> str:
 
 @admin.display(ordering="title")
 def name_cell(listing: Listing) -> SafeString:
-    """Title; below it the platform, the shop, whose it is and our code, or the platform's id where it is not mapped."""
+    """Title; below it the platform, the shop, whose it is, and which variant."""
     return format_html(
         '<strong title="{}">{}</strong><small>{} {} · {}</small>',
         listing,
         listing,
         parts.mark(listing.channel),
         _shop(listing),
-        listing.sku.code if listing.sku else listing.platform_id,
+        listing.variant,
     )
 
 
@@ -259,7 +269,13 @@ def live_price_cell(listing: Listing) -> SafeString | str:
 
 @admin.display(ordering="stock")
 def stock_cell(listing: Listing) -> SafeString | str:
-    return _unknown(listing) if listing.stock is None else formatting.count(listing.stock)
+    return _unknown(listing) if listing.stock is None else stock_text(listing)
+
+
+def stock_text(listing: Listing) -> SafeString | str:
+    """The stock as the shop counts it; below it the units, for packs."""
+    shown = formatting.count(listing.stock)
+    return shown if listing.pack_factor == 1 else format_html("{}<small>{}</small>", shown, parts.packed(listing))
 
 
 @admin.display(ordering="shelf_state")
@@ -289,7 +305,8 @@ def _current(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
 
 
 def _unmapped(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
-    return _current(listings, request).filter(sku__isnull=True)
+    """Own ones, as on the page where they are worked off: nobody has to say what a competitor's sells."""
+    return _current(listings, request).filter(sku__isnull=True, ownership=Listing.Ownership.OWN)
 
 
 def _competitors(listings: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -31,9 +32,10 @@ def store_sales(
 
     listings = UnmappedListing.objects.filter(channel=channel)
     proposals = Proposal.objects.open().filter(channel=channel)
+    stored: list[tuple[str, Any, Any]] = [("listing", ListingSales, listings), ("proposal", ProposalSales, proposals)]
     counts = []
     with transaction.atomic():
-        for owner, model, owners in (("listing", ListingSales, listings), ("proposal", ProposalSales, proposals)):
+        for owner, model, owners in stored:
             rows = [
                 model(**{f"{owner}_id": pk}, units=sold(item_id, sku_id), since=since, read_at=now)
                 for pk, item_id, sku_id in owners.values_list("pk", "platform_item_id", "platform_sku_id")

@@ -149,6 +149,13 @@ class Listing(models.Model):
         return f"{self.platform_item_id}/{self.platform_sku_id}" if self.platform_sku_id else self.platform_item_id
 
     @property
+    def variant(self) -> str:
+        """What sets it apart from others of the same title: our name and code, or the platform's ids while unmapped."""
+        if self.sku is None:
+            return self.platform_id
+        return f"{self.sku.name} · {self.sku.code}" if self.sku.name else self.sku.code
+
+    @property
     def is_own(self) -> bool:
         return self.ownership == self.Ownership.OWN
 

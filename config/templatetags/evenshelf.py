@@ -127,6 +127,18 @@ def unknown(reason: str | Promise = "") -> SafeString:
 
 
 @register.simple_tag
+def per_listing(listing: Any) -> str:
+    """How many units one sale of a listing takes; for those where that is not one."""
+    return gettext("%(factor)s units per listing") % {"factor": formatting.count(listing.pack_factor)}
+
+
+@register.simple_tag
+def packed(listing: Any) -> str:
+    """A stock of packs in units: 48 boxes of twelve are 576 units. The stock is known."""
+    return formatting.units(listing.stock * listing.pack_factor)
+
+
+@register.simple_tag
 def none(word: str | Promise) -> SafeString:
     """An empty place, which is known to be empty; the word is for those who hear the page."""
     return format_html('<span class="visually-hidden">{}</span>', word)

@@ -38,8 +38,9 @@ class Capability(StrEnum):
     READ_ORDERS = "read_orders"
     READ_PROMOTIONS = "read_promotions"
     RECEIVE_WEBHOOKS = "receive_webhooks"  # is_genuine() and parse_webhook()
-    PULL_MESSAGES = "pull_messages"  # pull_messages() and confirm_messages()
+    PULL_MESSAGES = "pull_messages"  # permit_messages(), pull_messages() and confirm_messages()
     AUTHORISE = "authorise"  # authorise_url() and exchange_code()
+    REQUEST_KEYS = "request_keys"  # keys_url() and parse_keys()
     REQUEST_TOKEN = "request_token"  # noqa: S105  # request_token(); ask `can_request_token`
     REFRESH_TOKEN = "refresh_token"  # noqa: S105  # refresh(); ask `can_refresh`, since it may depend on the kind of app
 
@@ -293,6 +294,24 @@ class Tokens:
     account_name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class HandedKeys:
+    """What a shop posted to us when a person had it hand keys over; `keys` are settings by their names."""
+
+    state: str = field(repr=False)  # as keys_url() was given it
+    keys: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What an answer said of the platform's own quota, counted in `Connector.quota_unit`."""
+
+    left: int
+    most: int
+    per_second: int  # comes back each second, up to `most`
+    told_at: datetime
+
+
 class Connector(ABC):
     """One platform. Methods that a connector does not declare as a capability raise Fatal("unsupported").
 
@@ -311,6 +330,7 @@ class Connector(ABC):
     max_rows_per_push: ClassVar[int] = 0  # targets in one call
     has_compare_and_set: ClassVar[bool] = False
     has_locations: ClassVar[bool] = False
+    quota_unit: ClassVar[str | _StrPromise] = ""  # what the quota counts that answers tell; "": they tell none
     currency: str = ""  # the channel's: amounts in another are refused as "currency-differs"; "": not compared
 
     def __init__(
@@ -326,8 +346,8 @@ class Connector(ABC):
         Raises InvalidSetting for an address that is not a plain https one of a public host; addresses.py has the
         exceptions.
         """
-        self.base_url = _checked_address("base_url", base_url or self.default_base_url)
-        self.auth_base_url = _checked_address("auth_base_url", auth_base_url or base_url or self.default_auth_url)
+        self.base_url = checked_address("base_url", base_url or self.default_base_url)
+        self.auth_base_url = checked_address("auth_base_url", auth_base_url or base_url or self.default_auth_url)
         self.http = http or HttpClient()
         self._secrets = tuple(
             value for f in fields(credentials) if not f.repr and (value := getattr(credentials, f.name))
@@ -347,6 +367,11 @@ class Connector(ABC):
     def can_request_token(self) -> bool:
         """Whether request_token() works for these credentials: no person has to grant anything."""
         return Capability.REQUEST_TOKEN in self.capabilities
+
+    @property
+    def quota_told(self) -> Quota | None:
+        """The quota as the last answer told it; None before the first one, and where answers tell none."""
+        return None
 
     def check_connection(self, *, now: datetime) -> str:
         """Make the cheapest call that needs every permission of a reader; returns the shop's name.
@@ -429,6 +454,10 @@ class Connector(ABC):
         """What a genuine webhook says; raises Retry for a body that is not what the platform documents."""
         self._unsupported("receive_webhooks")
 
+    def permit_messages(self, *, now: datetime) -> None:
+        """Have the platform keep this shop's messages from now on: before that there are none. May be repeated."""
+        self._unsupported("pull_messages")
+
     def pull_messages(self, *, now: datetime) -> list[Hint]:
         """The messages that wait, at most one call's worth; each comes again until it is confirmed."""
         self._unsupported("pull_messages")
@@ -436,6 +465,20 @@ class Connector(ABC):
     def confirm_messages(self, receipts: Sequence[str], *, now: datetime) -> None:
         """Have these messages not come again; call it once what they say is stored."""
         self._unsupported("pull_messages")
+
+    @classmethod
+    def keys_url(cls, base_url: str, *, state: str, return_url: str, callback_url: str) -> str:
+        """Where a person has the shop at `base_url` hand keys over.
+
+        It posts them to `callback_url`, which has to be https, with `state`, and sends the person to `return_url` with
+        success=1, or 0. Raises InvalidSetting for an address that cannot be a shop's.
+        """
+        raise Fatal(cls.platform, "request_keys", cause="unsupported")
+
+    @classmethod
+    def parse_keys(cls, body: bytes) -> HandedKeys:
+        """What a shop posted; raises Retry for what is not documented, InvalidSetting for keys that cannot work."""
+        raise Fatal(cls.platform, "request_keys", cause="unsupported")
 
     def request_token(self, *, now: datetime) -> Tokens:
         """A token for the stored keys; only where `can_request_token`."""
@@ -467,8 +510,11 @@ class Connector(ABC):
         raise Fatal(self.platform, operation, cause="unsupported")
 
 
-def _checked_address(field: str, address: str) -> str:
-    """The address without a closing slash; its value is never quoted, since a password could be in it."""
+def checked_address(field: str, address: str) -> str:
+    """The address without a closing slash; raises InvalidSetting for one that must not be called.
+
+    Its value is never quoted, since a password could be in it.
+    """
     try:
         parts = urlsplit(address)
         port_is_right = parts.port is None or parts.port > 0

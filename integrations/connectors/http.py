@@ -66,7 +66,7 @@ class Limits:
 class Answer:
     """The parsed JSON of an answer, and the server's own clock as its Date header has it ("" without one)."""
 
-    json: Any
+    json: Any = field(repr=False)  # which may hold tokens
     date: str = ""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # names in any case
@@ -213,6 +213,7 @@ class HttpClient:
         """The answer before its body is read; what goes wrong inside is told as a ConnectorError as well."""
         limits = self.limits
         _threads.deadline = time.monotonic() + total_seconds
+        _threads.is_in_handshake = False
         connect_seconds = min(limits.connect_seconds, total_seconds)
         try:
             # What holds connections is used without a session around it, which would cost more than the call itself:
@@ -247,7 +248,8 @@ class HttpClient:
             was_sent = not isinstance(error, urllib3.exceptions.ConnectTimeoutError)
             raise Retry(platform, operation, cause="timeout", may_have_arrived=was_sent) from error
         except urllib3.exceptions.SSLError as error:
-            raise Retry(platform, operation, cause="tls") from error
+            was_sent = not _threads.is_in_handshake
+            raise Retry(platform, operation, cause="tls", may_have_arrived=was_sent) from error
         except urllib3.exceptions.ProxyError as error:
             raise Retry(platform, operation, cause="connection") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -349,6 +351,7 @@ class _Threads(threading.local):
     def __init__(self) -> None:
         self.pools: dict[str, urllib3.PoolManager] = {}  # by proxy, "" without one
         self.deadline = 0.0  # time.monotonic() at which the call of this thread must have ended
+        self.is_in_handshake = False  # of TLS: nothing of the request was sent yet
 
 
 _threads = _Threads()
@@ -427,6 +430,11 @@ class _DeadlineConnection(HTTPConnection):
 
 class _DeadlineTlsConnection(HTTPSConnection):
     response_class = _DeadlineResponse
+
+    def connect(self) -> None:
+        _threads.is_in_handshake = True
+        super().connect()
+        _threads.is_in_handshake = False
 
 
 class _DeadlinePool(HTTPConnectionPool):

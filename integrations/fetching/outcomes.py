@@ -127,7 +127,7 @@ class Outcomes:
             batch.chunk.readings += [Reading(pk, ReadOutcome.FAILED, cause=error.cause) for pk in batch.listing_ids]
         if lane.good_sent_at is not None:
             self._mark_good(lane)
-        health = stored(lane.channel, partial(self._mark_failed, lane.channel, error, batch.sent_at))
+        health = stored(lane.channel, partial(self._mark_failed, lane, error, batch.sent_at))
         retry_at = health.retry_at if health is not None else None
         self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code, retry_at)
         # Someone who asks for a reading now gets all of it, unless the channel as a whole has a problem.
@@ -155,9 +155,9 @@ class Outcomes:
     def _refuse(batch: Batch, cause: str) -> None:
         batch.chunk.readings += [Reading(pk, ReadOutcome.REFUSED, cause=cause) for pk in batch.listing_ids]
 
-    def _mark_failed(self, channel: Channel, error: ConnectorError, sent_at: datetime | None) -> ChannelHealth | None:
-        mark_failed(channel, error, self._clock(), sent_at=sent_at)
-        return ChannelHealth.objects.filter(channel=channel).first()
+    def _mark_failed(self, lane: Lane, error: ConnectorError, sent_at: datetime | None) -> ChannelHealth | None:
+        mark_failed(lane.channel, error, self._clock(), sent_at=sent_at, quota=lane.connector.quota_told)
+        return ChannelHealth.objects.filter(channel=lane.channel).first()
 
     def give_up(self, lane: Lane) -> None:
         """Send nothing more to the channel for now: what was not tried goes back, without a penalty."""
@@ -228,7 +228,7 @@ class Outcomes:
         health = None
         try:
             # The hold comes first: what is given back is due, and would be claimed again at once.
-            health = stored(lane.channel, partial(self._mark_failed, lane.channel, error, None))
+            health = stored(lane.channel, partial(self._mark_failed, lane, error, None))
             give_back = partial(release, listing_ids=listing_ids, token=chunk.token)
             stored(lane.channel, partial(give_back, run=lane.run, cause=error.cause, now=now))
         except Exception:
@@ -247,7 +247,8 @@ class Outcomes:
 
     def _mark_good(self, lane: Lane, *, is_probe: bool = False) -> None:
         sent_at, lane.good_sent_at = lane.good_sent_at, None
-        stored(lane.channel, partial(mark_good, [lane.channel.pk], self._clock(), sent_at=sent_at, is_probe=is_probe))
+        note = partial(mark_good, sent_at=sent_at, is_probe=is_probe, quota=lane.connector.quota_told)
+        stored(lane.channel, partial(note, [lane.channel.pk], self._clock()))
 
     def leave(self, lane: Lane) -> None:
         if lane.pace is not None:

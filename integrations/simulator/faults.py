@@ -68,8 +68,8 @@ class Fault:
             raise FaultError(f"unknown kind {self.kind!r}; one of {', '.join(sorted(KINDS))}")
         if self.mode not in HALF_MODES:
             raise FaultError(f"unknown mode {self.mode!r}; one of {', '.join(sorted(HALF_MODES))}")
-        if self.kind == "error" and self.code is None:
-            raise FaultError("an error fault needs a code")
+        if self.kind == "error" and self.code is None and self.sub_code is None:
+            raise FaultError("an error fault needs a code or a sub_code")
 
 
 class Faults:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import orjson
 
@@ -39,6 +40,13 @@ class Response:
 
 def json_response(value: object, status: int = 200) -> Response:
     return Response(status, orjson.dumps(value))
+
+
+def redirect(address: str, answer: Mapping[str, object]) -> Response:
+    """Send a browser on to an address, with the answer behind what is in its query already."""
+    parts = urlsplit(address)
+    query = "&".join(part for part in (parts.query, urlencode(answer)) if part)
+    return Response(302, b"", HTML, {"Location": urlunsplit(parts._replace(query=query))})
 
 
 Handler = Callable[[Request], Response]

@@ -1,9 +1,11 @@
-"""The page of mappings that look wrong, each with the click that mends it and the one that takes that back."""
+"""The page of mappings that look wrong: each is mended or said to be fine, and either is taken back by a click."""
 
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -11,27 +13,30 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog.admin.product import may_see_cost
-from catalog.mapping import fixes
+from catalog.mapping import dismissals, fixes
 from catalog.mapping_lint import Finding, FindingKind
-from catalog.models import AuditEvent, Listing
+from catalog.models import AuditEvent, Dismissal, Listing
 from config import formatting
 from config.admin_site import Severity, add_menu_item
 from config.model_admin import person
 from monitoring import mapping_lint
 
 VIEW, CHANGE = "catalog.view_listing", "catalog.change_listing"
+DISMISSED = "dismissed"  # the view of what is fine
 
 _SEVERITIES: dict[FindingKind, Severity] = {FindingKind.TWO_SKUS: "critical", FindingKind.PACK: "info"}
 
 
 @dataclass(frozen=True)
 class ShownFinding:
-    """A finding in words; `fix` is what its button says."""
+    """A finding in words; `fix` is what its button says, `dismissal` what somebody said of it."""
 
     finding: Finding
     listing: Listing
@@ -39,6 +44,17 @@ class ShownFinding:
     severity: Severity
     text: str
     fix: str
+    dismissal: Dismissal | None = None
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Why it is fine"),
+        max_length=300,
+        help_text=_("Whoever sees the changes of the listing can read it."),
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        error_messages={"required": _("Say why it is fine.")},
+    )
 
 
 def _key(text: str) -> int:
@@ -51,19 +67,26 @@ def check_page(request: HttpRequest) -> HttpResponseBase:
     if not request.user.has_perm(VIEW):
         raise PermissionDenied
     user, now = person(request), timezone.now()
-    after = _key(request.GET.get("after", ""))
-    found = mapping_lint.find(user=user, now=now, after=after, sees_cost=may_see_cost(request))
+    after, dismissed = _key(request.GET.get("after", "")), request.GET.get("show") == DISMISSED
+    show = DISMISSED if dismissed else ""
+    found = mapping_lint.find(user=user, now=now, after=after, sees_cost=may_see_cost(request), dismissed=dismissed)
     ids = {pk for each in found.findings for pk in (each.listing_id, each.other_id) if pk}
     listings = Listing.objects.visible_to(user).filter(pk__in=ids).select_related("channel", "sku", "watch").in_bulk()
     context = {
         **admin.site.each_context(request),
         "title": gettext("Mapping check"),
-        "findings": [_shown(each, listings) for each in found.findings if each.listing_id in listings],
+        "findings": [
+            _shown(each, listings, found.dismissals if dismissed else {})
+            for each in found.findings
+            if each.listing_id in listings
+        ],
         "finding_count": len(found.findings),
-        "go_on_after": found.go_on_after,
-        "is_first": not after,
+        "dismissed": dismissed,
+        "views": [(_("Open"), _address(), not dismissed), (_("Dismissed"), _address(show=DISMISSED), dismissed)],
+        "first_url": _address(show=show) if after else "",
+        "next_url": _address(show=show, after=found.go_on_after) if found.go_on_after else "",
         "after": after,
-        "recent": fixes.recent(user, now),
+        "recent": [] if dismissed else fixes.recent(user, now),
         "may_change": request.user.has_perm(CHANGE),
         "now": now,
     }
@@ -111,22 +134,80 @@ def undo(request: HttpRequest) -> HttpResponseBase:
     return _back(request)
 
 
-def _listing(request: HttpRequest) -> Listing:
+@require_http_methods(["GET", "HEAD", "POST"])
+def dismiss(request: HttpRequest) -> HttpResponseBase:
+    """Ask why the finding that the address names is fine, and keep the answer."""
+    listing = _listing(request)
+    user, now, kind = person(request), timezone.now(), request.GET.get("kind", "")
+    found = mapping_lint.about(listing=listing, user=user, now=now, sees_cost=may_see_cost(request))
+    finding = next((each for each in found if each.kind.value == kind), None)
+    if finding is None:
+        messages.warning(request, gettext("This is not found any more."))
+        return _back(request)
+    form = ReasonForm(request.POST or None)
+    facts = json.dumps(finding.facts, sort_keys=True)
+    if form.is_bound and request.POST.get("facts") != facts:
+        form.add_error(None, gettext("It has changed since you opened this page. Look at it again."))
+    if form.is_valid():
+        dismissals.dismiss(finding=finding, listing=listing, reason=form.cleaned_data["reason"], actor=user, now=now)
+        told = gettext("“%(listing)s” is fine, and comes back here when the facts change.") % {"listing": listing}
+        link = format_html('<a href="{}">{}</a>', _address(show=DISMISSED), gettext("Look at them or undo"))
+        messages.success(request, format_html("{} {}", told, link))
+        return _back(request)
+    others = Listing.objects.visible_to(user).filter(pk=finding.other_id or 0).select_related("channel", "sku")
+    context = {
+        **admin.site.each_context(request),
+        "title": gettext("Is this fine?"),
+        "shown": _shown(finding, {listing.pk: listing, **others.in_bulk()}),
+        "form": form,
+        "facts": facts,
+        "back": _address(after=_key(request.GET.get("after", ""))),
+        "now": now,
+    }
+    status = 400 if form.is_bound else None
+    return TemplateResponse(request, "admin/catalog/mapping/dismiss.html", context, status=status)
+
+
+@require_POST
+def take_back(request: HttpRequest) -> HttpResponseBase:
+    """Show a dismissed finding again."""
     if not request.user.has_perm(CHANGE):
         raise PermissionDenied
-    listings = Listing.objects.visible_to(person(request)).current()
-    listing = listings.filter(pk=_key(request.POST.get("listing", ""))).first()
+    visible = Listing.objects.visible_to(person(request))
+    stored = Dismissal.objects.filter(listing__in=visible, pk=_key(request.POST.get("dismissal", ""))).first()
+    if stored is None:
+        messages.warning(request, gettext("Nothing was changed: it is not dismissed any more."))
+    else:
+        dismissals.take_back(dismissal=stored, actor=person(request), now=timezone.now())
+        messages.success(request, gettext("“%(listing)s” is to be looked at again.") % {"listing": stored.listing})
+    return _back(request)
+
+
+def _listing(request: HttpRequest) -> Listing:
+    """The one that the form or the address names, for people who may change it."""
+    if not request.user.has_perm(CHANGE):
+        raise PermissionDenied
+    listings = Listing.objects.visible_to(person(request)).current().select_related("channel", "sku", "watch")
+    named = request.POST.get("listing") or request.GET.get("listing", "")
+    listing = listings.filter(pk=_key(named)).first()
     if listing is None:
         raise Http404
     return listing
 
 
+def _address(*, after: int = 0, show: str = "") -> str:
+    query = urlencode({name: value for name, value in (("show", show), ("after", after)) if value})
+    return f"{reverse('watch:mapping-check')}{f'?{query}' if query else ''}"
+
+
 def _back(request: HttpRequest) -> HttpResponse:
-    after = _key(request.POST.get("after", ""))
-    return HttpResponseRedirect(f"{reverse('watch:mapping-check')}{f'?after={after}' if after else ''}")
+    """To the part and the view that the person came from."""
+    given = request.POST if "after" in request.POST or "show" in request.POST else request.GET
+    show = DISMISSED if given.get("show") == DISMISSED else ""
+    return HttpResponseRedirect(_address(after=_key(given.get("after", "")), show=show))
 
 
-def _shown(finding: Finding, listings: dict[int, Listing]) -> ShownFinding:
+def _shown(finding: Finding, listings: dict[int, Listing], held: mapping_lint.Dismissals | None = None) -> ShownFinding:
     listing = listings[finding.listing_id]
     other = listings.get(finding.other_id or 0)
     if finding.pack_factor is not None:
@@ -135,7 +216,10 @@ def _shown(finding: Finding, listings: dict[int, Listing]) -> ShownFinding:
     else:
         fix_text = gettext("Take the SKU away")
     severity = _SEVERITIES.get(finding.kind, "warning")
-    return ShownFinding(finding, listing, other, severity, _text(finding, listing), fix_text)
+    dismissal = (held or {}).get((finding.listing_id, finding.kind.value))
+    if dismissal is not None:
+        severity = "muted"
+    return ShownFinding(finding, listing, other, severity, _text(finding, listing), fix_text, dismissal)
 
 
 def _text(finding: Finding, listing: Listing) -> str:

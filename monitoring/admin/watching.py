@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -14,17 +13,18 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.admin.listing import VisibleRelatedFilter
+from catalog.admin.listing import VisibleRelatedFilter, stock_text
 from catalog.models import Channel, Listing, Product, User
-from config.admin_site import add_button, add_column, add_menu_item, add_panel, add_tab
+from config.admin_site import Badge, add_badge, add_button, add_column, add_menu_item, add_panel, add_tab
 from config.formatting import change_percent, count, duration, money, percent
 from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 from monitoring import dashboard, history
-from monitoring.causes import cause_label, cause_lines, short_cause_label
+from monitoring.causes import NOT_FOUND, cause_label, cause_lines, not_known_reason, short_cause_label
 from monitoring.charts import comparison, describe
 from monitoring.charts.data import DEFAULT_RANGE, milliseconds
 from monitoring.charts.sparkline import HEIGHT, WIDTH, diverging, sparkline
@@ -76,9 +76,16 @@ def _history_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | N
         "entries": entries,
         "facts": history_facts(listing, entries),
         "older": entries[-1].at.isoformat() if has_older else None,
-        "zone": ZoneInfo(listing.channel.time_zone),
         "now": now,
     }
+
+
+def _not_found_badge(request: HttpRequest, listing: Listing) -> Badge | None:
+    """That the platform does not know the listing, told to everybody who sees its page: no figure of it is a present one."""
+    watch = watch_of(listing)
+    if watch is None or not watch.is_missing or listing.removed_at:
+        return None
+    return Badge("critical", capfirst(str(NOT_FOUND)))
 
 
 def _siblings_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | None:
@@ -98,11 +105,12 @@ def _siblings_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | 
     }
 
 
+add_badge("listing", _not_found_badge)
 add_panel("listing", "monitoring/panels/facts.html", _facts_panel, area="facts", order=10)
 add_panel("listing", "monitoring/panels/chart.html", _chart_panel, area="main", order=10)
 add_panel("listing", "monitoring/panels/watching.html", _watching_panel, area="side", order=20)
 add_panel("listing", "monitoring/panels/siblings.html", _siblings_panel, area="side", order=40)
-add_panel("listing", "monitoring/panels/history.html", _history_panel, area="full", order=50)
+add_panel("listing", "monitoring/panels/history.html", _history_panel, area="main", order=50)
 
 
 def _compare_url(request: HttpRequest, product: Product) -> str | None:
@@ -374,7 +382,7 @@ def live_price_cell(listing: Any) -> SafeString | str:
 def stock_cell(listing: Listing) -> SafeString | str:
     if not is_fresh(listing, timezone.now()):
         return _unknown(listing)
-    return parts.unknown(_("not supplied")) if listing.stock is None else count(listing.stock)
+    return parts.unknown(_("not supplied")) if listing.stock is None else stock_text(listing)
 
 
 @admin.display(ordering="shelf_state")
@@ -389,7 +397,7 @@ def _unknown(listing: Listing, *, with_reason: bool = False) -> SafeString:
     """
     watch = watch_of(listing)
     cause = watch.cause if watch else ""
-    full = cause_label(cause) or (gettext("not read") if watch and watch.read_at else gettext("not read yet"))
+    full = cause_label(cause) or not_known_reason(watch)
     dash = format_html('<span class="unknown" title="{}">—</span>', full)
     if not with_reason:
         return dash
@@ -398,16 +406,23 @@ def _unknown(listing: Listing, *, with_reason: bool = False) -> SafeString:
 
 @admin.display(ordering="watch__read_at")
 def last_read_cell(listing: Listing) -> SafeString | str:
-    """How long ago; below it what is wrong when that is too long."""
+    """How long ago; below it what is wrong when that is too long, or the last attempt brought nothing."""
     now, watch = timezone.now(), watch_of(listing)
     if watch is None or watch.read_at is None:
-        return parts.unknown(_("not read yet"))
+        return parts.unknown(not_known_reason(watch))
     if is_fresh(listing, now):
-        return parts.time_ago(watch.read_at, now)
+        if watch.outcome == ListingWatch.Outcome.READ:
+            return parts.time_ago(watch.read_at, now)
+        tried = gettext("last attempt: %(outcome)s") % {
+            "outcome": short_cause_label(watch.cause) or watch.get_outcome_display()
+        }
+        return format_html("{}<small>{}</small>", parts.time_ago(watch.read_at, now), tried)
     if listing.removed_at or watch.is_paused or not listing.channel.is_watched:
         reason = _("removed") if listing.removed_at else _("paused") if watch.is_paused else _("channel stopped")
         return format_html("{}<small>{}</small>", parts.time_ago(watch.read_at, now), reason)
-    text = gettext("blind for %(duration)s") % {"duration": duration(_in_one_unit(now - watch.read_at))}
+    text = not_known_reason(watch)
+    if not watch.is_missing:
+        text = gettext("blind for %(duration)s") % {"duration": duration(_in_one_unit(now - watch.read_at))}
     return format_html(
         '{}<small class="critical">{}{}</small>', parts.time_ago(watch.read_at, now), parts.icon("critical"), text
     )

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from catalog.models import Listing, Product, User
 from monitoring.charts.data import PRICES, compared_rows, exact_text, figure, moment_of
+from monitoring.causes import not_known_reason
 from monitoring.freshness import is_fresh, watch_of
 from monitoring.history import safe_cell
 
@@ -27,6 +28,7 @@ class ComparedListing:
     is_picked: bool
     is_fresh: bool
     read_at: datetime | None
+    reason: str = ""  # why it is not known
 
     @property
     def price(self) -> Decimal | None:
@@ -85,6 +87,7 @@ def rows(listings: Sequence[Listing], picked: set[int], now: datetime) -> list[C
             listing.pk in picked,
             is_fresh(listing, now),
             watch.read_at if (watch := watch_of(listing)) else None,
+            not_known_reason(watch),
         )
         for listing in listings
     ]

@@ -24,10 +24,10 @@ from catalog.facts import ShelfState
 from catalog.models import Listing
 from monitoring.charts import series
 from monitoring.charts.series import Band, Drawing, Figure, Step
-from monitoring.freshness import watch_of
+from monitoring.freshness import unread_since, watch_of
 from monitoring.models import DailyRollup, Observation
 from monitoring.rollup import StoredDay, points_of
-from monitoring.timing import CLOCK_SKEW, gap_start
+from monitoring.timing import CLOCK_SKEW
 
 FACTS = ("list_price", "live_price", "promotion_price", "stock")
 PRICES = FACTS[:3]
@@ -285,7 +285,7 @@ def unknown_since(listing: Listing, last_at: datetime | None, now: datetime) -> 
     watch = watch_of(listing)
     if watch is None or watch.read_at is None or watch.read_at > now + CLOCK_SKEW:
         return last_at
-    return gap_start(read_at=watch.read_at, interval=watch.interval, gap_after=watch.gap_after, now=now)
+    return unread_since(watch, now)
 
 
 def _last_of(steps: Sequence[Step]) -> datetime | None:

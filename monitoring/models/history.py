@@ -129,6 +129,11 @@ class ListingWatch(models.Model):
         return timedelta(seconds=self.interval_seconds or self.channel.interval_seconds)
 
     @property
+    def is_missing(self) -> bool:
+        """Whether the platform answered the last attempt that it does not know the listing."""
+        return self.outcome == self.Outcome.MISSING
+
+    @property
     def gap_after(self) -> timedelta:
         """How old the last good reading may be before the listing counts as not known."""
         return self.interval * GAP_INTERVALS

@@ -28,7 +28,8 @@ from tests.factories import (
     UserFactory,
 )
 from tests.monitoring.test_record import read
-from tests.monitoring.watching import member, miss, observe, watched
+from tests.monitoring.watching import miss, observe, watched
+from tests.staff import member
 
 pytestmark = pytest.mark.django_db
 

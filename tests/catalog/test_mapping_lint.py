@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from catalog.mapping_lint import Finding, FindingKind, Line, is_dead, of_item, of_sku, units_in_title
+from catalog.mapping_lint import Finding, FindingKind, Line, is_as_dismissed, is_dead, of_item, of_sku, units_in_title
 
 pytestmark = pytest.mark.pure
 
@@ -166,3 +166,27 @@ def test_a_listing_under_two_skus_is_found(lines, expected):
 )
 def test_a_listing_is_dead_after_seven_days(is_missing, age, expected):
     assert is_dead(is_missing=is_missing, last_good_at=NOW - age, now=NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_same"),
+    [
+        ("4", "4", True),
+        ("4", "5.99", True),
+        ("4", "6", False),
+        ("4", "3", True),
+        ("4", "0.25", False),
+        ("0.25", "0.17", True),
+        ("0.25", "0.16", False),
+        ("0.25", "0.33", True),
+        ("0.25", "4", False),
+        ("4", None, False),
+        (None, "4", False),
+        (None, None, True),
+    ],
+)
+def test_a_ratio_that_moved_well_beyond_what_was_dismissed_is_another_fact(before, now, is_same):
+    facts, dismissed = ({"sku": 7} | ({"ratio": ratio} if ratio else {}) for ratio in (now, before))
+    assert is_as_dismissed(facts, dismissed) is is_same
+    assert not is_as_dismissed({**facts, "sku": 8}, dismissed)
+    assert not is_as_dismissed({**facts, "other": 9}, dismissed)

@@ -7,9 +7,12 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.utils import timezone
 
-from catalog.models import AuditEvent, Channel
+from catalog.models import AuditEvent, Channel, Proposal
+from integrations.connections import forget_failures
+from integrations.fetching import pass_over_channel
 from integrations.models import ChannelHealth, Credential
-from tests.factories import ChannelFactory, CredentialFactory, UserFactory
+from monitoring.services import ensure_watches
+from tests.factories import ChannelFactory, CredentialFactory, ListingFactory, UserFactory
 from tests.integrations.shops import shopify_channel, woocommerce_channel
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +115,38 @@ def test_each_cause_has_its_sentence_and_no_secret(simulator, client, shop, spoi
     for secret in filter(None, (credential.app_secret, credential.access_token, WRONG)):
         assert secret not in said
     assert AuditEvent.objects.get(action="connection tested").changes["result"][1] != "works"
+
+
+@pytest.fixture
+def in_dollars(simulator):
+    """A channel in dollars, of a shop that counts in euros and says so in no answer about its products."""
+    channel = woocommerce_channel(simulator)
+    Channel.objects.update(currency="USD")
+    return Channel.objects.get(pk=channel.pk)
+
+
+def test_a_shop_in_another_currency_than_the_channel_is_noticed(client, in_dollars):
+    assert "counts in another currency than the channel" in told(client, in_dollars)
+    assert (
+        "Add a new channel with the currency of the shop"
+        in client.get(f"/catalog/channel/{in_dollars.pk}/change/").text
+    )
+
+
+def test_no_amount_of_it_is_found_or_read(simulator, client, in_dollars):
+    answer = client.post(f"/connect/channels/{in_dollars.pk}/discover/", follow=True)
+    assert "counts in another currency" in " ".join(str(message) for message in answer.context["messages"])
+    assert Proposal.objects.count() == 0
+    forget_failures(in_dollars)
+    row = simulator.woocommerce.items()[0]
+    listing = ListingFactory(
+        channel=in_dollars, platform_item_id=str(row["num_iid"]), platform_sku_id=str(row["sku_id"] or "")
+    )
+    ensure_watches(now=timezone.now() - timedelta(seconds=1))
+    summary = pass_over_channel(channel=in_dollars, now=timezone.now(), everything=True)
+    assert [problem.cause for problem in summary.problems] == ["currency-differs"]
+    listing.refresh_from_db()
+    assert (listing.list_price, listing.live_price) == (None, None)
 
 
 def test_a_refused_app_is_asked_about_again_only_until_it_works(simulator, client):
@@ -301,7 +336,7 @@ def test_the_page_says_what_the_platform_offers_and_how_long_the_token_lives(sim
 def test_the_page_tells_when_the_next_call_is_free(simulator, client):
     channel = woocommerce_channel(simulator, calls_per_second="0.5")
     page = f"/catalog/channel/{channel.pk}/change/"
-    assert "at most, one free now" in client.get(page).text
+    assert "at most 0.50 calls a second, one free now" in client.get(page).text
     slot = {"operation": "read", "next_free_at": timezone.now() + timedelta(seconds=50)}
     channel.credential.quota_slots.create(**slot)
     assert "next one free" in client.get(page).text

@@ -15,7 +15,8 @@ from monitoring.charts.data import comparison_chart, listing_chart, milliseconds
 from monitoring.models import ListingWatch, Observation
 from monitoring.services import prune
 from tests.factories import NOW, ChannelFactory, SkuFactory, UserFactory
-from tests.monitoring.watching import member, miss, observe, watched
+from tests.monitoring.watching import miss, observe, watched
+from tests.staff import member
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,8 @@ from monitoring.charts.comparison import pick
 from monitoring.charts.data import comparison_chart
 from monitoring.models import Observation
 from tests.factories import NOW, ChannelFactory, ListingFactory, ProductFactory, SkuFactory, UserFactory
-from tests.monitoring.watching import member, miss, observe, watched
+from tests.monitoring.watching import miss, observe, watched
+from tests.staff import member
 
 pytestmark = pytest.mark.django_db
 

@@ -20,7 +20,8 @@ from monitoring.dashboard import Scope
 from monitoring.freshness import is_fresh
 from monitoring.models import ListingWatch, PollRun
 from tests.factories import NOW, ChannelFactory, CredentialFactory, SkuFactory, UserFactory
-from tests.monitoring.watching import member, miss, observe, watched
+from tests.monitoring.watching import miss, observe, watched
+from tests.staff import member
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from catalog.models import AuditEvent
 from tests.factories import NOW, SkuFactory
-from tests.monitoring.watching import member, observe, watched
+from tests.monitoring.watching import observe, watched
+from tests.staff import member
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from catalog.models import AuditEvent, Listing
+from catalog.audit_text import readable_changes
+from catalog.models import AuditEvent, Channel, Dismissal, Listing
+from catalog.services import map_listings
 from monitoring import mapping_lint
 from monitoring.models import ListingWatch
 from tests.factories import ChannelFactory, ListingFactory, ListingWatchFactory, SkuFactory, UserFactory
@@ -114,6 +116,188 @@ def test_costs_are_told_only_to_those_who_may_see_them(client, operator, channel
     assert "A unit is sold for ¥10.00, and costs us ¥60.00." in client.get(PAGE).text
 
 
+# --- What is fine -----------------------------------------------------------------------------------------------------
+
+
+def dismissing(listing, kind) -> str:
+    return f"{PAGE}dismiss/?listing={listing.pk}&kind={kind}"
+
+
+def dismiss(client, listing, kind, reason="sold in bundles"):
+    shown = client.get(dismissing(listing, kind))
+    return client.post(dismissing(listing, kind), {"facts": shown.context["facts"], "reason": reason}, follow=True)
+
+
+def is_open(client, listing) -> bool:
+    return f"/catalog/listing/{listing.pk}/change/" in client.get(PAGE).text
+
+
+def test_what_is_fine_is_shown_apart_with_its_reason_and_taken_back(client, operator, channel):
+    listing = six_pack(channel)
+    done = dismiss(client, listing, "pack", reason="the title is the supplier's")
+    assert "is fine, and comes back here when the facts change." in done.text
+    assert "The title tells 6 units" not in done.text
+    shown = client.get(PAGE, {"show": "dismissed"}).text
+    assert "The title tells 6 units, the mapping 1." in shown
+    assert "fine: the title is the supplier&#x27;s" in shown
+    assert operator.username in shown
+    dismissal = Dismissal.objects.get()
+    undone = client.post(f"{PAGE}take-back/", {"dismissal": dismissal.pk, "show": "dismissed"}, follow=True)
+    assert "is to be looked at again." in undone.text
+    assert "Nothing is dismissed here" in undone.text
+    assert is_open(client, listing)
+    again = client.post(f"{PAGE}take-back/", {"dismissal": dismissal.pk}, follow=True)
+    assert "it is not dismissed any more" in again.text
+    history = list(readable_changes(AuditEvent.objects.earliest("pk"), operator))
+    assert history == [
+        ("Finding", "—", "units in the title"),
+        ("Why it is fine", "—", "the title is the supplier's"),
+    ]
+    assert [event.action for event in AuditEvent.objects.order_by("pk")] == ["finding dismissed", "dismissal undone"]
+    assert {event.object_id for event in AuditEvent.objects.all()} == {str(listing.pk)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "comes_back"),
+    [
+        pytest.param("pack", {"pack_factor": 2}, True, id="another pack factor"),
+        pytest.param("pack", {"title": "抽纸 12包装"}, True, id="another number of units in the title"),
+        pytest.param("pack", {"title": "抽纸 6包装 特价"}, False, id="other words in the title"),
+        pytest.param("pack", {"stock": 7, "live_price": Decimal(30)}, False, id="what it does not rest on"),
+        pytest.param("price", {"live_price": Decimal("599.99")}, False, id="a ratio that moved a little"),
+        pytest.param("price", {"live_price": Decimal(600)}, True, id="a ratio half as far again"),
+        pytest.param("price", {"live_price": Decimal(300)}, False, id="a ratio that is less odd"),
+        pytest.param("price", {"live_price": Decimal(20)}, True, id="too cheap after too dear"),
+    ],
+)
+def test_what_is_fine_comes_back_when_its_facts_change(client, operator, channel, kind, change, comes_back):
+    if kind == "pack":
+        listing = six_pack(channel)
+    else:
+        sku = SkuFactory()
+        for _ in range(2):
+            ListingFactory(sku=sku, live_price=Decimal(100), channel=ChannelFactory())
+        operator.channels.set(Channel.objects.all())
+        listing = ListingFactory(channel=channel, sku=sku, live_price=Decimal(400))
+    assert is_open(client, listing)
+    dismiss(client, listing, kind)
+    assert not is_open(client, listing)
+    Listing.objects.filter(pk=listing.pk).update(**change)
+    assert is_open(client, listing) is comes_back
+
+
+def test_what_is_fine_comes_back_when_the_listing_is_mapped_anew(client, operator, channel):
+    listing = six_pack(channel)
+    sku = listing.sku
+    dismiss(client, listing, "pack")
+    for chosen in (None, sku):
+        map_listings(skus={listing.pk: chosen}, actor=operator, now=timezone.now())
+    assert is_open(client, listing)
+    dismiss(client, listing, "pack", reason="still")
+    assert not is_open(client, listing)
+    assert Dismissal.objects.get().reason == "still"
+
+
+def test_what_is_fine_comes_back_when_it_clashes_with_another(client, operator, channel):
+    item, variant = (
+        ListingFactory(channel=channel, sku=SkuFactory(), platform_item_id="616", platform_sku_id=sku_id)
+        for sku_id in ("", "9")
+    )
+    dismiss(client, item, "two-skus")
+    assert not is_open(client, item)
+    map_listings(skus={variant.pk: SkuFactory()}, actor=operator, now=timezone.now())
+    assert is_open(client, item)
+
+
+def test_a_listing_that_came_back_and_is_gone_again_is_not_fine_any_more(client, operator, channel):
+    gone = timezone.now() - timedelta(days=20)
+    watch = ListingWatchFactory(
+        listing__channel=channel, listing__sku=SkuFactory(), outcome=ListingWatch.Outcome.MISSING, read_at=gone
+    )
+    dismiss(client, watch.listing, "dead")
+    assert not is_open(client, watch.listing)
+    ListingWatch.objects.update(read_at=gone + timedelta(days=10))
+    assert is_open(client, watch.listing)
+
+
+def test_one_kind_that_is_fine_hides_no_other(client, operator, channel):
+    sku = SkuFactory()
+    ListingFactory(channel=channel, sku=sku)
+    second = ListingFactory(channel=channel, sku=sku, title="抽纸 6包装")
+    dismiss(client, second, "pack")
+    page = client.get(PAGE).text
+    assert "Another listing of this channel" in page
+    assert "The title tells" not in page
+
+
+def test_a_reason_is_needed(client, operator, channel):
+    listing = six_pack(channel)
+    answer = dismiss(client, listing, "pack", reason=" ")
+    assert answer.status_code == 400
+    assert "Say why it is fine." in answer.text
+    assert not Dismissal.objects.exists()
+
+
+def test_what_changed_since_it_was_looked_at_is_not_dismissed(client, operator, channel):
+    listing = six_pack(channel)
+    facts = client.get(dismissing(listing, "pack")).context["facts"]
+    Listing.objects.update(title="抽纸 12包装")
+    answer = client.post(dismissing(listing, "pack"), {"facts": facts, "reason": "fine"})
+    assert answer.status_code == 400
+    assert "It has changed since you opened this page." in answer.text
+    assert "The title tells 12 units" in answer.text
+    Listing.objects.update(title="抽纸")
+    gone = client.post(dismissing(listing, "pack"), {"facts": facts, "reason": "fine"}, follow=True)
+    assert "This is not found any more." in gone.text
+    assert not Dismissal.objects.exists()
+
+
+def test_only_those_who_change_listings_dismiss_and_only_of_their_channels(client, operator, channel):
+    foreign = six_pack(ChannelFactory())
+    assert client.get(dismissing(foreign, "pack")).status_code == 404
+    listing = ListingFactory(channel=channel, sku=SkuFactory(), title="抽纸 6包装")
+    dismiss(client, listing, "pack")
+    dismissal = Dismissal.objects.get()
+    signed_in(client, "Operator", foreign.channel)
+    client.post(f"{PAGE}take-back/", {"dismissal": dismissal.pk})
+    assert Dismissal.objects.exists()
+    signed_in(client, "Viewer", channel)
+    assert client.get(dismissing(listing, "pack")).status_code == 403
+    assert client.post(dismissing(listing, "pack"), {"reason": "fine"}).status_code == 403
+    assert client.post(f"{PAGE}take-back/", {"dismissal": dismissal.pk}).status_code == 403
+    shown = client.get(PAGE, {"show": "dismissed"}).text
+    assert "sold in bundles" in shown
+    assert "Undo" not in shown
+    assert Dismissal.objects.exists()
+
+
+def test_a_cost_is_told_nowhere_by_its_dismissal(client, channel):
+    client.force_login(UserFactory(is_superuser=True))
+    listing = ListingFactory(channel=channel, sku=SkuFactory(cost_price=Decimal("61.37")), live_price=Decimal(10))
+    dismiss(client, listing, "cost", reason="clearance")
+    assert "61.37" in client.get(PAGE, {"show": "dismissed"}).text
+    event = AuditEvent.objects.get()
+    assert event.changes == {"catalog.dismissal.kind": [None, "cost"], "catalog.dismissal.reason": [None, "clearance"]}
+    signed_in(client, "Operator", channel)
+    assert "clearance" not in client.get(PAGE, {"show": "dismissed"}).text
+    assert client.get(dismissing(listing, "cost")).status_code == 302
+
+
+def test_dismissed_ones_leave_room_for_others(client, operator, channel, monkeypatch):
+    monkeypatch.setattr(mapping_lint, "_MOST_OF_ITEMS", 1)
+    watches = [
+        ListingWatchFactory(
+            listing__channel=channel,
+            listing__sku=SkuFactory(),
+            outcome=ListingWatch.Outcome.MISSING,
+            read_at=timezone.now() - timedelta(days=20 - number),
+        )
+        for number in range(3)
+    ]
+    dismiss(client, watches[0].listing, "dead")
+    assert is_open(client, watches[1].listing)
+
+
 def test_only_those_who_change_listings_mend_their_own(client, operator, channel):
     foreign = six_pack(ChannelFactory())
     assert mend(client, foreign, pack_factor="6").status_code == 404
@@ -142,6 +326,8 @@ def test_many_skus_are_gone_through_in_parts(channel, monkeypatch):
 def test_the_page_costs_as_many_queries_for_many_as_for_few(client, operator, channel, django_assert_max_num_queries):
     for number in range(40):
         ListingFactory(channel=channel, sku=SkuFactory(), title=f"抽纸 6包装 {number}")
-    client.get(PAGE)
-    with django_assert_max_num_queries(12):
-        assert client.get(PAGE).text.count("The title tells 6 units") == 40
+    for listing in Listing.objects.all()[:20]:
+        dismiss(client, listing, "pack")
+    for query in ({}, {"show": "dismissed"}):
+        with django_assert_max_num_queries(12):
+            assert client.get(PAGE, query).text.count("The title tells 6 units") == 20

@@ -2,11 +2,9 @@
 
 from datetime import timedelta
 
-from django.contrib.auth.models import Group
-
 from catalog.models import Listing
 from monitoring.models import Observation
-from tests.factories import NOW, ListingFactory, ListingWatchFactory, UserFactory
+from tests.factories import NOW, ListingFactory, ListingWatchFactory
 
 
 def observe(listing, age, **facts):
@@ -32,11 +30,3 @@ def watched(*, read=timedelta(minutes=1), **fields):
     ListingWatchFactory(listing=listing, read_at=None if read is None else NOW - read)
     listing.refresh_from_db()
     return listing
-
-
-def member(role="Viewer", *channels):
-    """Somebody with a role, who works with these channels."""
-    user = UserFactory()
-    user.groups.add(Group.objects.get(name=role))
-    user.channels.set(channels)
-    return user

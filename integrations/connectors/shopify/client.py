@@ -20,6 +20,7 @@ from integrations.connectors.base import (
     Order,
     Promotion,
     PushOutcome,
+    Quota,
     Reading,
     ReadOutcome,
     Setting,
@@ -72,6 +73,7 @@ class ShopifyConnector(Connector):
     max_rows_per_push = stock.MAX_ROWS
     has_compare_and_set = True
     has_locations = True
+    quota_unit = _("points")
     settings = (
         Setting(
             "shop",
@@ -131,6 +133,10 @@ class ShopifyConnector(Connector):
     @property
     def can_refresh(self) -> bool:
         return self.credentials.app_kind == PUBLIC
+
+    @property
+    def quota_told(self) -> Quota | None:
+        return self._gateway.quota
 
     def check_connection(self, *, now: datetime) -> str:
         clock = Clock(now)

@@ -280,6 +280,12 @@ SENT = {
     "run-bulk": RUN_BULK,
     "bulk": BULK,
 }
+
+
+def is_write(document: str) -> bool:
+    return SENT[document].lstrip().startswith("mutation")
+
+
 COSTS = {
     "shop": 5,
     "variants-by-id": 5,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from integrations.connectors.base import Quota
 from integrations.connectors.clock import Clock
 from integrations.connectors.errors import ConnectorError, Reauthorise, Retry, Review, Wait
 from integrations.connectors.http import Answer, HttpClient
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_WAIT_SECONDS = 15.0  # for the bucket, in a thread; what takes longer is left to the lane
 _LOOK_AGAIN_SECONDS = 0.05  # at the bucket, of which every answer may tell something new
 _LONGEST_DELAY_SECONDS = 60.0
+_MOST_POINTS = 2**31 - 1
 
 
 class Gateway:
@@ -37,6 +39,7 @@ class Gateway:
         self._url = f"{base_url}/admin/api/{credentials.api_version}/graphql.json"
         self._bucket = CostBucket()
         self._served_version = ""  # "": no answer yet
+        self.quota: Quota | None = None  # as the last answer told it
 
     def pages(
         self, document: str, variables: Mapping[str, Any], path: tuple[str, ...], clock: Clock
@@ -65,12 +68,24 @@ class Gateway:
             told = parse.throttle(answer.json)
         finally:
             self._bucket.settle(call, told, time.monotonic())
+            if told is not None:
+                left, most, per_second = map(_points, (told.available, told.maximum, told.restore_rate))
+                self.quota = Quota(left, most, per_second, told_at=clock.now())
         self._note_version(answer)
-        errors = parse.field(answer.json, "errors")
+        data, errors = parse.field(answer.json, "data"), parse.field(answer.json, "errors")
         if errors:
             errors = errors if isinstance(errors, list) else [{"message": errors}]
-            raise refusals.graphql_error(errors, document, clock.now(), told, self.mask)
-        data = parse.field(answer.json, "data")
+            error = refusals.graphql_error(errors, document, clock.now(), told, self.mask)
+            if documents.is_write(document) and parse.was_carried_out(data, errors):
+                raise Retry(
+                    PLATFORM,
+                    document,
+                    cause="half-answer",
+                    code=error.code,
+                    detail=error.detail,
+                    may_have_arrived=True,
+                ) from error
+            raise error
         if not isinstance(data, Mapping):
             raise Retry(PLATFORM, document, cause="half-answer", may_have_arrived=True)
         return data
@@ -122,3 +137,8 @@ class Gateway:
 
     def _is_behind(self) -> bool:
         return self._served_version not in {"", self._credentials.api_version}
+
+
+def _points(told: float) -> int:
+    """A figure that can be stored, whatever an answer says."""
+    return int(min(max(told, 0), _MOST_POINTS))

@@ -94,6 +94,14 @@ def known_nodes(data: Any) -> list[Mapping[str, Any]]:
     return [node for node in found if field(node, "id")]
 
 
+def was_carried_out(data: Any, errors: Iterable[Any]) -> bool:
+    """Whether errors beside the data of a mutation are about its payload, which is made once the write is done."""
+    if isinstance(data, Mapping) and any(payload is not None for payload in data.values()):
+        return True
+    paths = [field(error, "path") for error in errors]
+    return any(isinstance(path, list) and len(path) > 1 for path in paths)
+
+
 def throttle(answer: Any) -> Throttle | None:
     """What an answer says of the cost bucket; a call that was turned away took nothing out of it."""
     cost = field(answer, "extensions", "cost")

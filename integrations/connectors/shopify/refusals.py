@@ -75,6 +75,7 @@ ROWS: dict[str, tuple[PushStatus, str]] = {
     "CHANGE_FROM_QUANTITY_STALE": (PushStatus.STALE, "moved"),
     "COMPARE_QUANTITY_STALE": (PushStatus.STALE, "moved"),
     "INVALID_INVENTORY_ITEM": (PushStatus.REFUSED, "unknown-listing"),
+    "PRODUCT_VARIANT_DOES_NOT_EXIST": (PushStatus.REFUSED, "unknown-listing"),
     "INVALID_LOCATION": (PushStatus.REFUSED, "unknown-location"),
     "NON_MUTABLE_INVENTORY_ITEM": (PushStatus.REFUSED, "stock-not-ours"),
     "ITEM_NOT_STOCKED_AT_LOCATION": (PushStatus.REFUSED, "not-stocked-there"),
@@ -112,7 +113,7 @@ def by_status(error: ConnectorError) -> ConnectorError:
 def graphql_error(
     errors: Sequence[Any], operation: str, now: datetime, throttle: Throttle | None, mask: Mask
 ) -> ConnectorError:
-    """The error for top-level `errors`: the request or the server is at fault, and nothing was done."""
+    """The error for top-level `errors`: the request or the server is at fault."""
     first: Mapping[str, Any] = next((each for each in errors if isinstance(each, Mapping)), {})
     extensions = first.get("extensions")
     code = text(extensions.get("code")) if isinstance(extensions, Mapping) else ""

@@ -29,7 +29,15 @@ from integrations.connectors.errors import Fatal, Retry, Review
 from integrations.connectors.http import HttpClient
 from integrations.connectors.taobao import messages, orders, parse, promotions, refusals, stock
 from integrations.connectors.taobao.credentials import TaobaoCredentials
-from integrations.connectors.taobao.gateway import CONFIRM, CONSUME, READ_COMPETITORS, Clock, Gateway, half_answer
+from integrations.connectors.taobao.gateway import (
+    CONFIRM,
+    CONSUME,
+    PERMIT,
+    READ_COMPETITORS,
+    Clock,
+    Gateway,
+    half_answer,
+)
 from integrations.connectors.taobao.signing import timestamp
 from integrations.connectors.taobao.values import HalfAnswer, is_id
 
@@ -421,6 +429,12 @@ class TaobaoConnector(Connector):
         raise Fatal(self.platform, method, cause="paging-too-deep")
 
     # --- Messages ---------------------------------------------------------------------------------------------------
+
+    def permit_messages(self, *, now: datetime) -> None:
+        # Without topics: all that the app subscribed to in the console. A list would replace what was asked for before.
+        body = self._gateway.call(PERMIT, {}, Clock(now))
+        if body.get("is_success") is not True:
+            raise half_answer(PERMIT, HalfAnswer("not permitted"))
 
     def pull_messages(self, *, now: datetime) -> list[Hint]:
         parameters = {"group_name": self.credentials.group_name, "quantity": str(_MESSAGES_A_CALL)}

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 TIME = "taobao.time.get"
 READ_COMPETITORS = "taobao.tbk.item.info.get"
+PERMIT = "taobao.tmc.user.permit"
 CONSUME = "taobao.tmc.messages.consume"
 CONFIRM = "taobao.tmc.messages.confirm"
 # What is public needs no shop's consent, and messages are the app's.

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +15,7 @@ from integrations.connectors.base import (
     Capability,
     Connector,
     DiscoveredListing,
+    HandedKeys,
     Hint,
     InvalidSetting,
     ListingRef,
@@ -26,15 +27,17 @@ from integrations.connectors.base import (
     Setting,
     SettingKind,
     StockTarget,
+    checked_address,
 )
 from integrations.connectors.clock import Clock
 from integrations.connectors.errors import Reauthorise, Review
 from integrations.connectors.http import HttpClient, parse_json
-from integrations.connectors.values import HalfAnswer, whole
+from integrations.connectors.values import HalfAnswer, text, whole
 from integrations.connectors.woocommerce import parse, refusals, signing, stock, webhooks
 from integrations.connectors.woocommerce.credentials import WooCommerceCredentials
 from integrations.connectors.woocommerce.gateway import PAGE, Gateway
 
+_SCOPE = "read_write"
 _OVERLAP = timedelta(minutes=2)  # changes are asked for from this long before: what is written then may show later
 _SECOND = timedelta(seconds=1)
 
@@ -51,6 +54,7 @@ class WooCommerceConnector(Connector):
             Capability.READ_ORDERS,
             Capability.READ_PROMOTIONS,
             Capability.RECEIVE_WEBHOOKS,
+            Capability.REQUEST_KEYS,
         }
     )
     Credentials = WooCommerceCredentials
@@ -259,6 +263,33 @@ class WooCommerceConnector(Connector):
             except ValueError as error:
                 raise HalfAnswer("no JSON") from error
             return [webhooks.hint(headers, content, body)]
+
+    # --- Keys -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def keys_url(cls, base_url: str, *, state: str, return_url: str, callback_url: str) -> str:
+        query = {
+            "app_name": "Evenshelf",
+            "scope": _SCOPE,
+            "user_id": state,
+            "return_url": return_url,
+            "callback_url": callback_url,
+        }
+        return f"{checked_address('base_url', base_url)}/wc-auth/v1/authorize?{urlencode(query)}"
+
+    @classmethod
+    def parse_keys(cls, body: bytes) -> HandedKeys:
+        with whole(cls.platform, "keys"):
+            try:
+                content = parse_json(body)
+            except ValueError as error:
+                raise HalfAnswer("no JSON") from error
+            if text(content.get("key_permissions")) != _SCOPE:
+                raise HalfAnswer("keys of another permission than was asked for")
+            keys = {"app_key": text(content.get("consumer_key")), "app_secret": text(content.get("consumer_secret"))}
+            state = text(content.get("user_id"))
+        WooCommerceCredentials.from_settings(keys)
+        return HandedKeys(state, keys)
 
 
 def _is_readable(ref: ListingRef) -> bool:

@@ -2,15 +2,15 @@
 
 import base64
 import time
-from collections.abc import Callable
 from html import escape
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl
 
 import orjson
 
-from integrations.simulator.faults import ANSWERED, Fault, perform
-from integrations.simulator.routing import HTML, Request, Response, json_response
+from integrations.simulator.faults import Fault
+from integrations.simulator.oauth import OAuthPages
+from integrations.simulator.routing import HTML, Request, Response, json_response, redirect
 from integrations.simulator.shopify.accounts import CUSTOM, DOMAIN, PUBLIC, Accounts, App, RefreshToken, Token
 from integrations.simulator.shopify.signing import callback_hmac
 from integrations.simulator.simulation import Simulation
@@ -18,7 +18,6 @@ from integrations.simulator.world import SHOPIFY
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  # a name, no secret
 OFFLINE_TOKEN = "urn:shopify:params:oauth:token-type:offline-access-token"  # noqa: S105
-IDENTIFYING = frozenset({"scope"})
 
 
 def host_refusal(accounts: Accounts, request: Request) -> Response | None:
@@ -29,42 +28,23 @@ def host_refusal(accounts: Accounts, request: Request) -> Response | None:
     return None
 
 
-class OAuth:
+class OAuth(OAuthPages):
+    platform = SHOPIFY
+    identifying = frozenset({"scope"})
+
     def __init__(self, simulation: Simulation, accounts: Accounts) -> None:
-        self.simulation, self.accounts = simulation, accounts
+        super().__init__(simulation)
+        self.accounts = accounts
 
-    def authorize(self, request: Request) -> Response:
-        """The merchant's answer at once: back to the application with a code, or with an error when set to refuse."""
-        return self._with_faults(request, "authorize", self._authorize)
+    def consent(self, request: Request) -> Response:
+        return host_refusal(self.accounts, request) or self._authorize(request)
 
-    def token(self, request: Request) -> Response:
-        return self._with_faults(request, "token", self._token)
+    def grant(self, request: Request) -> Response:
+        return host_refusal(self.accounts, request) or self._token(request)
 
-    def _with_faults(self, request: Request, method: str, answer: Callable[[Request], Response]) -> Response:
-        def normal() -> Response:
-            response = host_refusal(self.accounts, request) or answer(request)
-            self._record(request, method, response.status if response.status >= 400 else 0, "")
-            return response
-
-        fault = self.simulation.faults.take(SHOPIFY, method, "")
-        if fault is None:
-            return normal()
-        if fault.kind not in ANSWERED:
-            self._record(request, method, fault.code or fault.status or -1, fault.sub_code or fault.kind)
-        return perform(fault, normal=normal, error=_error_of, keep=IDENTIFYING, stopping=self.simulation.stopping)
-
-    def _record(self, request: Request, method: str, code: int, sub_code: str) -> None:
-        self.simulation.ledger.record(
-            at=time.time(),
-            platform=SHOPIFY,
-            verb=request.verb,
-            path=request.path,
-            method=method,
-            shop="",
-            item_ids=(),
-            code=code,
-            sub_code=sub_code,
-        )
+    def error_of(self, fault: Fault) -> Response:
+        said = fault.sub_msg or fault.msg or "refused"
+        return _refused(fault.sub_code or "invalid_request", said, fault.status or 400)
 
     # Consent
 
@@ -101,9 +81,7 @@ class OAuth:
             }
         answer["state"] = parameters["state"]
         answer["hmac"] = callback_hmac(answer, app.client_secret)
-        parts = urlsplit(redirect_uri)
-        query = "&".join(part for part in (parts.query, urlencode(answer)) if part)
-        return Response(302, b"", HTML, {"Location": urlunsplit(parts._replace(query=query))})
+        return redirect(redirect_uri, answer)
 
     # Tokens
 
@@ -193,7 +171,3 @@ def _page(status: int, message: str) -> Response:
 
 def _refused(error: str, description: str, status: int = 400) -> Response:
     return json_response({"error": error, "error_description": description}, status)
-
-
-def _error_of(rule: Fault) -> Response:
-    return _refused(rule.sub_code or "invalid_request", rule.sub_msg or rule.msg or "refused", rule.status or 400)

@@ -3,16 +3,15 @@
 import time
 from html import escape
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote
 
-from integrations.simulator.faults import ANSWERED, Fault, perform
-from integrations.simulator.routing import HTML, Request, Response, json_response
-from integrations.simulator.simulation import Simulation
+from integrations.simulator.faults import Fault
+from integrations.simulator.oauth import OAuthPages
+from integrations.simulator.routing import HTML, Request, Response, json_response, redirect
 from integrations.simulator.taobao.accounts import LEVELS, Grant
-from integrations.simulator.world import Shop
+from integrations.simulator.world import TAOBAO, Shop
 
 VIEWS = frozenset({"web", "tmall", "wap"})
-IDENTIFYING = frozenset({"taobao_user_id", "taobao_user_nick"})
 
 
 def token_body(grant: Grant, shop: Shop) -> dict[str, Any]:
@@ -35,46 +34,14 @@ def _left(ends_at: float, now: float) -> int:
     return max(0, round(ends_at - now))
 
 
-class OAuth:
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
+class OAuth(OAuthPages):
+    platform = TAOBAO
+    identifying = frozenset({"taobao_user_id", "taobao_user_nick"})
 
-    def authorize(self, request: Request) -> Response:
-        """The seller's answer at once: back to the application with a code, or with an error when set to refuse."""
-        return self._with_faults(request, "authorize", self._authorize)
+    def error_of(self, fault: Fault) -> Response:
+        return _refused(fault.sub_code or "invalid_client", fault.sub_msg or fault.msg or "refused")
 
-    def token(self, request: Request) -> Response:
-        """A session for a code or for a refresh token."""
-        return self._with_faults(request, "token", self._token)
-
-    def _with_faults(self, request: Request, method: str, answer: Any) -> Response:
-        def normal() -> Response:
-            response: Response = answer(request)
-            failed = response.status if response.status >= 400 else 0
-            self._record(request, method, failed, "")
-            return response
-
-        fault = self.simulation.faults.take("taobao", method, "")
-        if fault is None:
-            return normal()
-        if fault.kind not in ANSWERED:
-            self._record(request, method, fault.code or fault.status or -1, fault.sub_code or fault.kind)
-        return perform(fault, normal=normal, error=_error_of, keep=IDENTIFYING, stopping=self.simulation.stopping)
-
-    def _record(self, request: Request, method: str, code: int, sub_code: str) -> None:
-        self.simulation.ledger.record(
-            at=time.time(),
-            platform="taobao",
-            verb=request.verb,
-            path=request.path,
-            method=method,
-            shop="",
-            item_ids=(),
-            code=code,
-            sub_code=sub_code,
-        )
-
-    def _authorize(self, request: Request) -> Response:
+    def consent(self, request: Request) -> Response:
         if request.verb != "GET":
             return _page(405, "请使用 GET 请求")
         parameters = dict(parse_qsl(request.query))
@@ -97,7 +64,7 @@ class OAuth:
             return _back(redirect_uri, denial, parameters)
         return _back(redirect_uri, {"code": accounts.issue_code(app, redirect_uri)}, parameters)
 
-    def _token(self, request: Request) -> Response:
+    def grant(self, request: Request) -> Response:
         if request.verb != "POST":
             return _refused("invalid_request", "POST is required", 405)
         if request.query:
@@ -126,9 +93,7 @@ class OAuth:
 def _back(redirect_uri: str, answer: dict[str, str], parameters: dict[str, str]) -> Response:
     if "state" in parameters:
         answer["state"] = parameters["state"]
-    parts = urlsplit(redirect_uri)
-    query = "&".join(part for part in (parts.query, urlencode(answer)) if part)
-    return Response(302, b"", HTML, {"Location": urlunsplit(parts._replace(query=query))})
+    return redirect(redirect_uri, answer)
 
 
 def _page(status: int, message: str) -> Response:
@@ -138,7 +103,3 @@ def _page(status: int, message: str) -> Response:
 
 def _refused(error: str, description: str, status: int = 400) -> Response:
     return json_response({"error": error, "error_description": description}, status)
-
-
-def _error_of(rule: Fault) -> Response:
-    return _refused(rule.sub_code or "invalid_client", rule.sub_msg or rule.msg or "refused")

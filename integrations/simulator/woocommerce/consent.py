@@ -4,11 +4,11 @@ import http.client
 import ssl
 from html import escape
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from integrations.simulator.routing import HTML, Request, Response
+from integrations.simulator.routing import HTML, Request, Response, redirect
 from integrations.simulator.simulation import Simulation
 from integrations.simulator.webhooks import LOOPBACK
 from integrations.simulator.woocommerce.sites import READ, READ_WRITE, WRITE, Key, Site, Sites
@@ -93,10 +93,7 @@ def _hand_over(asked: dict[str, str], key: Key) -> bool:
 
 
 def _back(asked: dict[str, str], *, success: bool) -> Response:
-    parts = urlsplit(asked["return_url"])
-    answer = urlencode({"success": int(success), "user_id": asked["user_id"]})
-    query = "&".join(part for part in (parts.query, answer) if part)
-    return Response(302, b"", HTML, {"Location": urlunsplit(parts._replace(query=query))})
+    return redirect(asked["return_url"], {"success": int(success), "user_id": asked["user_id"]})
 
 
 def _page(status: int, message: str) -> Response:

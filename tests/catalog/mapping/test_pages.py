@@ -7,7 +7,15 @@ import pytest
 from catalog.mapping import review
 from catalog.mapping.unmapped import store_sales
 from catalog.models import Listing, Proposal, ProposalSales, ShopRead
-from tests.factories import NOW, ChannelFactory, ListingFactory, ProductFactory, ProposalFactory, SkuFactory
+from tests.factories import (
+    NOW,
+    ChannelFactory,
+    CredentialFactory,
+    ListingFactory,
+    ProductFactory,
+    ProposalFactory,
+    SkuFactory,
+)
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -197,6 +205,16 @@ def test_proposals_come_by_what_they_sold_and_unknown_is_not_zero(client, operat
     assert "variant not told" in answer.text
 
 
+def test_the_page_of_a_proposal_tells_what_it_sold_and_when_that_was_read(client, operator, channel):
+    proposal = proposed(channel, title="A")
+    address = f"{LIST}{proposal.pk}/change/"
+    assert '<strong>—</strong><small class="below">not read</small>' in client.get(address).text
+    sold(channel, A=1234)
+    assert "<strong>1,234</strong>" in client.get(address).text
+    sold(channel)
+    assert "<strong>0</strong>" in client.get(address).text
+
+
 def test_sales_of_proposals_are_read_anew_and_only_of_their_channel(channel):
     mine, theirs = proposed(channel, title="A"), proposed(ChannelFactory(), title="A")
     sold(theirs.channel, A=7)
@@ -213,6 +231,10 @@ def test_the_list_costs_as_many_queries_for_many_as_for_few(client, operator, ch
         SkuFactory(code=f"CUP-{number}")
         proposed(channel, outer_id=f"CUP-{number}", title=f"{number}")
     sold(channel, **{f"{number}": number for number in range(20)})
+    for _ in range(5):
+        other = CredentialFactory().channel
+        operator.channels.add(other)
+        ShopRead.objects.create(channel=other, kind="sales", started_at=NOW, slice_at=NOW)
     client.get(LIST)
     with django_assert_max_num_queries(12):
         assert client.get(LIST).text.count("merchant code is the SKU") >= 40

@@ -129,10 +129,6 @@ class Subject:
         """Have changes of products and stock told to an address; returns the secrets they may be signed with."""
         raise NotImplementedError
 
-    def have_messages(self) -> None:
-        """Have changes told by messages that are fetched."""
-        raise NotImplementedError
-
     def made_up(self) -> dict[str, str]:
         """Settings that are complete, of no account at all."""
         raise NotImplementedError
@@ -185,9 +181,6 @@ class TaobaoSubject(Subject):
 
     def order(self, row: Row, quantity: int) -> str:
         return str(self.control.order(int(row.item_id), int(row.sku_id) if row.sku_id else "", quantity))
-
-    def have_messages(self) -> None:
-        self.connector._gateway.call("taobao.tmc.user.permit", {}, Clock(datetime.now(UTC)))  # type: ignore[attr-defined]
 
     def with_access(self) -> Connector:
         tokens = authorised(self.connector)

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from catalog.facts import ShelfState
 from integrations.connectors import CONNECTORS
@@ -17,6 +19,7 @@ from integrations.connectors.base import (
     Capability,
     Connector,
     HintKind,
+    InvalidSetting,
     ListingRef,
     Order,
     PushOutcome,
@@ -39,10 +42,11 @@ METHODS = {
     Capability.READ_ORDERS: ["read_orders"],
     Capability.READ_PROMOTIONS: ["read_promotions"],
     Capability.RECEIVE_WEBHOOKS: ["is_genuine", "parse_webhook"],
-    Capability.PULL_MESSAGES: ["pull_messages", "confirm_messages"],
+    Capability.PULL_MESSAGES: ["permit_messages", "pull_messages", "confirm_messages"],
     Capability.AUTHORISE: ["authorise_url", "exchange_code"],
     Capability.REFRESH_TOKEN: ["refresh"],
     Capability.REQUEST_TOKEN: ["request_token"],
+    Capability.REQUEST_KEYS: ["keys_url", "parse_keys"],
 }
 # What each platform must be able to do at least; Taobao tells of changes by messages that are fetched.
 MINIMUM = {
@@ -297,8 +301,11 @@ def knows_genuine_webhooks_and_what_they_say(subject: Subject, now: datetime) ->
 
 
 def hands_out_messages_and_takes_their_confirmation(subject: Subject, now: datetime) -> None:
-    subject.have_messages()
     row = subject.ordinary()[0]
+    subject.move_stock(row, row.shown + 1)
+    assert subject.connector.pull_messages(now=now) == [], "nothing is kept for a shop that was not permitted"
+    for _again in range(2):
+        subject.connector.permit_messages(now=now)
     subject.move_stock(row, row.shown + 3)
     hints = subject.connector.pull_messages(now=now)
     assert row.item_id in {hint.item_id for hint in hints}
@@ -335,6 +342,27 @@ def gets_a_token_for_its_keys(subject: Subject, now: datetime) -> None:
     assert tokens.access_token not in repr(tokens)
 
 
+def has_keys_handed_over_that_work(subject: Subject, now: datetime) -> None:
+    receiver = Receiver()
+    try:
+        address = {"return_url": "http://127.0.0.1:8000/back/", "callback_url": f"{receiver.address}/keys"}
+        url = type(subject.connector).keys_url(subject.simulator.base_url, state="s-1", **address)
+        back = requests.get(url, allow_redirects=False, timeout=5).headers["Location"]
+        assert parse_qs(urlsplit(back).query)["success"] == ["1"]
+        ((_headers, body),) = receiver.wait_for(lambda headers, body: True, 1)
+    finally:
+        receiver.close()
+    handed = type(subject.connector).parse_keys(body)
+    assert handed.state == "s-1"
+    assert not any(key in repr(handed) for key in handed.keys.values())
+    assert subject.build(**handed.keys).check_connection(now=now)
+    for spoilt in (b"", b"[]", b"{}", body.replace(b"read_write", b"read")):
+        with pytest.raises(Retry):
+            type(subject.connector).parse_keys(spoilt)
+    with pytest.raises(InvalidSetting):
+        type(subject.connector).parse_keys(body.replace(b"ck_", b"xx_"))
+
+
 CONTRACT: dict[Capability, Callable[[Subject, datetime], None]] = {
     Capability.READ_LISTINGS: reads_own_listings_and_reports_the_missing,
     Capability.READ_COMPETITORS: reads_other_shops_without_inventing_their_stock,
@@ -349,6 +377,7 @@ CONTRACT: dict[Capability, Callable[[Subject, datetime], None]] = {
     Capability.AUTHORISE: authorises_by_a_code_that_works,
     Capability.REFRESH_TOKEN: refreshes_where_it_says_it_can,
     Capability.REQUEST_TOKEN: gets_a_token_for_its_keys,
+    Capability.REQUEST_KEYS: has_keys_handed_over_that_work,
 }
 
 
@@ -403,6 +432,17 @@ def test_prices_are_in_the_units_of_their_currency(subject, now):
     for connector, row in subject.priced():
         (reading,) = connector.read_listings([row.ref()], now=now)
         assert reading.facts.list_price == row.list_price
+
+
+def test_the_quota_is_told_exactly_where_answers_tell_one(subject, now):
+    assert not subject.connector.quota_told, "before the first answer"
+    subject.connector.read_listings([subject.rows()[0].ref()], now=now)
+    told = subject.connector.quota_told
+    assert (told is not None) == bool(subject.connector.quota_unit)
+    if told is not None:
+        assert 0 < told.left < told.most
+        assert told.per_second > 0
+        assert now - timedelta(seconds=1) <= told.told_at <= now + timedelta(seconds=30)
 
 
 def test_throttling_is_a_wait_with_an_end(subject, now):

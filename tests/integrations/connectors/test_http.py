@@ -1,5 +1,6 @@
 import os
 import socket
+import ssl
 import threading
 import time
 import traceback
@@ -7,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import certifi
 import pytest
 
+from integrations.connectors import http as connector_http
 from integrations.connectors.errors import Fatal, Retry, Review, Wait
-from integrations.connectors.http import HttpClient, Limits, parse_json, retry_after
+from integrations.connectors.http import Answer, HttpClient, Limits, parse_json, retry_after
 from tests.integrations.connectors.raw_server import RawServer, answer, raw
 
 pytestmark = pytest.mark.pure
@@ -231,6 +234,44 @@ def test_a_server_without_tls_is_told_apart():
     with RawServer(answer(b"{}")) as server, pytest.raises(Retry) as caught:
         post(server.url.replace("http:", "https:"))
     assert caught.value.cause in {"tls", "connection", "timeout"}
+
+
+def ends_tls_with(certificate, *, after_request):
+    """A handler that breaks TLS: in the handshake, or once it has the request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def handle(listener):
+        connection, _address = listener.accept()
+        with connection:
+            connection.settimeout(5)
+            if after_request:
+                with context.wrap_socket(connection.dup(), server_side=True) as tls:
+                    assert tls.recv(65536).startswith(b"POST ")
+            else:
+                connection.recv(65536)
+            connection.sendall(b"this is no record of TLS")
+
+    return handle
+
+
+@pytest.mark.parametrize("after_request", [False, True])
+def test_what_broke_after_the_handshake_may_have_arrived(certificate, monkeypatch, after_request):
+    monkeypatch.setattr(certifi, "where", lambda: str(certificate))
+    connector_http._threads.pools.clear()  # connections of other tests trust other certificates
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        handler = ends_tls_with(certificate, after_request=after_request)
+        server = threading.Thread(target=handler, args=(listener,), daemon=True)
+        server.start()
+        with pytest.raises(Retry) as caught:
+            post(f"https://127.0.0.1:{listener.getsockname()[1]}")
+        server.join(timeout=5)
+    connector_http._threads.pools.clear()
+    assert (caught.value.cause, caught.value.may_have_arrived) == ("tls", after_request)
+
+
+def test_an_answer_keeps_its_content_to_itself():
+    assert "shpat_1" not in repr(Answer({"access_token": "shpat_1"}))
 
 
 def test_an_address_that_cannot_be_called_is_a_mistake_of_ours():

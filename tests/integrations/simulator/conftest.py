@@ -15,6 +15,12 @@ def china_time(moment: datetime) -> str:
     return (moment + timedelta(hours=8)).strftime("%Y-%m-%d %H:%M:%S")
 
 
+@pytest.fixture
+def market_start():
+    """Always the same, so that the market does the same whenever these tests run."""
+    return datetime(2026, 11, 21, 10, 15, 30, tzinfo=UTC)
+
+
 class Caller:
     """Signs and sends calls as the first application, with the first shop's session."""
 

@@ -11,6 +11,8 @@ from monitoring.services import claim_due, close_run, open_run, record
 from tests.factories import NOW, ThresholdFactory
 
 INTERVAL = timedelta(seconds=300)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 ON = ShelfState.ON_SHELF
 
 
@@ -59,6 +61,11 @@ def threshold(**fields):
     Threshold.objects.filter(pk=made.pk).update(updated_at=NOW - timedelta(days=60))
     made.refresh_from_db()
     return made
+
+
+def of(listing, **fields):
+    """The same about one listing."""
+    return threshold(channel=None, listing=listing, **fields)
 
 
 def told():

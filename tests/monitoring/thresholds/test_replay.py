@@ -11,7 +11,7 @@ from monitoring.models import Alert, ListingWatch, Observation, PollRun, Thresho
 from monitoring.services import preview
 from tests.factories import NOW, ChannelFactory, ListingFactory, ListingWatchFactory, UserFactory
 from tests.monitoring.thresholds.reading import INTERVAL, priced, read, read_each, stocked, threshold
-from tests.monitoring.watching import member
+from tests.staff import member
 
 pytestmark = pytest.mark.django_db
 Kind = Threshold.Kind

@@ -131,6 +131,7 @@ def test_some_user_errors_are_about_the_whole_write(code, expected, cause):
         ("CHANGE_FROM_QUANTITY_STALE", PushStatus.STALE, "moved"),
         ("COMPARE_QUANTITY_STALE", PushStatus.STALE, "moved"),
         ("INVALID_INVENTORY_ITEM", PushStatus.REFUSED, "unknown-listing"),
+        ("PRODUCT_VARIANT_DOES_NOT_EXIST", PushStatus.REFUSED, "unknown-listing"),
         ("INVALID_LOCATION", PushStatus.REFUSED, "unknown-location"),
         ("NON_MUTABLE_INVENTORY_ITEM", PushStatus.REFUSED, "stock-not-ours"),
         ("ITEM_NOT_STOCKED_AT_LOCATION", PushStatus.REFUSED, "not-stocked-there"),
@@ -156,10 +157,11 @@ def test_the_others_are_about_a_row(code, status, cause):
         ("application_cannot_be_found", Fatal, "bad-app-key"),
         ("shop_not_permitted", Review, "other-organisation"),
         ("unsupported_grant_type", Fatal, "bad-request"),
+        ("THROTTLED", Wait, "quota"),
         ("something_new", Review, "unrecognised"),
     ],
 )
 def test_the_token_endpoint_has_words_of_its_own(code, expected, cause):
-    found = refusals.token_error(code, "quotes shpat_secret", "token", mask)
+    found = refusals.token_error(code, "quotes shpat_secret", "token", NOW, mask)
     assert (type(found), found.cause) == (expected, cause)
     assert "shpat_secret" not in str(found)

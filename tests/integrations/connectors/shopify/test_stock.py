@@ -233,6 +233,29 @@ def test_half_an_answer_to_a_write_is_asked_for_again(shop, now):
 
 
 @pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        pytest.param({"inventoryAdjustmentGroup": {"changes": None}, "userErrors": []}, [WRITE], id="its payload"),
+        pytest.param(None, [WRITE, "inventoryAdjustmentGroup", "changes", 0, "delta"], id="a place in its payload"),
+    ],
+)
+@pytest.mark.parametrize("code", ["ACCESS_DENIED", "BAD_REQUEST", "SOMETHING_NEW"])
+def test_an_error_beside_the_payload_of_a_write_does_not_say_that_nothing_was_written(shop, now, code, data, path):
+    row = shop.rows()[0]
+    error = {"message": "Field was refused", "path": path, "extensions": {"code": code}}
+    half = answer_json({"data": {WRITE: data}, "errors": [error]})
+    level = {"location": {"id": f"gid://shopify/Location/{shop.location}"}}
+    level["quantities"] = [{"name": "available", "quantity": 33}]
+    item = {"id": row["inventory_item_id"], "tracked": True}
+    item["inventoryLevels"] = {"nodes": [level], "pageInfo": {"hasNextPage": False}}
+    node = {"id": row["variant_id"], "product": {"id": row["product_id"]}, "inventoryItem": item}
+    answers = [answer_json({"data": {"shop": {}}}), half, half, answer_json({"data": {"nodes": [node]}})]
+    with RawServer(*answers) as server:
+        [outcome] = push(shop, [shop.target(row, 33)], now, base_url=server.url)
+    assert outcome == PushOutcome(1, shop.location, APPLIED, "", 33)
+
+
+@pytest.mark.parametrize(
     ("fault", "expected", "cause"),
     [
         pytest.param({"sub_code": "THROTTLED"}, Wait, "quota", id="throttled"),

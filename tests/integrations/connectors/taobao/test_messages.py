@@ -151,6 +151,15 @@ def test_at_most_two_hundred_are_confirmed_in_one_call():
 
 
 @pytest.mark.parametrize("body", [{"is_success": False}, {"request_id": "r"}])
+def test_a_permission_that_was_not_given_is_told(body):
+    with RawServer(answer_json({"tmc_user_permit_response": body})) as server, pytest.raises(Retry):
+        connector(server).permit_messages(now=NOW)
+    [form] = server.forms
+    # The shop's own call; and a list of topics would replace those that are subscribed to in the console.
+    assert (form["method"], form["session"], "topics" in form) == ("taobao.tmc.user.permit", "6200e1", False)
+
+
+@pytest.mark.parametrize("body", [{"is_success": False}, {"request_id": "r"}])
 def test_what_was_not_confirmed_is_told(body):
     with RawServer(answer_json({"tmc_messages_confirm_response": body})) as server, pytest.raises(Retry):
         connector(server).confirm_messages(["1"], now=NOW)
@@ -172,11 +181,24 @@ def test_refusals_are_told_apart(handler, expected):
 
 
 @pytest.fixture
-def permitted(simulator, taobao):
+def permitted(simulator, connect_to, now):
     """The first own shop, whose messages are told from now on, on a clock that stands."""
-    assert taobao.call("taobao.tmc.user.permit")["is_success"]
+    shop: str = simulator.taobao.shop()["shop"]
+    connect_to(shop).permit_messages(now=now)
     simulator.stop_limits()
-    return simulator.taobao.shop()["shop"]
+    return shop
+
+
+def test_a_shop_has_no_messages_before_it_is_permitted(simulator, connect_to, now):
+    shop = simulator.taobao.shop()["shop"]
+    row, found = simulator.taobao.items(shop=shop)[0], connect_to(shop)
+    simulator.taobao.set_item(row["num_iid"], price="98.00")
+    assert found.pull_messages(now=now) == []
+    for _again in range(2):
+        found.permit_messages(now=now)
+    assert found.pull_messages(now=now) == []  # what was before is not told
+    simulator.taobao.set_item(row["num_iid"], price="99.00")
+    assert [hint.item_id for hint in found.pull_messages(now=now)] == [str(row["num_iid"])]
 
 
 def test_news_of_the_shop_come_until_they_are_confirmed(simulator, connect_to, permitted, now):

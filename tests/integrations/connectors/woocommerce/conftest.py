@@ -4,15 +4,11 @@ import contextlib
 import socket
 import ssl
 import threading
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import certifi
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from integrations.connectors import http as connector_http
 from integrations.connectors.http import HttpClient, Limits
@@ -118,6 +114,7 @@ class TlsFront:
                 if b" HTTP/1.1\r\n" in piece:
                     self.heads.append(piece.partition(b"\r\n\r\n")[0].decode("latin-1"))
                 server.sendall(piece)
+            server.shutdown(socket.SHUT_RDWR)  # a mere close would wait for the thread that reads from it
 
     def _copy(self, source, target):
         with contextlib.suppress(OSError):
@@ -129,31 +126,6 @@ class TlsFront:
         self._stopped.set()
         self._threads[0].join()
         self._listener.close()
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A file with a key and a certificate for this machine."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
 
 
 @pytest.fixture

@@ -240,8 +240,8 @@ def test_items_to_be_left_out_are_left_out(simulator, connect, now):
 
 @pytest.fixture
 def calm(simulator, shirt, mug):
-    """An hour has gone by since the shop was filled; its end."""
-    return simulator.step(seconds=3600)
+    """More than the two minutes that are read again have gone by since the shop was filled; their end."""
+    return simulator.step(seconds=200)
 
 
 def changed(connect, simulator, since):
@@ -286,7 +286,7 @@ def test_an_older_shop_tells_of_everything(connect, simulator, older, calm):
 def test_more_changes_than_a_page_holds_are_all_told(connect, simulator, shop, now):
     rows = [{"id": 800_000 + number, "sku": f"V-{number}", "price": "5.00", "quantity": 5} for number in range(150)]
     shop.add(60, sku="V", variations=rows)
-    since = simulator.step(seconds=3600)
+    since = simulator.step(seconds=200)
     for number in range(150):
         simulator.woocommerce.set_item(60, 800_000 + number, quantity=6)
     listings = changed(connect, simulator, since)

@@ -16,6 +16,7 @@ from tests.integrations.connectors.raw_server import RawServer, answer, answer_j
 pytestmark = pytest.mark.pure
 
 LIST = "GET products"
+CURRENCY = "GET data/currencies/current"
 ROW = {
     "id": 794,
     "type": "simple",
@@ -196,13 +197,14 @@ def test_an_address_without_the_api_is_for_a_person(connect, now, page):
 
 def test_the_connection_is_tested_with_the_calls_of_a_reader(simulator, connect, calls, now):
     assert connect().check_connection(now=now) == simulator.woocommerce.shop()["name"]
-    assert [method for method, _code in calls()] == [LIST, "GET orders", "GET coupons", "GET "]
+    assert [method for method, _code in calls()] == [LIST, "GET orders", "GET coupons", CURRENCY, "GET "]
 
 
 def test_a_shop_that_keeps_its_name_to_itself_is_called_by_its_host(connect, now):
     empty = answer(b"[]", X_WP_Total="0")
+    currency = answer_json({"code": "EUR"})
     refused = answer_json({"code": "rest_forbidden"}, "401 Unauthorized")
-    with RawServer(empty, empty, empty, refused) as server:
+    with RawServer(empty, empty, empty, currency, refused) as server:
         assert connect(server.url).check_connection(now=now) == "127.0.0.1"
 
 

@@ -5,14 +5,20 @@ import hashlib
 import hmac
 import json
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from graphql import GraphQLEnumType
 
-from tests.integrations.simulator.shopify.documents import ACTIVATE, SUBSCRIBE
+from integrations.simulator.shopify.schema import schema_of
+from tests.integrations.simulator.shopify.documents import ACTIVATE, PRICES, RUN_BULK, SUBSCRIBE
 
 pytestmark = pytest.mark.pure
+
+MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
+DAY = 86_400
 
 
 class Receiver:
@@ -214,6 +220,253 @@ def test_subscriptions_are_listed_and_deleted(shopify, receiver):
     assert shopify.data(listed)["webhookSubscriptions"]["nodes"] == [{"id": kept["id"], "topic": "ORDERS_CREATE"}]
     (error,) = shopify.data(delete, id=gone["id"])["webhookSubscriptionDelete"]["userErrors"]
     assert error == {"field": ["id"], "message": "Webhook subscription does not exist"}
+
+
+# Topics
+
+
+def set_units(shopify, quantity):
+    """The first variant's, at each of its locations."""
+    variant = shopify.variant()
+    for location in variant["levels"]:
+        shopify.simulator.shopify.set_variant(variant, location, quantity=quantity)
+
+
+def give_a_code(shopify, sku):
+    variant = shopify.variant()
+    entry = {"id": variant["variant_id"], "inventoryItem": {"sku": sku}}
+    payload = shopify.data(PRICES, productId=variant["product_id"], variants=[entry])["productVariantsBulkUpdate"]
+    assert payload["userErrors"] == []
+
+
+def stock_again(shopify):
+    simulator, variant, location = shopify.simulator, shopify.variant(), shopify.other_location
+    simulator.shopify.unstock(variant, location)
+    shopify.data(ACTIVATE, item=variant["inventory_item_id"], location=location, available=3, key=shopify.new_key())
+
+
+def delete_product(shopify):
+    shopify.simulator.shopify.set_variant({**shopify.variant(), "sku_id": ""}, delete=True)
+
+
+def close_and_open(shopify):
+    shopify.simulator.shopify.set_store(inactive_locations=[shopify.other_location])
+    shopify.simulator.shopify.set_store(inactive_locations=[])
+
+
+def sell_out_and_restock(shopify):
+    set_units(shopify, 0)
+    set_units(shopify, 5)
+
+
+def wait_two_days(shopify):
+    shopify.simulator.step(seconds=2 * DAY)
+
+
+# Of the topics of discounts tells a test of their own, for they take months.
+HAPPENINGS = {
+    "APP_SCOPES_UPDATE": lambda shopify: shopify.simulator.shopify.set_store(scopes=["read_products"]),
+    "APP_UNINSTALLED": lambda shopify: shopify.simulator.shopify.change_tokens(revoke="shopify-nuanju"),
+    "BULK_OPERATIONS_FINISH": lambda shopify: shopify.data(RUN_BULK, query="{ products { edges { node { id } } } }"),
+    "INVENTORY_ITEMS_CREATE": lambda shopify: shopify.simulator.shopify.add_products(1),
+    "INVENTORY_ITEMS_DELETE": delete_product,
+    "INVENTORY_ITEMS_UPDATE": lambda shopify: give_a_code(shopify, "NEW-1"),
+    "INVENTORY_LEVELS_CONNECT": stock_again,
+    "INVENTORY_LEVELS_DISCONNECT": stock_again,
+    "INVENTORY_LEVELS_UPDATE": lambda shopify: shopify.simulator.shopify.order(shopify.variant()),
+    "LOCATIONS_ACTIVATE": close_and_open,
+    "LOCATIONS_DEACTIVATE": close_and_open,
+    "ORDERS_CANCELLED": wait_two_days,
+    "ORDERS_CREATE": lambda shopify: shopify.simulator.shopify.order(shopify.variant()),
+    "ORDERS_FULFILLED": wait_two_days,
+    "ORDERS_PAID": wait_two_days,
+    "ORDERS_UPDATED": wait_two_days,
+    "PRODUCTS_CREATE": lambda shopify: shopify.simulator.shopify.add_products(1),
+    "PRODUCTS_DELETE": delete_product,
+    "PRODUCTS_UPDATE": lambda shopify: set_units(shopify, 4),
+    "VARIANTS_IN_STOCK": sell_out_and_restock,
+    "VARIANTS_OUT_OF_STOCK": sell_out_and_restock,
+}
+
+
+def test_no_topic_is_offered_that_is_not_known_to_happen():
+    offered = cast("GraphQLEnumType", schema_of("2026-10").type_map["WebhookSubscriptionTopic"])
+    assert offered.values.keys() == HAPPENINGS.keys() | {"DISCOUNTS_CREATE", "DISCOUNTS_DELETE"}
+
+
+@pytest.mark.parametrize("topic", HAPPENINGS)
+def test_a_topic_that_is_offered_happens(shopify, simulator, receiver, wait_until, topic):
+    simulator.reset(now=MONDAY, speed=0)
+    subscribe(shopify, topic, receiver.url)
+    HAPPENINGS[topic](shopify)
+    headers, _ = wait_until(lambda: receiver.received)[0]
+    assert headers["X-Shopify-Topic"].replace("/", "_").upper() == topic
+
+
+@pytest.mark.parametrize(
+    "topic", ["DISCOUNTS_UPDATE", "LOCATIONS_CREATE", "LOCATIONS_DELETE", "LOCATIONS_UPDATE", "ORDERS_EDITED"]
+)
+def test_a_topic_that_never_happens_is_not_offered(shopify, receiver, topic):
+    error = shopify.error(SUBSCRIBE, topic=topic, sub={"uri": receiver.url})
+    assert error["extensions"]["code"] == "INVALID_VARIABLE"
+    assert error["extensions"]["problems"][0]["explanation"].startswith(f'Expected "{topic}" to be one of: ')
+
+
+ORIGIN: dict[str, Any] = {
+    "country_code_of_origin": None,
+    "province_code_of_origin": None,
+    "harmonized_system_code": None,
+    "country_harmonized_system_codes": [],
+}
+
+
+def number_in(gid):
+    return int(gid.rpartition("/")[2])
+
+
+def test_inventory_items_come_and_go_with_the_variants_they_are_of(shopify, simulator, receiver, wait_until):
+    subscribe(shopify, "INVENTORY_ITEMS_CREATE", receiver.url)
+    subscribe(shopify, "INVENTORY_ITEMS_DELETE", receiver.url)
+    simulator.shopify.add_products(3, variants_each=3)
+    bodies = {body["sku"]: body for body in wait_until(lambda: len(receiver.received) == 3 and receiver.bodies())}
+    added = {row["sku"]: row for row in simulator.shopify.variants() if row["sku"].startswith("MORE-")}
+    assert bodies.keys() == added.keys()
+    for sku, body in bodies.items():
+        at = body["created_at"]
+        assert body == {
+            "id": number_in(added[sku]["inventory_item_id"]),
+            "admin_graphql_api_id": added[sku]["inventory_item_id"],
+            "sku": sku,
+            "cost": body["cost"],
+            "tracked": True,
+            "requires_shipping": True,
+            **ORIGIN,
+            "created_at": at,
+            "updated_at": body["updated_at"],
+        }
+        assert datetime.fromisoformat(at) <= datetime.fromisoformat(body["updated_at"]) <= simulator.now()
+    first, second, third = added.values()
+    receiver.received.clear()
+    simulator.shopify.set_variant(first, delete=True)
+    simulator.shopify.set_variant({**second, "sku_id": ""}, delete=True)
+    wait_until(lambda: len(receiver.received) == 3)
+    assert receiver.bodies() == [
+        {"id": number_in(row["inventory_item_id"]), "admin_graphql_api_id": row["inventory_item_id"], **ORIGIN}
+        for row in (first, second, third)
+    ]
+    events = [headers["X-Shopify-Event-Id"] for headers, _ in receiver.received]
+    assert events[0] != events[1] == events[2]
+
+
+def test_an_inventory_item_is_told_when_its_code_changes_and_only_then(shopify, receiver, wait_until):
+    subscribe(shopify, "INVENTORY_ITEMS_UPDATE", receiver.url)
+    variant = shopify.variant()
+    give_a_code(shopify, variant["sku"])
+    set_units(shopify, 4)
+    give_a_code(shopify, "NEW-1")
+    give_a_code(shopify, "NEW-2")
+    wait_until(lambda: len(receiver.received) == 2)
+    assert {body["id"] for body in receiver.bodies()} == {number_in(variant["inventory_item_id"])}
+    assert receiver.bodies()[-1]["sku"] == "NEW-2"
+
+
+def test_a_variant_is_told_when_its_last_unit_goes_and_the_first_comes(shopify, simulator, receiver, wait_until):
+    for topic in ("VARIANTS_IN_STOCK", "VARIANTS_OUT_OF_STOCK", "INVENTORY_LEVELS_UPDATE"):
+        subscribe(shopify, topic, receiver.url)
+    variant = shopify.variant()
+    set_units(shopify, 2)
+    simulator.shopify.set_variant(variant, shopify.location, quantity=0)  # there are two left elsewhere
+    wait_until(lambda: len(receiver.received) == 3)
+    assert {headers["X-Shopify-Topic"] for headers, _ in receiver.received} == {"inventory_levels/update"}
+    receiver.received.clear()
+    simulator.shopify.order(variant, 2, shopify.other_location)
+    wait_until(lambda: len(receiver.received) == 2)
+    by_topic = {headers["X-Shopify-Topic"]: (headers, json.loads(body)) for headers, body in receiver.received}
+    headers, body = by_topic["variants/out_of_stock"]
+    assert headers["X-Shopify-Event-Id"] == by_topic["inventory_levels/update"][0]["X-Shopify-Event-Id"]
+    known = {
+        "id": number_in(variant["variant_id"]),
+        "admin_graphql_api_id": variant["variant_id"],
+        "product_id": number_in(variant["product_id"]),
+        "sku": variant["sku"],
+        "price": variant["price"],
+        "compare_at_price": variant["compare_at_price"],
+        "inventory_policy": "deny",
+        "inventory_quantity": 0,
+        "old_inventory_quantity": 0,
+    }
+    assert known.items() <= body.items()
+    others = {"barcode", "created_at", "image_id", "option1", "option2", "option3", "position", "taxable", "title"}
+    assert body.keys() == known.keys() | others | {"updated_at"}
+    receiver.received.clear()
+    simulator.shopify.set_variant(variant, shopify.location, quantity=1)
+    simulator.shopify.set_variant(variant, shopify.location, quantity=2)
+    wait_until(lambda: len(receiver.received) == 3)
+    topics = [headers["X-Shopify-Topic"] for headers, _ in receiver.received]
+    assert topics.count("variants/in_stock") == 1
+
+
+def test_a_variant_whose_last_units_lay_where_it_is_no_more_is_out_of_stock(shopify, simulator, receiver, wait_until):
+    simulator.shopify.set_variant(shopify.variant(), shopify.other_location, quantity=0)
+    subscribe(shopify, "VARIANTS_OUT_OF_STOCK", receiver.url)
+    simulator.shopify.unstock(shopify.variant(), shopify.location)
+    (body,) = wait_until(receiver.bodies)
+    assert body["inventory_quantity"] == 0
+
+
+def test_locations_that_close_and_open_are_told(shopify, simulator, receiver, wait_until):
+    subscribe(shopify, "LOCATIONS_DEACTIVATE", receiver.url)
+    subscribe(shopify, "LOCATIONS_ACTIVATE", receiver.url)
+    simulator.shopify.set_store(inactive_locations=[shopify.other_location])
+    simulator.shopify.set_store(inactive_locations=[shopify.other_location])  # it is closed already
+    simulator.shopify.set_store(inactive_locations=[])
+    wait_until(lambda: len(receiver.received) == 2)
+    told = [(headers["X-Shopify-Topic"], json.loads(body)) for headers, body in receiver.received]
+    assert [(topic, body["active"]) for topic, body in told] == [
+        ("locations/deactivate", False),
+        ("locations/activate", True),
+    ]
+    for _, body in told:
+        assert body["admin_graphql_api_id"] == shopify.other_location
+        assert (body["id"], body["name"]) == (number_in(shopify.other_location), "City store")
+        address = {"address1", "address2", "city", "zip", "province", "province_code", "phone"}
+        address |= {"country", "country_code", "country_name"}
+        assert {body[name] for name in address} == {None}
+        others = {"id", "admin_graphql_api_id", "name", "active", "legacy", "created_at", "updated_at"}
+        assert body.keys() == address | others
+
+
+def test_a_discount_that_follows_another_has_a_new_id(shopify, simulator, receiver, wait_until):
+    simulator.reset(now=MONDAY, speed=0)
+    subscribe(shopify, "DISCOUNTS_DELETE", receiver.url)
+    subscribe(shopify, "DISCOUNTS_CREATE", receiver.url)
+    ids = "{ discountNodes(first: 9) { nodes { id } } }"
+    before = {node["id"] for node in shopify.data(ids)["discountNodes"]["nodes"]}
+    simulator.step(seconds=61 * DAY)
+    after = {node["id"] for node in shopify.data(ids)["discountNodes"]["nodes"]}
+    wait_until(lambda: len(receiver.received) == 6)
+    by_topic: dict[str, list[Any]] = {"discounts/delete": [], "discounts/create": []}
+    for headers, body in receiver.received:
+        by_topic[headers["X-Shopify-Topic"]].append(json.loads(body))
+    assert {body["admin_graphql_api_id"] for body in by_topic["discounts/delete"]} == before
+    assert all(body.keys() == {"admin_graphql_api_id", "deleted_at"} for body in by_topic["discounts/delete"])
+    created = {body["admin_graphql_api_id"]: body for body in by_topic["discounts/create"]}
+    assert created.keys() == after
+    assert after.isdisjoint(before)
+    assert {body["title"] for body in created.values()} == {"WELCOME5", "SAVE20", "10% off everything"}
+    for body in created.values():
+        assert body.keys() == {"admin_graphql_api_id", "title", "status", "created_at", "updated_at"}
+        assert (body["status"], body["created_at"]) == ("ACTIVE", "2026-03-06T00:00:00+00:00")
+
+
+def test_an_application_is_told_what_it_may_do_from_now_on(shopify, simulator, receiver, wait_until):
+    subscribe(shopify, "APP_SCOPES_UPDATE", receiver.url)
+    before = simulator.shopify.shop()["scopes"]
+    simulator.shopify.set_store(scopes=before)  # nothing changes
+    simulator.shopify.set_store(scopes=["read_products"])
+    (body,) = wait_until(receiver.bodies)
+    assert body.keys() == {"id", "previous", "current", "updated_at"}
+    assert (body["previous"], body["current"]) == (before, ["read_products"])
 
 
 # Faults

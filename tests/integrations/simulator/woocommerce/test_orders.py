@@ -13,12 +13,6 @@ def units(shop, id):
     return shop.get(f"products/{id}")["stock_quantity"]
 
 
-@pytest.fixture(autouse=True)
-def a_moment_between_ticks(simulator):
-    """A minute that passes brings no order of the market's own."""
-    simulator.reset(now=NOW, speed=0)
-
-
 @pytest.fixture
 def order(shop, shirt, mug):
     """Two mugs and a red shirt, not paid yet."""
@@ -27,6 +21,7 @@ def order(shop, shirt, mug):
 
 
 def test_order_has_the_shape_that_demand_is_read_from(shop, simulator, shirt, mug):
+    simulator.set_now(NOW)
     shop.put(f"products/{mug}", {"sale_price": "9.95"})
     lines = [{"product_id": mug, "quantity": 2}, {"product_id": 22, "variation_id": 732, "quantity": 1}]
     made = shop.send("POST", "orders", {"line_items": lines, "set_paid": True})

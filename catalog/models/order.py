@@ -1,0 +1,90 @@
+"""Orders of the channels, as far as stock and demand need them. Nothing of the buyer is kept."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models.channel import Channel
+from catalog.models.listing import Listing, MoneyField
+from catalog.models.staff import User
+from catalog.models.stock import Warehouse
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def visible_to(self, user: User) -> Self:
+        """Orders of the channels this person works with."""
+        return self if user.sees_all_channels else self.filter(channel__in=Channel.objects.visible_to(user))
+
+
+class Order(models.Model):
+    """One order as the platform told it last; catalog/stock/booking.py is the only writer."""
+
+    class Status(models.TextChoices):
+        UNPAID = "unpaid", _("not paid")
+        PAID = "paid", _("paid")
+        SENT = "sent", _("sent")
+        FINISHED = "finished", _("finished")
+        CANCELLED = "cancelled", _("cancelled")
+        UNKNOWN = "unknown", _("unknown")
+
+    channel = models.ForeignKey(Channel, models.PROTECT, related_name="orders", verbose_name=_("channel"))
+    platform_order_id = models.CharField(_("order number"), max_length=128)
+    status = models.CharField(_("status"), max_length=10, choices=Status)
+    ordered_at = models.DateTimeField(_("ordered at"))
+    changed_at = models.DateTimeField(_("changed at"))  # the platform's own mark: an older one is old news
+    paid_at = models.DateTimeField(_("paid at"), null=True, blank=True)
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+    is_test = models.BooleanField(_("test order"), default=False)
+    seen_at = models.DateTimeField(_("first seen"))
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-ordered_at", "-pk"]
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        constraints = [models.UniqueConstraint(fields=["channel", "platform_order_id"], name="order_identity")]
+
+    def __str__(self) -> str:
+        return self.platform_order_id
+
+
+class OrderLine(models.Model):
+    """Units of one listing in an order."""
+
+    order = models.ForeignKey(Order, models.CASCADE, related_name="lines", verbose_name=_("order"))
+    line_id = models.CharField(max_length=128)
+    platform_item_id = models.CharField(_("platform item id"), max_length=128, blank=True)
+    platform_sku_id = models.CharField(_("platform SKU id"), max_length=128, blank=True)
+    outer_id = models.CharField(_("merchant code"), max_length=128, blank=True)
+    listing = models.ForeignKey(
+        Listing, models.SET_NULL, null=True, blank=True, related_name="order_lines", verbose_name=_("listing")
+    )
+    quantity = models.PositiveIntegerField(_("units"))
+    returned = models.PositiveIntegerField(_("returned"), default=0)
+    paid_per_unit = MoneyField(_("paid per unit"), null=True, blank=True)  # in the order's currency; null: not told
+    # [[id of a SKU, its units in one piece], ...] as they were when the line was first booked, so that a later change
+    # of the mapping, the pack or the bundle does not book old orders anew. Null: not booked yet.
+    components = models.JSONField(null=True)
+    warehouse = models.ForeignKey(
+        Warehouse, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("warehouse")
+    )
+    cause = models.CharField(max_length=60, blank=True)  # why it is not booked, a slug; "": it is, or nothing is due
+
+    class Meta:
+        ordering = ["order", "pk"]
+        verbose_name = _("order line")
+        verbose_name_plural = _("order lines")
+        constraints = [models.UniqueConstraint(fields=["order", "line_id"], name="order_line_identity")]
+        indexes = [
+            models.Index(
+                fields=["platform_item_id", "platform_sku_id"],
+                name="order_line_waiting",
+                condition=Q(components__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order} · {self.line_id}"
