@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import transaction
 from django.db.models import Model, QuerySet
@@ -364,9 +365,17 @@ class ChoicesView(AutocompleteJsonView):
         return {**found, "text": self.model_admin.choice_text(obj)}
 
 
+class SignInForm(AdminAuthenticationForm):
+    error_messages = {
+        **AdminAuthenticationForm.error_messages,
+        "invalid_login": _("This user name and password fit no account. Capital letters matter in both."),
+    }
+
+
 class EvenshelfAdminSite(AdminSite):
     site_header = site_title = "Evenshelf"
     empty_value_display = "—"
+    login_form = SignInForm
     enable_nav_sidebar = False  # ours stands in its place
 
     def menu(self, request: HttpRequest) -> list[MenuGroup]:

@@ -110,9 +110,15 @@ class FrameChangeList(ChangeList):
         return bool(self.query or self.has_active_filters)
 
     @property
+    def fuller_tab(self) -> dict[str, Any] | None:
+        """The first saved view, when it holds rows and the open one, another, is empty."""
+        first = self.tabs[0] if self.tabs else None
+        return first if first and first["count"] and not first["is_current"] and not self.result_count else None
+
+    @property
     def shows_rows(self) -> bool:
         """Whether there is a table, or a word on the filters; otherwise the empty page itself says what to do."""
-        return bool(self.result_count or self.is_narrowed)
+        return bool(self.result_count or self.is_narrowed or self.fuller_tab)
 
     @property
     def first_row(self) -> int:

@@ -216,6 +216,9 @@ class FrameModelAdmin(ModelAdmin):
         else:
             context |= {"title": self.title_of(obj), "subtitle": None}
         context |= {
+            # Django's sentence about them begins with “Please”; the template writes ours in its place.
+            "errors": None,
+            "form_errors": context["errors"],
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
             "back_url": self.address("change", obj) if self.page and obj else None,

@@ -273,3 +273,23 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+# Django finds an app's models here; how far each channel is behind is told where the syncing is.
+from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun  # noqa: E402
+
+__all__ = [
+    "SECRETS",
+    "ChannelHealth",
+    "ChannelSync",
+    "Credential",
+    "Heartbeat",
+    "KeyRequest",
+    "ListingSync",
+    "QuotaSlot",
+    "SyncAttempt",
+    "SyncItem",
+    "SyncRun",
+    "naming_settings",
+    "settings_asked",
+]

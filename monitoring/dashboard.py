@@ -118,10 +118,6 @@ class Move:
     def text(self) -> str:
         return change_percent(self.was, self.now)
 
-    @property
-    def variant(self) -> str:
-        return self.listing.variant
-
 
 @dataclass(frozen=True)
 class PriceChanges:

@@ -186,7 +186,7 @@ class ListingChartView(ListingView, ChartView):
             "timeZone": channel.time_zone,
             "currency": describe.currency(channel.currency),
             "summary": describe.listing_summary(chart, channel),
-            "note": describe.thinned_note(chart.is_thinned),
+            "note": describe.notes(describe.zone_note(channel), describe.thinned_note(chart.is_thinned)),
             **({"table": describe.listing_table(chart, channel)} if self.wants_table else {}),
         }
 
@@ -331,7 +331,7 @@ class ComparisonChartView(ProductView, ChartView):
             "timeZone": channel.time_zone,
             "currency": describe.currency(channel.currency),
             "summary": describe.comparison_summary(chart, channel),
-            "note": describe.thinned_note(chart.is_thinned),
+            "note": describe.notes(describe.zone_note(channel), describe.thinned_note(chart.is_thinned)),
             **({"table": describe.comparison_table(chart, channel)} if self.wants_table else {}),
         }
 

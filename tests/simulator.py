@@ -267,10 +267,13 @@ class ShopifyControl(ShopsControl):
         body = {"num_iid": variant["num_iid"], "sku_id": variant["sku_id"], "location": location}
         self._simulator.control("POST", "shopify/unstock", json=body)
 
-    def order(self, variant: dict[str, Any], quantity: int = 1, location: str | None = None) -> int:
-        """A buyer orders now; returns the order's id."""
+    def order(
+        self, variant: dict[str, Any], quantity: int = 1, location: str | None = None, discount: int = 0
+    ) -> int:
+        """A buyer orders now, `discount` cents (or yen times 100) off the whole order; returns the order's id."""
         place = None if location is None else location.rpartition("/")[2]
         body = {"num_iid": variant["num_iid"], "sku_id": variant["sku_id"], "quantity": quantity, "location": place}
+        body["discount"] = discount
         return int(self._simulator.control("POST", "stores/orders", json=body)["tid"])
 
     def add_products(self, variants: int, *, variants_each: int = 1, shop: str = "shopify-nuanju") -> None:

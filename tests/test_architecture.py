@@ -18,6 +18,7 @@ PURE = [
     "catalog/facts.py",
     "catalog/mapping_lint.py",
     "catalog/matching.py",
+    "catalog/stock/availability.py",
     "monitoring/timing.py",
     "monitoring/rollup.py",
     "monitoring/thresholds/rules.py",

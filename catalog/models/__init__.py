@@ -3,24 +3,43 @@ from catalog.models.audit import AuditEvent
 from catalog.models.channel import Channel, Platform
 from catalog.models.dismissal import Dismissal
 from catalog.models.listing import Listing
+from catalog.models.order import Order, OrderLine
 from catalog.models.product import Product, Sku, Supplier
 from catalog.models.proposal import ListingSales, Proposal, ProposalSales, ShopRead, UnmappedListing
 from catalog.models.staff import User
+from catalog.models.stock import (
+    BundleComponent,
+    ChannelLocation,
+    StockLevel,
+    StockMovement,
+    StockRule,
+    Transfer,
+    Warehouse,
+)
 
 __all__ = [
     "ApiKey",
     "AuditEvent",
+    "BundleComponent",
     "Channel",
+    "ChannelLocation",
     "Dismissal",
     "Listing",
     "ListingSales",
+    "Order",
+    "OrderLine",
     "Platform",
     "Product",
     "Proposal",
     "ProposalSales",
     "ShopRead",
     "Sku",
+    "StockLevel",
+    "StockMovement",
+    "StockRule",
     "Supplier",
+    "Transfer",
     "UnmappedListing",
     "User",
+    "Warehouse",
 ]

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.models.changes import DatedQuerySet
 from catalog.models.staff import User
+from catalog.stock.availability import LocationMode
 
 
 class Platform(models.TextChoices):
@@ -135,6 +136,17 @@ class Channel(models.Model):
     )
     # When watching was switched on, or its interval changed; null: as it was added.
     watched_since = models.DateTimeField(null=True, editable=False)
+    location_mode = models.CharField(
+        _("several warehouses behind one location"),
+        max_length=8,
+        choices=[
+            (LocationMode.SUM.value, _("count together")),
+            (LocationMode.PRIORITY.value, _("the first that has any counts")),
+        ],
+        default=LocationMode.SUM.value,
+    )
+    # Orders made before it are kept and never booked: stock was counted after them. Null: none is booked.
+    orders_since = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 

@@ -91,6 +91,8 @@ class Sku(models.Model):
     )
     cost_currency = models.CharField(_("cost currency"), max_length=3, default="CNY", validators=[validate_currency])
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.ACTIVE)
+    # Rises with every change of what can be sold of it, be it through a component.
+    stock_version = models.PositiveBigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 

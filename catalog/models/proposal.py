@@ -32,6 +32,10 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
     def open(self) -> Self:
         return self.filter(status=Proposal.Status.OPEN)
 
+    def waiting_for(self, user: User) -> int:
+        """How many open ones wait for the person. One query, which the index on channel and status answers."""
+        return self.filter(channel__in=Channel.objects.visible_to(user), status=Proposal.Status.OPEN).count()
+
     def clear(self) -> Self:
         """The open ones that many may be accepted of at once: strong evidence, and nothing against it."""
         return self.open().filter(sku__isnull=False, evidence__in=BULK_EVIDENCE, conflicts=[])

@@ -183,7 +183,7 @@ class PushOutcome(NamedTuple):
 
 class OrderStatus(StrEnum):
     UNPAID = "unpaid"
-    PAID = "paid"  # to be sent
+    PAID = "paid"  # or sure to be: to be sent
     SENT = "sent"
     FINISHED = "finished"
     CANCELLED = "cancelled"
@@ -222,7 +222,8 @@ class Promotion:
     """One promotion or coupon as the platform tells it, in the words of the rules of true price.
 
     Amounts are in the currency's own unit; `value` is an amount, or for "percent_off" percent (20 is 20 % off).
-    `unknown` names facts that could not be read: then nobody may compute with it. Empty `item_ids`: all items.
+    `unknown` names facts that could not be read: then nobody may compute with it. It is for the items of
+    `item_ids` and the variants of `sku_ids`; both empty: for all items.
     """
 
     promotion_id: str

@@ -25,7 +25,7 @@ from integrations.simulator.seed import add_products
 from integrations.simulator.simulation import Simulation, iso
 from integrations.simulator.sms.accounts import Template
 from integrations.simulator.taobao.accounts import BACK_OFFICE, LEVELS, SERVICE_MARKET, App
-from integrations.simulator.world import TAOBAO, Shop, WorldError, amount
+from integrations.simulator.world import SHOPIFY, TAOBAO, Shop, WorldError, amount
 
 FAULT_FIELDS = frozenset(field.name for field in fields(Fault))
 ITEM_KEYS = frozenset(
@@ -304,9 +304,10 @@ class Control:
         return {"variants": variants}
 
     def _order(self, request: Request) -> dict[str, Any]:
-        """A buyer's order of now: {"num_iid", "sku_id", "quantity", "location": where it is taken from}."""
+        """A buyer's order of now: {"num_iid", "sku_id", "quantity", "location": where it is taken from, "discount":
+        smallest units off the whole order, on Shopify}."""
         body = read_body(request)
-        only(body, {"num_iid", "sku_id", "quantity", "location"})
+        only(body, {"num_iid", "sku_id", "quantity", "location", "discount"})
         units = int(number(body, "quantity") or 1)
         location = identity(body["location"]) if body.get("location") else 0
         with self.simulation.lock:
@@ -316,7 +317,11 @@ class Control:
             row = None if item is None else next((row for row in item.rows if row.sku_id == sku_id), None)
             if item is None or row is None:
                 raise ControlError(f"no item {body.get('num_iid')} with variant {body.get('sku_id')}")
+            discount = int(number(body, "discount") or 0)
+            if not 0 <= discount <= row.live_price * units or (discount and world.platform_of(item) != SHOPIFY):
+                raise ControlError("discount is no more than the order costs, and for Shopify only")
             trade = self.simulation.market.order(item, row, units, location)
+            trade.lines[0].order_discount = discount
             return {"tid": trade.tid}
 
     def _stores(self) -> list[Shop]:

@@ -265,13 +265,15 @@ def ean13(code: str) -> str:
 
 def _add_store_coupons(world: World, shop: Shop) -> None:
     number = 1_100_000_000_000 + shop.user_id % 1000 * 1_000
-    first, *_ = world.own_items(shop.key)
+    first, *others = world.own_items(shop.key)
+    variant = next(item.rows[1] for item in others if len(item.rows) > 1)
     unit = 100
     created, ends_at = world.now - 3 * DAY, world.now + 60 * DAY
     world.shop_coupons += [
         ShopCoupon(number + 1, shop.key, 5 * unit, 50 * unit, created, ends_at, code="WELCOME5"),
         ShopCoupon(number + 2, shop.key, 0, 0, created, ends_at, percent=20, code="SAVE20", num_iids=[first.num_iid]),
         ShopCoupon(number + 3, shop.key, 0, 30 * unit, created, ends_at, percent=10),
+        ShopCoupon(number + 4, shop.key, 0, 0, created, ends_at, percent=15, code="ONE15", sku_ids=[variant.sku_id]),
     ]
 
 

@@ -161,6 +161,7 @@ class Line:
     status: str
     refund_status: str = "NO_REFUND"
     location: int = 0  # where its units were taken; 0: the shop has no locations
+    order_discount: int = 0  # its share of what was taken off the whole order
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ class Trade:
 
     @property
     def payment(self) -> int:
-        return sum(line.payment for line in self.lines)
+        return sum(line.payment - line.order_discount for line in self.lines)
 
 
 @dataclass(slots=True)
@@ -190,7 +191,8 @@ class ShopCoupon:
     ends_at: int
     percent: int = 0  # off the price, in place of face
     code: str = ""  # what the buyer types in; "": none is needed
-    num_iids: list[int] = field(default_factory=list)  # the items it is for; empty: all
+    num_iids: list[int] = field(default_factory=list)  # the items it is for; empty, and sku_ids too: all
+    sku_ids: list[int] = field(default_factory=list)  # the variants it is for, besides those items
 
 
 @dataclass(slots=True)

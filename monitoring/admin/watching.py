@@ -124,25 +124,30 @@ def _compare_url_of_listing(request: HttpRequest, listing: Listing) -> str | Non
 # --- The pages of a product and of a SKU ----------------------------------------------------------------------------
 
 
-def _listings_panel(request: HttpRequest, listings: QuerySet[Listing]) -> dict[str, Any]:
-    """The current listings among these that the person sees; of those that are not read, no stored value."""
+def _listings_panel(request: HttpRequest, listings: QuerySet[Listing], *, shows_variant: bool) -> dict[str, Any]:
+    """The current listings among these that the person sees; of those that are not read, no stored value.
+
+    Their variant is shown where they are of several.
+    """
     shown = Listing.objects.visible_to(person(request)).current().filter(pk__in=listings.values("pk"))
     shown = shown.select_related("channel", "sku", "watch").order_by("channel__name", "pk")
     now = timezone.now()
-    return {"rows": comparison.rows(list(shown), set(), now), "now": now}
+    return {"rows": comparison.rows(list(shown), set(), now), "now": now, "shows_variant": shows_variant}
 
 
 add_panel(
     "product",
     "monitoring/panels/listings.html",
-    lambda request, product: _listings_panel(request, Listing.objects.filter(sku__product=product)),
+    lambda request, product: _listings_panel(
+        request, Listing.objects.filter(sku__product=product), shows_variant=True
+    ),
     area="full",
     order=60,
 )
 add_panel(
     "sku",
     "monitoring/panels/listings.html",
-    lambda request, sku: _listings_panel(request, Listing.objects.filter(sku=sku)),
+    lambda request, sku: _listings_panel(request, Listing.objects.filter(sku=sku), shows_variant=False),
     area="full",
     order=60,
 )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from catalog.facts import ShelfState
@@ -70,6 +71,7 @@ def strings() -> dict[str, Any]:
         "shelf": {state: shelf_label(state) for state in (*ShelfState, NOT_READ)},
         "notRead": gettext("not read"),
         "axisStartsAt": gettext("axis starts at %(amount)s"),
+        "samePrice": gettext("a line around another: both have the same price"),
         "oneReading": gettext("one reading so far"),
         "empty": empty_sentence(),
         "failed": gettext("The chart could not be loaded. Reload the page to try again."),
@@ -85,6 +87,17 @@ def currency(code: str) -> dict[str, Any]:
         "symbol": sample[: len(sample) - len(number)],
         "digits": len(number.partition(".")[2]),
     }
+
+
+def zone_note(channel: Channel) -> str:
+    """The zone of the chart's clock, where the times beside it are in another."""
+    if channel.time_zone == timezone.get_current_timezone_name():
+        return ""
+    return gettext("times in %(zone)s") % {"zone": channel.time_zone}
+
+
+def notes(*sentences: str) -> str:
+    return " · ".join(filter(None, sentences))
 
 
 def thinned_note(is_thinned: bool) -> str:

@@ -6,6 +6,18 @@ from tests.factories import CredentialFactory
 from tests.simulator import Simulator
 
 
+def taobao_channel(simulator: Simulator) -> Any:
+    """A channel of the first Taobao shop."""
+    account = simulator.taobao.account
+    return CredentialFactory(
+        app_key=account["app_key"],
+        app_secret=account["app_secret"],
+        access_token=simulator.taobao.shop()["session"],
+        base_url=simulator.base_url,
+        channel__name="天猫旗舰店",
+    ).channel
+
+
 def shopify_channel(simulator: Simulator, *, kind: str = "client_credentials", **stored: Any) -> Any:
     """A channel of the first Shopify shop, without a token unless its kind has one that is entered."""
     shop = simulator.shopify.shop()

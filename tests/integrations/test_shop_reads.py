@@ -10,8 +10,8 @@ from catalog.models import Listing, ListingSales, ShopRead
 from integrations import shop_reads
 from integrations.models import ChannelHealth
 from integrations.tasks import shop_lane
-from tests.factories import CredentialFactory, SkuFactory, UserFactory
-from tests.integrations.shops import shopify_channel, woocommerce_channel
+from tests.factories import SkuFactory, UserFactory
+from tests.integrations.shops import shopify_channel, taobao_channel, woocommerce_channel
 
 pytestmark = pytest.mark.django_db
 
@@ -21,17 +21,6 @@ def owner(client):
     user = UserFactory(is_superuser=True)
     client.force_login(user)
     return user
-
-
-def taobao_channel(simulator):
-    account = simulator.taobao.account
-    return CredentialFactory(
-        app_key=account["app_key"],
-        app_secret=account["app_secret"],
-        access_token=simulator.taobao.shop()["session"],
-        base_url=simulator.base_url,
-        channel__name="天猫旗舰店",
-    ).channel
 
 
 @pytest.fixture

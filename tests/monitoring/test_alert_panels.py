@@ -74,7 +74,7 @@ def test_the_dashboard_counts_open_alerts_and_shows_the_worst_five(owner):
     assert ">7</a>" in figure
     assert "2 critical" in figure
     card = re.findall(r'<ul class="rows alerts">.*?</ul>', page, re.DOTALL)[0]
-    assert re.findall(r"<span>(Kettle \d)</span>", card) == [f"Kettle {n}" for n in (2, 4, 1, 3, 0)]
+    assert re.findall(r'<small class="told-of".*?(Kettle \d)</small>', card) == [f"Kettle {n}" for n in (2, 4, 1, 3, 0)]
 
 
 def test_the_dashboard_of_one_channel_counts_its_alerts(owner):

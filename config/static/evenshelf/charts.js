@@ -11,6 +11,7 @@
   const AXIS_WIDTH = 64;
   const BAND_HEIGHT = 8;
   const STRIP_HEIGHT = 5;
+  const COVERED_WIDTH = 4;
   const MAX_TICKS = 6;
   const MAX_PLACES = 6;
   const FACTS = {
@@ -358,9 +359,17 @@
         this.pane(pane, datasets, index === 0, index === groups.length - 1, notes);
       });
       this.drawLegend();
+      if (data.datasets.some((each) => each.data.some((_value, index) => this.covers(each, index)))) notes.push(this.strings.samePrice);
       if (data.note) notes.push(data.note);
       this.note.textContent = notes.join(" · ");
       this.fillTable();
+    }
+
+    // How many lines lie on this one from a point to the next: those drawn over it that hold the same value.
+    covers(dataset, index) {
+      if (dataset.fact || dataset.data[index] === null) return 0;
+      const above = this.data.datasets.slice(0, this.data.datasets.indexOf(dataset));
+      return above.filter((each) => each.pane === dataset.pane && each.data[index] === dataset.data[index]).length;
     }
 
     style(dataset) {
@@ -421,6 +430,8 @@
         borderColor: colour,
         borderWidth: style.width,
         borderDash: style.dash,
+        // What lies below others is drawn around them, so that lines of the same price are all seen.
+        segment: { borderWidth: ({ p0DataIndex }) => style.width + COVERED_WIDTH * this.covers(dataset, p0DataIndex) },
         backgroundColor: style.isFilled ? translucent(colour, 0.15) : colour,
         fill: style.isFilled ? "origin" : false,
         stepped: "before",

@@ -159,7 +159,7 @@ query EvenshelfOrders($first: Int!, $after: String, $query: String) {
       lineItems(first: 50) {
         nodes {
           id sku quantity currentQuantity product { id } variant { id }
-          discountedUnitPriceSet { shopMoney { amount currencyCode } }
+          discountedUnitPriceAfterAllDiscountsSet { shopMoney { amount currencyCode } }
         }
         pageInfo { hasNextPage endCursor }
       }
@@ -175,7 +175,7 @@ query EvenshelfMoreLines($order: ID!, $after: String) {
     lineItems(first: 250, after: $after) {
       nodes {
         id sku quantity currentQuantity product { id } variant { id }
-        discountedUnitPriceSet { shopMoney { amount currencyCode } }
+        discountedUnitPriceAfterAllDiscountsSet { shopMoney { amount currencyCode } }
       }
       pageInfo { hasNextPage endCursor }
     }
@@ -202,7 +202,10 @@ _DISCOUNT = """
           items {
             __typename
             ... on AllDiscountItems { allItems }
-            ... on DiscountProducts { products(first: 50) { nodes { id } pageInfo { hasNextPage } } }
+            ... on DiscountProducts {
+              products(first: 50) { nodes { id } pageInfo { hasNextPage } }
+              productVariants(first: 50) { nodes { id } pageInfo { hasNextPage } }
+            }
           }
         }
 """
@@ -280,12 +283,6 @@ SENT = {
     "run-bulk": RUN_BULK,
     "bulk": BULK,
 }
-
-
-def is_write(document: str) -> bool:
-    return SENT[document].lstrip().startswith("mutation")
-
-
 COSTS = {
     "shop": 5,
     "variants-by-id": 5,
@@ -305,3 +302,7 @@ COSTS = {
     "run-bulk": 12,
     "bulk": 2,
 }
+
+
+def is_write(document: str) -> bool:
+    return SENT[document].lstrip().startswith("mutation")

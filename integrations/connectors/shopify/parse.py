@@ -276,7 +276,7 @@ def order(node: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Order:
     if not order_id or created_at is None or changed_at is None:
         raise HalfAnswer("an order without its id or times")
     status, currency = _order_status(node), text(node.get("currencyCode"))
-    is_paid = status in {OrderStatus.PAID, OrderStatus.SENT, OrderStatus.FINISHED}
+    is_paid = status in {OrderStatus.PAID, OrderStatus.SENT} and node.get("displayFinancialStatus") != "AUTHORIZED"
     return Order(
         order_id=order_id,
         status=status,
@@ -293,11 +293,12 @@ def _order_status(node: Mapping[str, Any]) -> OrderStatus:
     if node.get("cancelledAt"):
         return OrderStatus.CANCELLED
     match node.get("displayFinancialStatus"):
-        case "PENDING" | "AUTHORIZED" | "EXPIRED":
+        case "PENDING" | "EXPIRED":
             return OrderStatus.UNPAID
         case "REFUNDED" | "VOIDED":
             return OrderStatus.CANCELLED
-        case "PAID" | "PARTIALLY_PAID" | "PARTIALLY_REFUNDED":
+        # Authorised: the buyer has paid as far as it is up to them, and shops that capture on dispatch send it now.
+        case "PAID" | "AUTHORIZED" | "PARTIALLY_PAID" | "PARTIALLY_REFUNDED":
             is_sent = node.get("displayFulfillmentStatus") == "FULFILLED"
             return OrderStatus.SENT if is_sent else OrderStatus.PAID
         case _:
@@ -315,7 +316,7 @@ def _line(node: Mapping[str, Any], currency: str) -> OrderLine:
         outer_id=code(node.get("sku")),
         quantity=ordered,
         returned=max(ordered - kept, 0),
-        paid_per_unit=_money(field(node, "discountedUnitPriceSet", "shopMoney"), currency),
+        paid_per_unit=_money(field(node, "discountedUnitPriceAfterAllDiscountsSet", "shopMoney"), currency),
     )
 
 
@@ -334,7 +335,12 @@ def promotion(node: Mapping[str, Any], currency: str) -> Promotion | None:
             number, title(discount.get("title")) or text(name), "amount_off", None, currency, unknown=("kind",)
         )
     kind, value, on_each = _effect(field(discount, "customerGets", "value"), currency, unknown)
-    item_ids = _items(discount.get("customerGets"), unknown)
+    item_ids, sku_ids = _scope(discount.get("customerGets"), unknown)
+    starts_at, ends_at = moment(discount.get("startsAt")), moment(discount.get("endsAt"))
+    if starts_at is None:
+        unknown.append("starts_at")
+    if ends_at is None and discount.get("endsAt") is not None:
+        unknown.append("ends_at")
     least, pieces = _minimum(discount.get("minimumRequirement"), currency, unknown)
     codes = tuple(text(field(each, "code")) for each in field(discount, "codes", "nodes") or ())
     if name == "DiscountCodeBasic" and not (codes and all(codes)):
@@ -354,9 +360,10 @@ def promotion(node: Mapping[str, Any], currency: str) -> Promotion | None:
         codes=codes,
         minimum_amount=least,
         minimum_quantity=pieces,
-        starts_at=moment(discount.get("startsAt")),
-        ends_at=moment(discount.get("endsAt")),
+        starts_at=starts_at,
+        ends_at=ends_at,
         item_ids=item_ids,
+        sku_ids=sku_ids,
         is_on_each_unit=on_each,
         is_alone=combines == {False},
         remaining=max(limit - used, 0) if isinstance(limit, int) and isinstance(used, int) else None,
@@ -378,19 +385,29 @@ def _effect(value: Any, currency: str, unknown: list[str]) -> tuple[str, Decimal
     return "amount_off", None, False
 
 
-def _items(gets: Any, unknown: list[str]) -> tuple[str, ...]:
+def _scope(gets: Any, unknown: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The items and the variants that it is for; both empty: all items, unless "scope" is unknown."""
     items = (
         field(gets, "items") if field(gets, "appliesOnOneTimePurchase") is True else None
     )  # else: subscriptions only
     match field(items, "__typename"):
         case "AllDiscountItems":
-            return ()
+            return (), ()
         case "DiscountProducts":
-            nodes = field(items, "products", "nodes")
-            if isinstance(nodes, list) and field(items, "products", "pageInfo", "hasNextPage") is False:
-                return tuple(number_of(field(node, "id")) for node in nodes)
+            products, variants = _whole_list(field(items, "products")), _whole_list(field(items, "productVariants"))
+            if products is not None and variants is not None and (products or variants):
+                return products, variants
     unknown.append("scope")
-    return ()
+    return (), ()
+
+
+def _whole_list(connection: Any) -> tuple[str, ...] | None:
+    """The ids of a list that is told whole; None where it is not, or one cannot be read."""
+    nodes = field(connection, "nodes")
+    if not isinstance(nodes, list) or field(connection, "pageInfo", "hasNextPage") is not False:
+        return None
+    ids = tuple(number_of(field(node, "id")) for node in nodes)
+    return ids if all(ids) else None
 
 
 def _minimum(requirement: Any, currency: str, unknown: list[str]) -> tuple[Decimal | None, int | None]:

@@ -304,7 +304,8 @@ def line_node(call: Call, trade: Trade, line: Line) -> Node:
         "quantity": line.num,
         "currentQuantity": current_quantity(trade, line),
         "originalUnitPriceSet": call.money_bag(line.price),
-        "discountedUnitPriceSet": call.money_bag(line.payment // line.num),
+        "discountedUnitPriceSet": call.money_bag(line.payment // line.num),  # what is off the whole order is not off it
+        "discountedUnitPriceAfterAllDiscountsSet": call.money_bag((line.payment - line.order_discount) // line.num),
         "variant": None if variant is None else lambda info: variant_node(call, variant),
         "product": None if item is None else lambda info: product_node(call, item),
     }
@@ -343,6 +344,12 @@ def discount_node(call: Call, coupon: ShopCoupon) -> Node:
             call, found, arguments, key=lambda item: (item.num_iid,), node=lambda item: product_node(call, item)
         )
 
+    def variants(info: Any, **arguments: Any) -> Node:
+        found = [variant for variant in map(call.catalogue.variant, coupon.sku_ids) if variant is not None]
+        return connection(
+            call, found, arguments, key=lambda pair: (pair[1].sku_id,), node=lambda pair: variant_node(call, pair)
+        )
+
     def codes(info: Any, **arguments: Any) -> Node:
         return connection(
             call,
@@ -357,8 +364,8 @@ def discount_node(call: Call, coupon: ShopCoupon) -> Node:
         )
 
     items: Node = {"__typename": "AllDiscountItems", "allItems": True}
-    if coupon.num_iids:
-        items = {"__typename": "DiscountProducts", "products": products}
+    if coupon.num_iids or coupon.sku_ids:
+        items = {"__typename": "DiscountProducts", "products": products, "productVariants": variants}
     discount: Node = {
         "__typename": "DiscountCodeBasic" if coupon.code else "DiscountAutomaticBasic",
         "title": title,

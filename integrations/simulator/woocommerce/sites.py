@@ -270,6 +270,6 @@ def _seeded_coupons(site: Site, world: World, shop: Shop) -> Iterable[Coupon]:
             "discount_type": "percent" if known.percent else "fixed_cart",
             "amount": f"{known.percent}.00" if known.percent else amount(known.face, shop.decimals),
             "minimum_amount": amount(known.minimum, shop.decimals),
-            "product_ids": list(known.num_iids),
+            "product_ids": [*known.num_iids, *known.sku_ids],
         }
         yield Coupon(site.new_id(), known.code.lower(), known.created, known.created, known.ends_at, facts)

@@ -25,7 +25,7 @@ def line(identity=1, quantity=2, current=2, amount="9.50", currency="USD", **cha
         "currentQuantity": current,
         "product": {"id": "gid://shopify/Product/632910392"},
         "variant": {"id": "gid://shopify/ProductVariant/9007199254740993"},
-        "discountedUnitPriceSet": {"shopMoney": {"amount": amount, "currencyCode": currency}},
+        "discountedUnitPriceAfterAllDiscountsSet": {"shopMoney": {"amount": amount, "currencyCode": currency}},
     } | changes
 
 
@@ -58,7 +58,9 @@ def test_an_order_is_read_with_its_ids_times_and_money():
     [
         ({}, OrderStatus.PAID),
         ({"displayFinancialStatus": "PENDING"}, OrderStatus.UNPAID),
-        ({"displayFinancialStatus": "AUTHORIZED"}, OrderStatus.UNPAID),
+        ({"displayFinancialStatus": "AUTHORIZED"}, OrderStatus.PAID),
+        ({"displayFinancialStatus": "AUTHORIZED", "displayFulfillmentStatus": "FULFILLED"}, OrderStatus.SENT),
+        ({"displayFinancialStatus": "AUTHORIZED", "cancelledAt": "2026-11-21T10:00:00Z"}, OrderStatus.CANCELLED),
         ({"displayFinancialStatus": "EXPIRED"}, OrderStatus.UNPAID),
         ({"displayFinancialStatus": "PARTIALLY_PAID"}, OrderStatus.PAID),
         ({"displayFinancialStatus": "PARTIALLY_REFUNDED"}, OrderStatus.PAID),
@@ -74,7 +76,8 @@ def test_an_order_is_read_with_its_ids_times_and_money():
 def test_the_status_of_an_order(changes, status):
     order = parse.order(node(**changes), [])
     assert order.status is status
-    assert (order.paid_at is not None) == (status in {OrderStatus.PAID, OrderStatus.SENT})
+    is_paid = status in {OrderStatus.PAID, OrderStatus.SENT} and changes.get("displayFinancialStatus") != "AUTHORIZED"
+    assert (order.paid_at is not None) == is_paid
 
 
 def test_a_test_order_is_told_as_one():
@@ -146,6 +149,14 @@ def test_yen_orders_are_in_yen(simulator, now):
     assert (order.currency, order.lines[0].paid_per_unit) == ("JPY", Decimal(row["price"]))
 
 
+def test_what_was_paid_is_told_after_the_discounts_of_the_whole_order(shop, now):
+    since, row = shop.simulator.now(), shop.rows()[0]
+    orders = {str(shop.simulator.shopify.order(row, 2, discount=discount)): discount for discount in (0, 300)}
+    found = shop.connect().read_orders(since=since, until=since + timedelta(hours=1), now=now)
+    paid = {orders[order.order_id]: order.lines[0].paid_per_unit for order in found if order.order_id in orders}
+    assert paid == {0: Decimal(row["price"]), 300: Decimal(row["price"]) - Decimal("1.50")}
+
+
 def orders_page(nodes, *, more=False):
     return {
         "data": {"orders": {"nodes": nodes, "pageInfo": {"hasNextPage": more, "endCursor": "c1" if more else None}}}
@@ -207,6 +218,9 @@ def test_the_discounts_of_a_shop(shop, now):
     assert percent.item_ids == (number(shop.rows()[0]["product_id"]),) or len(percent.item_ids) == 1
     assert (automatic.kind, automatic.value, automatic.codes) == ("percent_off", 10, ())
     assert automatic.minimum_amount == Decimal("30.0")
+    [variant] = found["ONE15"].sku_ids
+    assert (found["ONE15"].item_ids, found["ONE15"].unknown) == ((), ())
+    assert variant in {number(row["variant_id"]) for row in shop.rows()}
     for each in found.values():
         assert each.unknown == ()
         assert each.is_alone  # combines with discounts on shipping only
@@ -252,9 +266,16 @@ def test_a_discount_is_read_as_it_is():
     assert (found.ends_at, found.minimum_amount, found.minimum_quantity) == (None, None, None)
 
 
-def products(*ids, more=False):
-    nodes = [{"id": f"gid://shopify/Product/{each}"} for each in ids]
-    return {"__typename": "DiscountProducts", "products": {"nodes": nodes, "pageInfo": {"hasNextPage": more}}}
+def products(*ids, more=False, variants=(), more_variants=False):
+    def page(kind, numbers, has_more):
+        nodes = [{"id": f"gid://shopify/{kind}/{each}"} for each in numbers]
+        return {"nodes": nodes, "pageInfo": {"hasNextPage": has_more}}
+
+    return {
+        "__typename": "DiscountProducts",
+        "products": page("Product", ids, more),
+        "productVariants": page("ProductVariant", variants, more_variants),
+    }
 
 
 def amount_off(amount, currency="USD", each=False):
@@ -274,6 +295,15 @@ def amount_off(amount, currency="USD", each=False):
         pytest.param({"gets": {"value": None}}, ("value",), id="no effect told"),
         pytest.param({"gets": {"items": {"__typename": "DiscountCollections"}}}, ("scope",), id="collections"),
         pytest.param({"gets": {"items": products(1, 2, more=True)}}, ("scope",), id="more products than told"),
+        pytest.param(
+            {"gets": {"items": products(1, variants=[3], more_variants=True)}}, ("scope",), id="more variants than told"
+        ),
+        pytest.param({"gets": {"items": products()}}, ("scope",), id="neither a product nor a variant"),
+        pytest.param({"gets": {"items": products(1) | {"productVariants": None}}}, ("scope",), id="variants not told"),
+        pytest.param({"gets": {"items": products(1, variants=["x"])}}, ("scope",), id="a variant without its number"),
+        pytest.param({"startsAt": "soon"}, ("starts_at",), id="start"),
+        pytest.param({"startsAt": None}, ("starts_at",), id="no start, which every discount has"),
+        pytest.param({"endsAt": "2026-11-01"}, ("ends_at",), id="end"),
         pytest.param({"gets": {"appliesOnOneTimePurchase": False}}, ("scope",), id="for subscriptions only"),
         pytest.param({"minimumRequirement": {"__typename": "Other"}}, ("minimum",), id="minimum"),
         pytest.param({"codes": {"nodes": []}}, ("codes",), id="no code told"),
@@ -295,7 +325,11 @@ def test_what_cannot_be_read_of_a_discount_is_named(changes, unknown):
     [
         pytest.param({"gets": {"value": amount_off("5.0")}}, {"kind": "amount_off", "value": Decimal(5)}, id="amount"),
         pytest.param({"gets": {"value": amount_off("5.0", each=True)}}, {"is_on_each_unit": True}, id="off each unit"),
-        pytest.param({"gets": {"items": products(1, 2)}}, {"item_ids": ("1", "2")}, id="products"),
+        pytest.param({"gets": {"items": products(1, 2)}}, {"item_ids": ("1", "2"), "sku_ids": ()}, id="products"),
+        pytest.param({"gets": {"items": products(variants=[3])}}, {"item_ids": (), "sku_ids": ("3",)}, id="variants"),
+        pytest.param(
+            {"gets": {"items": products(1, variants=[3, 4])}}, {"item_ids": ("1",), "sku_ids": ("3", "4")}, id="both"
+        ),
         pytest.param(
             {
                 "minimumRequirement": {
