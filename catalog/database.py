@@ -41,26 +41,46 @@ def blocks_readers() -> str:
     return "" if mode == "wal" else f"journal mode {mode}"
 
 
-def copy_rows(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows whose values stand in the order of `fields`: COPY on PostgreSQL, statements of many rows on SQLite.
+class Rows(list[Sequence[Any]]):
+    """Rows that copy_rows() and update_rows() both take, with the same kinds of columns: they are made ready once."""
 
-    No defaults are filled in; an invalid row raises one of Django's database errors. Amounts may come as text.
+    json = ""  # on SQLite, once one of them has needed it
+
+
+def copy_rows(
+    model: type[models.Model],
+    fields: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    also: Mapping[str, Any] | None = None,
+) -> None:
+    """Insert rows whose values stand in the order of `fields`, and the values of `also` in each of them.
+
+    COPY on PostgreSQL, statements of many rows on SQLite. No defaults are filled in; an invalid row raises one of
+    Django's database errors. Amounts may come as text.
     """
     columns = [_field(model, name) for name in fields]
+    others = {_field(model, name): value for name, value in (also or {}).items()}
     table = connection.ops.quote_name(model._meta.db_table)
-    names = ", ".join(_name(column) for column in columns)
+    names = ", ".join(_name(column) for column in (*columns, *others))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            same = tuple(others.values())
             with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for row in rows:
-                    copy.write_row(row)
+                    copy.write_row((*row, *same))
             return
         # All of a statement's rows in one parameter: to bind each value takes longer than to find it in a text.
-        picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
-        statement = f"INSERT INTO {table} ({names}) SELECT {picked} FROM json_each(%s)"  # noqa: S608  # our own columns
-        prepared = _prepared(columns, rows)
-        while part := list(islice(prepared, _ROWS_AT_ONCE)):
-            cursor.execute(statement, [_as_json(part)])
+        picked = [f"json_extract(value, '$[{number}]')" for number in range(len(columns))]
+        values = [column.get_db_prep_save(value, connection) for column, value in others.items()]
+        picked += ["%s"] * len(values)
+        statement = f"INSERT INTO {table} ({names}) SELECT {', '.join(picked)} FROM json_each(%s)"  # noqa: S608
+        if isinstance(rows, Rows):
+            cursor.execute(statement, [*values, _rows_as_json(columns, rows)])
+            return
+        left = iter(rows)
+        while part := list(islice(left, _ROWS_AT_ONCE)):
+            cursor.execute(statement, [*values, _rows_as_json(columns, part)])
 
 
 def insert_new(model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[int]:
@@ -81,7 +101,7 @@ def insert_new(model: type[models.Model], fields: Sequence[str], rows: Sequence[
             cursor.execute(f"{head}* FROM unnest({arrays}){tail}", values)
         else:
             picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
-            cursor.execute(f"{head}{picked} FROM json_each(%s){tail}", [_as_json(_prepared(columns, rows))])
+            cursor.execute(f"{head}{picked} FROM json_each(%s){tail}", [_rows_as_json(columns, rows)])
         return [key for (key,) in cursor.fetchall()]
 
 
@@ -132,7 +152,7 @@ def update_rows(
         picked = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(names))
         cursor.execute(
             f"{head}(SELECT {picked} FROM json_each(%s)) AS v{tail}",  # noqa: S608  # our own columns
-            [*after[:split], _as_json(_prepared(columns, rows)), *after[split:]],
+            [*after[:split], _rows_as_json(columns, rows), *after[split:]],
         )
         keys = [row[0] for row in rows]
         return keys if cursor.rowcount == len(keys) else _held_keys(cursor, model, columns[0], keys, {})
@@ -251,7 +271,7 @@ def first_known(
             return list(cursor.fetchall())
         picked = ", ".join(f"json_extract(value, '$[{at}]') AS {_name(field)}" for at, field in enumerate(given_fields))
         tail = f"(SELECT key AS number, {picked} FROM json_each(%s)) AS given ORDER BY number"  # noqa: S608
-        return _rows_as_one(cursor, head + tail, [*parameters, _as_json(_prepared(given_fields, rows))], len(texts))
+        return _rows_as_one(cursor, head + tail, [*parameters, _rows_as_json(given_fields, rows)], len(texts))
 
 
 def given(column: str) -> RawSQL:
@@ -360,19 +380,35 @@ def _name(field: "models.Field[Any, Any]") -> str:
     return connection.ops.quote_name(field.column or field.name)
 
 
-def _prepared(columns: Sequence["models.Field[Any, Any]"], rows: Iterable[Sequence[Any]]) -> Iterable[list[Any]]:
-    """The rows as SQLite's driver takes them; only the columns that need it are converted."""
-    # Values repeat (the time of a chunk in every row of it), and converting one costs more than looking it up.
+def _rows_as_json(columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]]) -> str:
+    """The rows as one parameter for SQLite; only the columns that need it are converted."""
+    if isinstance(rows, Rows) and rows.json:
+        return rows.json
+    text = _as_json(_prepared(columns, rows))
+    if isinstance(rows, Rows):
+        rows.json = text
+    return text
+
+
+def _prepared(columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+    # Values repeat (the time of a chunk in every row of it), and converting one costs more than looking it up. Text is
+    # what SQLite's driver takes for any of these columns.
     converted: list[tuple[int, models.Field[Any, Any], dict[Any, Any]]] = [
         (index, column, {})
         for index, column in enumerate(columns)
         if not isinstance(column, models.IntegerField | models.CharField | models.BooleanField | models.ForeignKey)
+        and not all(row[index] is None or isinstance(row[index], str) for row in rows)
     ]
+    return _converted(converted, rows) if converted else rows
+
+
+def _converted(
+    columns: Sequence[tuple[int, "models.Field[Any, Any]", dict[Any, Any]]], rows: Iterable[Sequence[Any]]
+) -> Iterator[list[Any]]:
     for row in rows:
         values = list(row)
-        for index, column, known in converted:
+        for index, column, known in columns:
             value = values[index]
-            # Text is what SQLite's driver takes for any of these columns.
             if value is not None and not isinstance(value, str):
                 if value not in known:
                     known[value] = column.get_db_prep_save(value, connection)

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.database import copy_rows, update_alike, update_rows
+from catalog.database import Rows, copy_rows, update_alike, update_rows
 from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch, Observation
@@ -20,15 +20,15 @@ from monitoring.services.watching import Claim, Run, microseconds
 from monitoring.timing import CLOCK_SKEW, due_after_absence, due_after_failure, due_after_success, gap_start
 
 _FACT_FIELDS = ("list_price", "live_price", "promotion_price", "stock", "shelf_state")
-_OBSERVATION_FIELDS = ("listing", "observed_at", "is_gap", *_FACT_FIELDS)
 _NAME_FIELDS = ("title", "outer_id")
 _WATCH_FIELDS = ("outcome", "cause", "attempts", "read_at", "next_due_at")
-_GAP = (True, None, None, None, None, ShelfState.UNKNOWN.value)
+_GAP = {"is_gap": True, **dict.fromkeys(_FACT_FIELDS), "shelf_state": ShelfState.UNKNOWN.value}
 _NOTHING = Facts()
 _SKEW_US = CLOCK_SKEW // timedelta(microseconds=1)
 # What the columns hold: ten digits before the point, four after it; four bytes of stock.
 _PRICE_LIMIT = Decimal(10) ** 10
 _STOCK_LIMIT = 2**31
+_SHELF_TEXTS = {state: state.value for state in ShelfState}
 _READ = ListingWatch.Outcome.READ.value
 _FAILED = ListingWatch.Outcome.FAILED.value
 _LONGEST_CAUSE = 60
@@ -87,8 +87,8 @@ def record(
     good: list[tuple[int, str, datetime]] = []  # listing, remark, due; read now, and the last of all
     reads: list[Read] = []  # the same with what they said, for thresholds
     others: list[tuple[Any, ...]] = []  # whole rows of watches
-    observations: dict[int, list[tuple[Any, ...]]] = {}
-    changed: list[tuple[Any, ...]] = []  # listing and its facts
+    changed = Rows()  # listing and its facts: observations, and the latest facts of the listings
+    gaps: list[tuple[int, datetime]] = []  # listing, and since when it was not known before this reading
     renamed: list[tuple[int, str, str]] = []
     due_by_seconds: dict[int, datetime] = {}  # most listings of a chunk share their interval
     now_us = microseconds(now)
@@ -116,11 +116,9 @@ def record(
         reads.append(Read(claim, values, seconds, due_at))
         gap_at = _gap_at(claim, seconds, now, now_us)
         is_new = _is_unplaced(claim, now_us) or gap_at is not None or values != claim[6:11]
+        if gap_at is not None:
+            gaps.append((claim.listing_id, gap_at))
         if is_new:
-            rows = observations[claim.listing_id] = []
-            if gap_at is not None:
-                rows.append((claim.listing_id, gap_at, *_GAP))
-            rows.append((claim.listing_id, now, False, *values))
             changed.append((claim.listing_id, *values))
         if reading.title != claim.title or reading.outer_id != claim.outer_id:
             title = _text(reading.title, _LONGEST_TITLE) or claim.title
@@ -131,23 +129,27 @@ def record(
     with transaction.atomic():
         # First, because it tells which leases are still ours; whoever has the others records them.
         ours = _complete(run, token, good, others, now)
-        new_rows = [row for listing_id, rows in observations.items() if listing_id in ours for row in rows]
-        if new_rows:
-            copy_rows(Observation, _OBSERVATION_FIELDS, new_rows)
-        facts_rows = [row for row in changed if row[0] in ours]
+        if len(ours) < len(good) + len(others):
+            changed = Rows(row for row in changed if row[0] in ours)
+            gaps = [row for row in gaps if row[0] in ours]
+            renamed = [row for row in renamed if row[0] in ours]
+            reads = [read for read in reads if read.claim.listing_id in ours]
+        if gaps:
+            copy_rows(Observation, ("listing", "observed_at"), gaps, also=_GAP)
+        if changed:
+            copy_rows(Observation, ("listing", *_FACT_FIELDS), changed, also={"observed_at": now, "is_gap": False})
         # When it was written, which may be later than when it was read.
         written = {"updated_at": timezone.now()}
-        update_rows(Listing, "id", _FACT_FIELDS, facts_rows, also={"observed_at": now, **written})
-        update_rows(Listing, "id", _NAME_FIELDS, [row for row in renamed if row[0] in ours], also=written)
-        judged = [read for read in reads if read.claim.listing_id in ours]
-        check_readings(channel_id=run.channel_id, reads=judged, now=now, started_at=run.started_at)
+        update_rows(Listing, "id", _FACT_FIELDS, changed, also={"observed_at": now, **written})
+        update_rows(Listing, "id", _NAME_FIELDS, renamed, also=written)
+        check_readings(channel_id=run.channel_id, reads=reads, now=now, started_at=run.started_at)
 
     outcomes = [row[1] for row in others if row[0] in ours]
     missing = outcomes.count(ListingWatch.Outcome.MISSING.value)
     read = outcomes.count(_READ) + sum(1 for row in good if row[0] in ours)
     return Recorded(
         read=read,
-        changed=len(observations.keys() & ours),
+        changed=len(changed),
         missing=missing,
         failed=len(ours) - read - missing,
         lost=len(good) + len(others) - len(ours),
@@ -185,7 +187,7 @@ def _values(facts: Facts) -> tuple[Any, ...] | None:
             return None
     if facts.stock is not None and abs(facts.stock) >= _STOCK_LIMIT:
         return None
-    return (*texts, facts.stock, facts.shelf_state.value)
+    return (*texts, facts.stock, _SHELF_TEXTS[facts.shelf_state])
 
 
 def _is_late(claim: Claim, now_us: int) -> bool:
