@@ -22,7 +22,7 @@ from benchmarks.harness import pairs, report
 from catalog.facts import Facts, ShelfState
 from catalog.models import Channel
 from integrations.connectors.base import Reading, ReadOutcome
-from integrations.fetching.engine import CHUNK
+from integrations.lanes.engine import CHUNK
 from monitoring.models import Observation, PollRun
 from monitoring.services import claim_due, close_run, open_run, record, recording
 

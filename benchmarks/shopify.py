@@ -5,12 +5,14 @@ The simulator stands in for the platform here: what counts is its calls and its 
     python -m benchmarks shopify
 """
 
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from benchmarks.harness import report, timed
 from integrations.connectors.base import ListingRef, ReadOutcome
+from integrations.connectors.errors import Wait
 from integrations.connectors.http import HttpClient, Limits
 from integrations.connectors.shopify import ShopifyConnector, ShopifyCredentials
 from tests.simulator import Simulator, start_simulator, stop_simulator
@@ -81,12 +83,24 @@ def _read(simulator: Simulator, refs: list[ListingRef]) -> None:
     assert outcomes == [ReadOutcome.READ] * len(refs)
 
 
+def _discovered(connector: ShopifyConnector) -> int:
+    """How many listings are told, without keeping them."""
+    found, cursor, is_all = 0, None, False
+    while not is_all:
+        try:
+            for page in connector.discover_listings(now=datetime.now(UTC), cursor=cursor):
+                found, cursor, is_all = found + len(page.listings), page.cursor, page.cursor is None
+        except Wait:  # until the bulk operation is done
+            time.sleep(0.2)
+    return found
+
+
 def _memory_of_discovery(simulator: Simulator, least: int) -> int:
     """The most bytes in use at once while a shop is discovered, whose listings are looked at and let go."""
     connector = _connect(simulator)
     tracemalloc.start()
     try:
-        found = sum(1 for _listing in connector.discover_listings(now=datetime.now(UTC)))
+        found = _discovered(connector)
         _now, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

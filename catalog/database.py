@@ -94,15 +94,32 @@ def insert_new(model: type[models.Model], fields: Sequence[str], rows: Sequence[
     names = ", ".join(_name(column) for column in columns)
     head = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names}) SELECT "
     tail = f" WHERE true ON CONFLICT DO NOTHING RETURNING {_name(model._meta.pk)}"
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns)
-            values = [list(column_values) for column_values in zip(*rows, strict=True)]
-            cursor.execute(f"{head}* FROM unnest({arrays}){tail}", values)
-        else:
-            picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
-            cursor.execute(f"{head}{picked} FROM json_each(%s){tail}", [_rows_as_json(columns, rows)])
-        return [key for (key,) in cursor.fetchall()]
+    return [key for (key,) in _insert_select(columns, rows, head, tail)]
+
+
+def add_up(
+    model: type[models.Model], identity: Sequence[str], fields: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows, or combine them with those that are there; a row is (values of `identity`, of `fields`).
+
+    Numbers are added, a flag stays once it was set, anything else is replaced. `identity` is unique in the table and in
+    the rows. One statement, which locks in the order of the rows; no defaults are filled in.
+    """
+    if not rows:
+        return
+    columns = [_field(model, name) for name in (*identity, *fields)]
+    table = connection.ops.quote_name(model._meta.db_table)
+    names = [_name(column) for column in columns]
+    forms = {models.IntegerField: "{0} = {1}.{0} + excluded.{0}", models.BooleanField: "{0} = {1}.{0} OR excluded.{0}"}
+    combined = ", ".join(
+        next((form for kind, form in forms.items() if isinstance(column, kind)), "{0} = excluded.{0}").format(
+            _name(column), table
+        )
+        for column in columns[len(identity) :]
+    )
+    head = f"INSERT INTO {table} ({', '.join(names)}) SELECT "
+    tail = f" WHERE true ON CONFLICT ({', '.join(names[: len(identity)])}) DO UPDATE SET {combined}"
+    _insert_select(columns, rows, head, tail)
 
 
 def update_rows(
@@ -328,6 +345,21 @@ class Microseconds(PlainFunc):
     postgresql = "(extract(epoch from %(expressions)s) * 1000000)::bigint"
     # Kept as text, the six digits of a fraction behind the seconds, or nothing; unixepoch() would round them.
     sqlite = "(unixepoch(substr(%(expressions)s, 1, 19)) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
+
+
+def _insert_select(
+    columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]], head: str, tail: str
+) -> list[tuple[Any, ...]]:
+    """Insert the rows with one parameter for all of them, or for each column; what the statement returns."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns)
+            values = [list(column_values) for column_values in zip(*rows, strict=True)]
+            cursor.execute(f"{head}* FROM unnest({arrays}){tail}", values)
+        else:
+            picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
+            cursor.execute(f"{head}{picked} FROM json_each(%s){tail}", [_rows_as_json(columns, rows)])
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 def _rows_as_one(cursor: Any, sql: str, parameters: Sequence[Any], width: int) -> list[tuple[Any, ...]]:

@@ -9,3 +9,5 @@ from django.dispatch import Signal
 listing_changed = Signal()
 # channel_ids: list[int]; the channels were added or edited, watching started or stopped.
 channel_changed = Signal()
+# sku_ids: list[int]; what can be sold of the SKUs changed, bundles of what was booked among them.
+stock_changed = Signal()

@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from catalog.admin.mapping.proposals import waiting_count
 from catalog.models import Channel, Listing
 from config.admin_site import add_menu_item, add_setup_step
 from config.model_admin import person
@@ -31,6 +32,12 @@ _BEFORE = {Credential.State.NOT_SET_UP, Credential.State.BAD_SETTING, Credential
 
 def _has_listing(request: HttpRequest) -> bool:
     return Listing.objects.visible_to(person(request)).current().exists()
+
+
+def _is_mapped(request: HttpRequest) -> bool:
+    """Whether own listings are mapped and no proposal waits; what a competitor's competes with is nobody's duty."""
+    own = Listing.objects.visible_to(person(request)).current().filter(ownership=Listing.Ownership.OWN)
+    return not waiting_count(request) and own.filter(sku__isnull=False).exists()
 
 
 def _add_channel_url(request: HttpRequest) -> str | None:
@@ -66,6 +73,16 @@ add_setup_step(
     button=_("Open channel"),
     order=20,
 )
+
+
+def _map_url(request: HttpRequest) -> str | None:
+    """To the proposals that wait, else to the own listings without a SKU."""
+    if not request.user.has_perms(["catalog.view_proposal", "catalog.change_listing"]) or not _has_channel(request):
+        return None
+    page = "proposal" if waiting_count(request) else "unmappedlisting"
+    return reverse(f"admin:catalog_{page}_changelist")
+
+
 add_setup_step(
     _("Add listings"),
     _("Your own and competitors’. Each is read at once, and again every few minutes."),
@@ -73,6 +90,14 @@ add_setup_step(
     url=_add_listing_url,
     button=_("Add listing"),
     order=30,
+)
+add_setup_step(
+    _("Map listings to SKUs"),
+    _("Say which SKU each own listing sells; most of it is proposed from barcodes and merchant codes."),
+    is_done=_is_mapped,
+    url=_map_url,
+    button=_("Map listings"),
+    order=40,
 )
 
 add_menu_item("watch", _("Dashboard"), "admin:index", permission=None, order=10)

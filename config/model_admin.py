@@ -25,12 +25,13 @@ from django.utils.translation import gettext_lazy as _
 from catalog.audit_text import action_label, readable_changes
 from catalog.models import AuditEvent, User
 from catalog.services import audit, audit_many
-from config.admin_site import Action, Column, page_badge, page_buttons, page_panels, registry
+from config.admin_site import Action, Column, ShownButton, page_badge, page_buttons, page_panels, registry
 from config.change_list import TAB_VAR, FrameChangeList
 from config.form_changes import form_changes
 from config.formatting import spaced
 
 _EVENTS_PER_PAGE = 50
+_PHONE_BUTTONS = 3  # in the row of a page's head, “More” among them
 
 gettext_noop(":")  # stands behind the label of every field; Django asks our catalogue for it before its own
 
@@ -164,6 +165,8 @@ class FrameModelAdmin(ModelAdmin):
             raise PermissionDenied
         if obj is None:
             raise Http404
+        edit_url = self.address("edit", obj) if self.has_change_permission(request, obj) else None
+        buttons = page_buttons(self.page, request, obj)
         context = {
             **self.admin_site.each_context(request),
             "title": self.title_of(obj),
@@ -171,8 +174,9 @@ class FrameModelAdmin(ModelAdmin):
             "original": obj,
             "badge": page_badge(self.page, request, obj),
             "line_template": f"admin/{self.opts.app_label}/{self.opts.model_name}/line.html",
-            "edit_url": self.address("edit", obj) if self.has_change_permission(request, obj) else None,
-            "buttons": page_buttons(self.page, request, obj),
+            "edit_url": edit_url,
+            "buttons": buttons,
+            "phone_rest": _rest_on_phones(buttons) if len(buttons) + bool(edit_url) > _PHONE_BUTTONS else [],
             "panels": page_panels(self.page, request, obj),
         }
         return TemplateResponse(request, "admin/object_page.html", context)
@@ -298,6 +302,12 @@ class FrameModelAdmin(ModelAdmin):
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/object_history.html", context)
+
+
+def _rest_on_phones(buttons: list[ShownButton]) -> list[ShownButton]:
+    """Those that a row of a phone leaves to “More”, beside which the primary one and the first of the others stand."""
+    kept = sorted(buttons, key=lambda button: not button.primary)[: _PHONE_BUTTONS - 1]
+    return [button for button in buttons if button not in kept]
 
 
 def person(request: HttpRequest) -> User:

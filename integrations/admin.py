@@ -3,6 +3,7 @@
 from datetime import datetime
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.admin import ModelAdmin
 from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
@@ -14,24 +15,26 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+import integrations.audit_words  # tells the changes of connections in the audit log
 import integrations.notifying.admin  # registers the pages of targets and deliveries
 import integrations.shop_admin  # noqa: F401  # adds to the pages about mappings
 from catalog.fields import LostSecret
 from catalog.models import Channel, Listing
-from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab
+from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab, page_badge
 from config.templatetags.evenshelf import badge, time_ago, unknown
 from integrations import views
 from integrations.connections import CIRCUIT_FAILURES
 from integrations.connectors import CONNECTORS
 from integrations.connectors.base import Capability, Setting, SettingKind
 from integrations.discovery import can_discover
-from integrations.fetching.lanes import READ
+from integrations.lanes.pace import CALLS
 from integrations.models import Credential
 from integrations.quotas import next_free
 from integrations.state import (
     CAPABILITIES,
     TROUBLE,
     WITHOUT_APP,
+    WRITES,
     channel_problems,
     channel_states,
     connection_badge,
@@ -95,6 +98,10 @@ def _test_url(request: HttpRequest, channel: Channel) -> str | None:
     if not request.user.has_perms(views.CREDENTIAL) or not views.can_test(credential_of(channel)):
         return None
     return reverse("integrations:check_connection", args=[channel.pk])
+
+
+def _disconnect_url(request: HttpRequest, channel: Channel) -> str | None:
+    return (views.disconnect_page(channel) or None) if request.user.has_perms(views.CREDENTIAL) else None
 
 
 def _request_keys_url(request: HttpRequest, channel: Channel) -> str | None:
@@ -164,13 +171,14 @@ def _facts(request: HttpRequest, channel: Channel) -> dict[str, Any]:
     until, by = life_texts(credential, now) if credential.state(now) not in WITHOUT_APP else ("—", "")
     return {
         "now": now,
-        "badge": shown,
+        # The page's head shows it already, unless something else is worse.
+        "badge": None if page_badge("channel", request, channel) == shown else shown,
         # The badge of an open circuit does not say why; the others are the reason.
         "reason": cause_label(health.cause) if health.failures >= CIRCUIT_FAILURES else "",
         "until": until,
         "by": by,
         "credential": credential,
-        "next_free_at": next_free(credential=credential, operation=READ, now=now),
+        "next_free_at": next_free(credential=credential, operation=CALLS, now=now),
         "health": health,
         "quota_unit": CONNECTORS[channel.platform].quota_unit,
         "used_up_until": used_up_until(health, now),
@@ -183,11 +191,25 @@ def _problems(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
     problems = channel_problems(channel, timezone.now())
     if not problems:
         return None
+    may_edit = request.user.has_perm("catalog.change_channel")
     return {
         "problems": problems,
         "authorise_url": _channel_url("authorise", *views.CONNECT)(request, channel),
         "credential_url": _channel_url("credential", *views.CREDENTIAL)(request, channel),
+        "test_url": _test_url(request, channel),
+        "disconnect_url": _disconnect_url(request, channel),
+        "edit_url": reverse("admin:catalog_channel_edit", args=[channel.pk]) if may_edit else None,
+        "add_url": _another_url(request, channel),
+        "may_remove": request.user.has_perm("catalog.change_listing"),
     }
+
+
+def _another_url(request: HttpRequest, channel: Channel) -> str | None:
+    """Where a channel for the same shop in the shop's own currency is added."""
+    if not request.user.has_perm("catalog.add_channel"):
+        return None
+    currency = health_of(channel).detail
+    return f"{reverse('admin:catalog_channel_add')}?{urlencode({'platform': channel.platform, 'currency': currency})}"
 
 
 def _shown(secret: str) -> str:
@@ -213,12 +235,13 @@ def _credential(request: HttpRequest, channel: Channel) -> dict[str, Any] | None
         "pulls_messages": Capability.PULL_MESSAGES in CONNECTORS[channel.platform].capabilities,
         "edit_url": _channel_url("credential", *views.CREDENTIAL)(request, channel),
         "test_url": _test_url(request, channel),
+        "disconnect_url": _disconnect_url(request, channel),
     }
 
 
 def _shown_setting(credential: Credential, setting: Setting) -> tuple[str, bool]:
     """A setting as it may be seen, "" when it is not set, and whether it is a secret."""
-    stored = {**credential.stored_settings, "base_url": credential.base_url}.get(setting.name, "")
+    stored = credential.settings_and_address.get(setting.name, "")
     if setting.kind == SettingKind.SECRET:
         return _shown(stored), True
     if setting.kind == SettingKind.CHOICE:
@@ -227,10 +250,12 @@ def _shown_setting(credential: Credential, setting: Setting) -> tuple[str, bool]
 
 
 def _capabilities(request: HttpRequest, channel: Channel) -> dict[str, Any]:
-    """What can be done on the channel's platform, and what cannot."""
+    """What can be done on the channel's platform, what cannot, and what the platform was found not to permit us."""
     has = CONNECTORS[channel.platform].capabilities
+    barred = WRITES if credential_of(channel).reads_only else frozenset()
     return {
-        "can": [text for capability, text in CAPABILITIES.items() if capability in has],
+        "can": [text for capability, text in CAPABILITIES.items() if capability in has - barred],
+        "barred": [text for capability, text in CAPABILITIES.items() if capability in has & barred],
         "cannot": [text for capability, text in CAPABILITIES.items() if capability not in has],
     }
 

@@ -13,17 +13,18 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from catalog.models import Channel
 from catalog.services import audit
 from integrations import tokens
-from integrations.connectors.base import Connector, InvalidSetting, Quota
+from integrations.connectors.base import READS_ONLY, Connector, InvalidSetting, Quota
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Review, Wait
 from integrations.connectors.http import HttpClient, Limits
 from integrations.models import ChannelHealth, Credential
+from integrations.problems import CURRENCY_DIFFERS, NAMED_IN_DETAIL
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +201,7 @@ def _end_token(credential: Credential, now: datetime) -> None:
 # --- How calls went -------------------------------------------------------------------------------------------------
 
 
-_HOLD_FIELDS = ("failures", "retry_at", "kind", "cause", "code")
+_NO_HOLD = {"failures": 0, "retry_at": None, "kind": "", "cause": "", "code": "", "detail": ""}
 
 
 def mark_good(
@@ -222,14 +223,14 @@ def mark_good(
         [ChannelHealth(channel_id=channel_id, good_at=now, **told) for channel_id in sorted(set(channel_ids))],
         update_conflicts=True,
         unique_fields=["channel"],
-        update_fields=["good_at", *told, *(_HOLD_FIELDS if sent_at is None else ())],
+        update_fields=["good_at", *told, *(_NO_HOLD if sent_at is None else ())],
     )
     if sent_at is None:
         return
     over = ChannelHealth.objects.filter(Q(failed_at__isnull=True) | Q(failed_at__lte=sent_at), channel__in=channel_ids)
     if not is_probe:
         over = over.exclude(_NEEDS_PROBE).exclude(kind=Wait.kind, retry_at__gt=now)
-    over.exclude(failures=0, kind="").update(failures=0, retry_at=None, kind="", cause="", code="")
+    over.exclude(failures=0, kind="").update(**_NO_HOLD)
 
 
 def _quota_fields(quota: Quota | None) -> dict[str, Any]:
@@ -246,13 +247,16 @@ def mark_failed(
 ) -> None:
     """A call to the channel brought nothing: hold its next calls back for as long as the error and the ones before say.
 
-    An error about one listing says nothing about the channel and changes nothing here. The token's refusal counts only
-    while the token in `channel.credential` is still the stored one: a newer one may work. One that can be replaced
-    without a person has ended by it, and holds nothing back. A call that was made at
-    `sent_at`, after what needs a person was noted, has newer news than that; None: not known, so it has not. `quota` is
-    as of mark_good().
+    An error about one listing says nothing about the channel and changes nothing here; that writing alone is refused is
+    noted and holds nothing back. The token's refusal counts only while the token in `channel.credential` is still the
+    stored one: a newer one may work. One that can be replaced without a person has ended by it, and holds nothing back.
+    A call that was made at `sent_at`, after what needs a person was noted, has newer news than that; None: not known,
+    so it has not. `quota` is as of mark_good().
     """
     if isinstance(error, Review) and error.scope == "listing":
+        return
+    if error.cause == READS_ONLY:  # a write was refused; reading goes on
+        Credential.objects.filter(channel=channel).update(reads_only=True)
         return
     with transaction.atomic():
         if isinstance(error, Reauthorise) and not _revoke(channel, error, now):
@@ -279,6 +283,8 @@ def mark_failed(
             stays = health.retry_at is not None and health.retry_at > retry_at
         if not (held and stays and error.kind not in _FOR_A_PERSON):
             health.kind, health.cause, health.code = error.kind, error.cause, error.code
+            # The platform's own words are kept for those causes alone that do not tell enough without.
+            health.detail = error.detail[:200] if error.cause in NAMED_IN_DETAIL else ""
             health.failed_at = now
         health.retry_at = max(retry_at, health.retry_at) if held and health.retry_at else retry_at
         for name, value in _quota_fields(quota).items():
@@ -315,7 +321,13 @@ def claim_probe(channel_id: int, now: datetime) -> bool:
 
 def forget_failures(channel: Channel) -> None:
     """The channel's settings or its authorisation are new: nothing that went wrong before holds it back."""
-    ChannelHealth.objects.filter(channel=channel).update(failures=0, retry_at=None, kind="", cause="", code="")
+    ChannelHealth.objects.filter(channel=channel).update(**_NO_HOLD)
+
+
+def forget_other_currency(channel_ids: Collection[int]) -> None:
+    """What held back channels whose currency is by now that of their shop is over."""
+    same = ChannelHealth.objects.filter(cause=CURRENCY_DIFFERS, detail=F("channel__currency"), channel__in=channel_ids)
+    same.update(**_NO_HOLD)
 
 
 def forget_quota(channel: Channel) -> None:

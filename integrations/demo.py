@@ -24,6 +24,7 @@ from integrations.connections import Unconnected, connector_for
 from integrations.connectors.base import DiscoveredListing
 from integrations.connectors.errors import ConnectorError
 from integrations.models import Credential
+from integrations.services import save_as_holder
 from monitoring.models import ListingWatch, PollRun, Route, Severity, Target, Threshold
 
 TOKEN_LIFE = timedelta(days=365)
@@ -279,7 +280,7 @@ def _create_people() -> User:
 def _create_channel(shop: dict[str, Any], account: dict[str, Any], owner: User, now: datetime) -> Channel:
     expires_in = EXPIRES_IN if shop["shop"] == EXPIRING_SHOP else TOKEN_LIFE
     channel, _created = Channel.objects.get_or_create(name=shop["nick"], defaults={"currency": shop["currency"]})
-    Credential.objects.update_or_create(
+    credential, _created = Credential.objects.update_or_create(
         channel=channel,
         defaults={
             "app_key": account["app_key"],
@@ -295,6 +296,7 @@ def _create_channel(shop: dict[str, Any], account: dict[str, Any], owner: User, 
             "secret_set_at": now + expires_in - TOKEN_LIFE,
         },
     )
+    save_as_holder(credential)
     return Channel.objects.get(pk=channel.pk)
 
 
@@ -310,10 +312,11 @@ def _create_store(store: Store, accounts: dict[str, Any], owner: User, now: date
         name=store.name,
         defaults={"platform": store.platform, "currency": shop["currency"], "time_zone": store.time_zone},
     )
-    Credential.objects.update_or_create(
+    credential, _created = Credential.objects.update_or_create(
         channel=channel,
         defaults={"base_url": settings.SIMULATOR_URL, "secret_set_at": now, **store.fields(shop)},
     )
+    save_as_holder(credential)
     if is_new:
         audit(action=ADDED, obj=channel, actor=None, now=now)
     return Channel.objects.get(pk=channel.pk)
@@ -343,8 +346,9 @@ def _add_goods(control: Control, channels: dict[str, Channel], size: Size, owner
     goods: dict[tuple[str, int], Goods] = {}
     for channel in channels.values():
         found: dict[str, list[DiscoveredListing]] = {}
-        for listing in connector_for(channel).discover_listings(now=now):
-            found.setdefault(listing.item_id, []).append(listing)
+        for page in connector_for(channel).discover_listings(now=now):
+            for listing in page.listings:
+                found.setdefault(listing.item_id, []).append(listing)
         chosen = sorted(found.items())[: size.items_per_shop]
         add_listings(
             listings=[

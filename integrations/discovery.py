@@ -1,12 +1,13 @@
 """The listings a shop has, taken over as proposals."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from catalog.mapping import FoundListing, store_found
 from catalog.mapping.proposals import CHUNK, forget_gone, review_open
-from catalog.models import Channel, ShopRead
+from catalog.models import Channel, Proposal, ShopRead
 from integrations.connectors import CONNECTORS
 from integrations.connectors.base import Capability, Connector, DiscoveredListing
 
@@ -19,47 +20,43 @@ def can_discover(channel: Channel) -> bool:
 def read_listings(channel: Channel, connector: Connector, read: ShopRead, now: datetime, ends: float) -> bool:
     """Store the shop's listings as proposals until `ends` (time.monotonic()); whether that were all.
 
-    What one slice stored the next one leaves out, and does not ask for again where each item costs a call.
+    However short a slice is, it gets a page further than the one before: `read.state` has the cursor of the last page
+    whose listings are stored.
     """
-    known = {(item_id, sku_id) for item_id, sku_id in read.state.get("read", ())}
-    # The item at which a slice ended may have had more variants.
-    whole = {item_id for item_id, _sku_id in known} - {read.state.get("last", "")}
+    cursor: Mapping[str, Any] | None = read.state.get("cursor")
     waiting: list[DiscoveredListing] = []
-    is_all, is_further = True, False
     try:
-        for listing in connector.discover_listings(now=now, skip=whole):
-            if (listing.item_id, listing.sku_id) not in known:
-                is_further = True
-                waiting.append(listing)
-                if len(waiting) == CHUNK:
-                    _store(channel, read, waiting, known, now)
-                    waiting = []
-            # However short a slice is, it gets further than the one before.
-            if is_further and time.monotonic() >= ends:
-                is_all = False
+        for page in connector.discover_listings(now=now, cursor=cursor):
+            cursor = page.cursor
+            waiting += [listing for listing in page.listings if listing.is_own]
+            if len(waiting) >= CHUNK or not waiting:
+                _store(channel, read, waiting, cursor, now)
+                waiting = []
+            if cursor is None or time.monotonic() >= ends:
                 break
     finally:  # what came before an error is kept
-        _store(channel, read, waiting, known, now)
-    if is_all:
-        forget_gone(channel=channel, since=read.started_at, found=read.count)
-        review_open(channel)
-    return is_all
+        _store(channel, read, waiting, cursor, now)
+    if cursor is not None:
+        return False
+    forget_gone(channel=channel, since=read.started_at, found=read.count)
+    review_open(channel)
+    return True
 
 
 def _store(
     channel: Channel,
     read: ShopRead,
     listings: Sequence[DiscoveredListing],
-    known: set[tuple[str, str]],
+    cursor: Mapping[str, Any] | None,
     now: datetime,
 ) -> None:
-    if not listings:
-        return
-    found = [_found(listing) for listing in listings if listing.is_own]
-    store_found(channel=channel, found=found, now=now)
-    known.update((listing.item_id, listing.sku_id) for listing in listings)
-    read.count = len(known)
-    read.state = {"read": sorted(known), "last": listings[-1].item_id}
+    """Store listings, and then how far the reading is: for the page, and for a worker that goes on where this one died."""
+    if listings:
+        store_found(channel=channel, found=[_found(listing) for listing in listings], now=now)
+        # Counted in the database, since some are told twice.
+        read.count = Proposal.objects.filter(channel=channel, seen_at__gte=read.started_at).count()
+    read.state = {"cursor": cursor}
+    ShopRead.objects.filter(pk=read.pk).update(count=read.count, state=read.state)
 
 
 def _found(listing: DiscoveredListing) -> FoundListing:
@@ -71,7 +68,8 @@ def _found(listing: DiscoveredListing) -> FoundListing:
         outer_id=listing.outer_id,
         barcode=listing.barcode,
         stock_id=listing.stock_id,
-        price=facts.live_price if facts.live_price is not None else facts.list_price,
+        price=facts.live_price,
+        list_price=facts.list_price,
         stock=facts.stock,
         shelf_state=facts.shelf_state.value,
     )

@@ -48,7 +48,7 @@ class CredentialForm(forms.Form):
         common: dict[str, Any] = {"label": setting.label, "help_text": self._help(setting), "required": False}
         if setting.kind == SettingKind.CHOICE:
             return forms.ChoiceField(choices=setting.choices, **common)
-        required = setting.is_required and setting.only_for is None
+        required = setting.is_required and setting.only_for is None and setting.optional_for is None
         if setting.kind == SettingKind.SECRET:
             common["required"] = required and not self._is_stored(setting)
             secret = forms.PasswordInput(attrs={"autocomplete": "off"}, render_value=False)
@@ -71,12 +71,16 @@ class CredentialForm(forms.Form):
         """The fields, each with its setting (None: one that every platform has) and the choice it is only for, in
         words."""
         settings = [self.settings.get(name) for name in self.fields]
-        return [(field, setting, self._only_for(setting)) for field, setting in zip(self, settings, strict=True)]
+        return [
+            (field, setting, self.only_for(setting.only_for if setting else None))
+            for field, setting in zip(self, settings, strict=True)
+        ]
 
-    def _only_for(self, setting: Setting | None) -> str:
-        if setting is None or setting.only_for is None:
+    def only_for(self, choice: tuple[str, tuple[str, ...]] | None) -> str:
+        """The choice that something is only for, in words."""
+        if choice is None:
             return ""
-        name, values = setting.only_for
+        name, values = choice
         chosen = [str(label) for value, label in self.settings[name].choices if value in values]
         return _ONLY_FOR % {"choice": joined(chosen)}
 

@@ -13,8 +13,8 @@ from catalog.models import Channel, User
 from integrations.connectors import CONNECTORS
 from integrations.connectors.base import InvalidSetting
 from integrations.connectors.errors import ConnectorError
-from integrations.models import KeyRequest
-from integrations.services import save_credential
+from integrations.models import Credential, KeyRequest
+from integrations.services import ShopTaken, holder, save_credential
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,10 @@ class NotTaken(Exception):
 
 
 def request(*, channel: Channel, base_url: str, actor: User, now: datetime) -> str:
-    """The address at which `actor` has the shop at `base_url` hand keys over. Raises InvalidSetting for one that cannot
-    be a shop's."""
+    """The address at which `actor` has the shop at `base_url` hand keys over.
+
+    Raises InvalidSetting for one that cannot be a shop's, ShopTaken for one that another channel is connected to.
+    """
     state = secrets.token_urlsafe(32)
     base_url = base_url.strip().rstrip("/")
     url = CONNECTORS[channel.platform].keys_url(
@@ -37,6 +39,8 @@ def request(*, channel: Channel, base_url: str, actor: User, now: datetime) -> s
         return_url=_address("keys_returned", channel),
         callback_url=_address("receive_keys", channel),
     )
+    if (taken_by := holder(Credential(channel=channel, base_url=base_url))) is not None:
+        raise ShopTaken(taken_by)
     KeyRequest.objects.filter(expires_at__lte=now).delete()
     of_actor = KeyRequest.objects.filter(channel=channel, actor=actor)
     newest = of_actor.order_by("-expires_at", "-pk").values_list("pk", flat=True)[: MOST_OPEN - 1]
@@ -68,7 +72,10 @@ def receive(*, channel: Channel, body: bytes, now: datetime) -> None:
             raise NotTaken("who asked for it may no longer do so")
         if not actor.has_perm("integrations.change_credential"):
             raise NotTaken("who asked for it may no longer do so")
-        save_credential(channel=channel, values={**handed.keys, "base_url": found.base_url}, actor=actor, now=now)
+        try:
+            save_credential(channel=channel, values={**handed.keys, "base_url": found.base_url}, actor=actor, now=now)
+        except ShopTaken as taken:
+            raise NotTaken("the shop was connected as another channel meanwhile") from taken
     logger.info("channel %s: keys handed over by the shop", channel.pk)
 
 

@@ -1,6 +1,7 @@
 """How we reach a channel: its credential, the state of the connection, its quota, and the heartbeats of the workers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from catalog.fields import EncryptedTextField, LostSecret
 from catalog.models import Channel
 from integrations.connectors import CONNECTORS
-from integrations.connectors.base import Connector, InvalidSetting, Setting, SettingKind
+from integrations.connectors.base import Connector, InvalidSetting, Setting, SettingKind, shop_id
 from integrations.connectors.http import HttpClient
 
 # Of the levels that a platform grants apart from its token, those without which nothing can be read.
@@ -33,10 +34,14 @@ def settings_asked(connector_class: type[Connector], values: Mapping[str, str]) 
         if setting.kind == SettingKind.CHOICE
     }
     return [
-        setting
+        replace(setting, is_required=False) if _is_met(setting.optional_for, chosen) else setting
         for setting in connector_class.settings
-        if setting.only_for is None or chosen[setting.only_for[0]] in setting.only_for[1]
+        if setting.only_for is None or _is_met(setting.only_for, chosen)
     ]
+
+
+def _is_met(choice: tuple[str, tuple[str, ...]] | None, chosen: Mapping[str, str]) -> bool:
+    return choice is not None and chosen[choice[0]] in choice[1]
 
 
 def naming_settings(connector_class: type[Connector]) -> set[str]:
@@ -81,16 +86,21 @@ class Credential(models.Model):
     )
     messages_since = models.DateTimeField(null=True, blank=True)  # when the platform was asked to keep them for us
     secret_set_at = models.DateTimeField(null=True, blank=True)
-    revoked_cause = models.CharField(max_length=60, blank=True)  # set when the platform said: authorise again
+    # Set when the platform said: authorise again.
+    revoked_cause = models.CharField(_("reason of the refusal"), max_length=60, blank=True)
+    reads_only = models.BooleanField(default=False, editable=False)  # the last test found that it may not write
+    # The shop that this channel holds, see shop_named; "": it is not connected, or was not told which shop it is.
+    shop_key = models.CharField(max_length=255, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("credential")
         verbose_name_plural = _("credentials")
         constraints = [
+            models.UniqueConstraint(fields=["shop_key"], condition=~models.Q(shop_key=""), name="one_channel_per_shop"),
             models.CheckConstraint(
                 condition=models.Q(calls_per_second__isnull=True) | models.Q(calls_per_second__gt=0),
                 name="credential_calls_per_second_above_0",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -122,6 +132,24 @@ class Credential(models.Model):
             "app_secret": self.app_secret,
             "access_token": self.access_token,
         }
+
+    @property
+    def settings_and_address(self) -> dict[str, str]:
+        """The same with the address."""
+        return {**self.stored_settings, "base_url": self.base_url}
+
+    @property
+    def shop_named(self) -> str:
+        """The shop as no other channel may have it: by what its settings say, else by the account that consented.
+
+        "" while nobody has, or the settings name none.
+        """
+        connector_class = CONNECTORS[self.channel.platform]
+        if connector_class.shop_setting:
+            shop = shop_id(self.settings_and_address.get(connector_class.shop_setting, ""))
+        else:
+            shop = self.account_id if self.access_token else ""
+        return f"{self.channel.platform}:{shop}" if shop else ""
 
     @property
     def asked(self) -> list[Setting]:
@@ -203,7 +231,7 @@ class Credential(models.Model):
 
     def _unusable_settings(self) -> "Credential.State | None":
         """What a person has to enter before anything else can be done."""
-        stored = {**self.stored_settings, "base_url": self.base_url}
+        stored = self.settings_and_address
         entered = [setting for setting in self.asked if setting.kind != SettingKind.CHOICE]
         if any(isinstance(stored.get(setting.name), LostSecret) for setting in entered):
             return self.State.KEY_MISSING
@@ -221,6 +249,7 @@ class ChannelHealth(models.Model):
     kind = models.CharField(max_length=20, blank=True)  # class of the last error, see connectors/errors.py; "": none
     cause = models.CharField(max_length=60, blank=True)
     code = models.CharField(max_length=120, blank=True)  # the platform's own
+    detail = models.CharField(max_length=200, blank=True)  # what the cause is about, of causes that name it
     failed_at = models.DateTimeField(null=True)
     good_at = models.DateTimeField(null=True)  # last call that was answered well
     # The platform's own quota as an answer told it, see connectors.base.Quota; null: not told.

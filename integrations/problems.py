@@ -1,20 +1,26 @@
-"""What went wrong on a channel, in sentences: what happened, then what to do, and which button does it."""
+"""What went wrong on a channel, in sentences: what happened, then what to do, and which button does it.
+
+What differs between platforms is named as their settings are: the sentences are the same for all.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel
 from config.admin_site import Severity
-from config.formatting import moment
+from config.formatting import joined, moment
+from integrations.connectors import CONNECTORS
+from integrations.connectors.base import READS_ONLY, SettingKind
 from integrations.models import Credential
 
 if TYPE_CHECKING:
@@ -26,43 +32,54 @@ class Help(StrEnum):
 
     REAUTHORISE = "reauthorise"
     CREDENTIAL = "credential"
+    TEST = "test"
+    REMOVE = "remove"  # the listings it is about
+    EDIT_CHANNEL = "edit-channel"
+    REPLACE_CHANNEL = "replace-channel"
     NONE = "none"
 
 
 _BY_KEYS = _(
-    "Its listings are not being read. Compare what the connection holds with the platform's console, enter again what "
-    "differs, then test the connection."
+    "Its listings are not being read. Compare what the connection holds with what is shown in %(console)s, enter again "
+    "what differs, then test the connection."
 )
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of problem; in both sentences %(channel)s and %(time)s stand for the channel and its local time."""
+    """One kind of problem; what its sentences may name is in _Words."""
 
     severity: Severity
     what: _StrPromise
     advice: _StrPromise
     help: Help = Help.NONE
-    advice_by_keys: _StrPromise = _BY_KEYS  # instead of the advice to authorise, where nobody is asked for consent
+    # Instead of the advice to authorise, where nobody is asked for consent.
+    advice_by_keys: _StrPromise = _BY_KEYS
+    help_by_keys: Help = Help.CREDENTIAL
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A problem told to a person; `code` is the platform's own, "" where it gave none."""
+    """A problem told to a person; `code` is the platform's own, "" where it gave none, and so are the words of
+    `detail`."""
 
     severity: Severity
     what: str
     advice: str
     help: Help
     code: str = ""
+    detail: str = ""
 
     def __str__(self) -> str:
         return f"{self.what} {self.advice}"
 
 
 _WE_TRY_AGAIN = _("We try again by ourselves. Nothing to do.")
-_CHECK_SETTINGS = _("Compare the connection's settings with the platform's console.")
+_CHECK_SETTINGS = _("Compare the connection's settings with what is shown in %(console)s.")
+_CHECK_ADDRESS = _("We try again by ourselves. If it lasts, check “%(address)s” of the connection, and the proxy.")
 _TELL_US = _("Trying again will not help. Tell whoever looks after this installation, with the code below.")
+
+CURRENCY_DIFFERS = "currency-differs"
 
 PROBLEMS: dict[str, Kind] = {
     # No usable answer.
@@ -70,26 +87,27 @@ PROBLEMS: dict[str, Kind] = {
     "connection": Kind(
         "warning",
         _("%(channel)s could not be reached at %(time)s."),
-        _("We try again by ourselves. If it lasts, check this computer's network and the connection's base URL."),
+        _("We try again by ourselves. If it lasts, check this computer's network and “%(address)s” of the connection."),
+        Help.CREDENTIAL,
     ),
     "tls": Kind(
         "warning",
         _("No secure connection to %(channel)s could be made at %(time)s."),
-        _("Check the base URL, the proxy and the clock of this computer."),
+        _("Check “%(address)s” of the connection, the proxy and the clock of this computer."),
         Help.CREDENTIAL,
     ),
     "server-error": Kind("warning", _("%(channel)s reported an error of its own at %(time)s."), _WE_TRY_AGAIN),
     "not-json": Kind(
         "warning",
         _("%(channel)s answered with something that is not data at %(time)s."),
-        _("We try again by ourselves. If it lasts, check the base URL and the proxy."),
+        _CHECK_ADDRESS,
         Help.CREDENTIAL,
     ),
     "half-answer": Kind("warning", _("%(channel)s sent half an answer at %(time)s."), _WE_TRY_AGAIN),
     "too-large": Kind(
         "warning",
         _("%(channel)s sent an answer larger than we accept at %(time)s."),
-        _("We try again by ourselves. If it lasts, check the base URL and the proxy."),
+        _CHECK_ADDRESS,
         Help.CREDENTIAL,
     ),
     "unreadable-row": Kind("warning", _("%(channel)s sent a row without an id at %(time)s."), _WE_TRY_AGAIN),
@@ -125,21 +143,21 @@ PROBLEMS: dict[str, Kind] = {
         "critical",
         _("%(channel)s did not accept the authorisation at %(time)s."),
         _(
-            "Authorise again. If it is refused each time, compare the app secret and the callback address with the "
-            "platform's console."
+            "Authorise again. If it is refused each time, compare “%(secret)s” and the callback address with what is "
+            "shown in %(console)s."
         ),
         Help.REAUTHORISE,
     ),
     "not-set-up": Kind(
         "warning",
-        _("%(channel)s has no app key and secret yet."),
-        _("Enter those of your app from the platform's console."),
+        _("%(channel)s is not connected yet."),
+        _("Enter what is missing: %(missing)s. It is found in %(console)s."),
         Help.CREDENTIAL,
     ),
     "key-missing": Kind(
         "critical",
         _("The secrets of %(channel)s can no longer be decrypted: the key they were stored with is missing."),
-        _("Put that key back into CREDENTIAL_KEYS, or enter the app secret again and have the shop authorise again."),
+        _("Put that key back into CREDENTIAL_KEYS, or enter again what was lost: %(secret)s."),
         Help.CREDENTIAL,
     ),
     "not-authorised": Kind(
@@ -158,46 +176,63 @@ PROBLEMS: dict[str, Kind] = {
     "forbidden": Kind(
         "critical",
         _("%(channel)s turned our call away at %(time)s."),
-        _("Check the base URL and the proxy, and whether the platform admits this computer's address."),
+        _("Check “%(address)s” and the proxy, and whether the platform admits this computer's address."),
         Help.CREDENTIAL,
     ),
     "permission": Kind(
         "critical",
         _("%(channel)s said at %(time)s that the app lacks a permission."),
-        _("Ask for it in the platform's console. Reading goes on when it is granted."),
+        _("Ask for it in %(console)s. When it is granted, test the connection."),
+        Help.TEST,
     ),
     "ip-whitelist": Kind(
         "critical",
         _("%(channel)s said at %(time)s that it does not admit this computer's address."),
-        _("Add the address to the app's list in the platform's console."),
+        _("Add the address to the app's list in %(console)s, then test the connection."),
+        Help.TEST,
     ),
     "scope-missing": Kind(
         "critical",
         _("%(channel)s said at %(time)s that our access lacks a permission."),
-        _("Give the app the permission in the platform's console, then authorise again."),
+        _("Give the app the permission in %(console)s, then authorise again."),
         Help.REAUTHORISE,
-        _("Give it the permission in the shop's back office, then test the connection."),
+        _("Give it the permission in %(console)s, then test the connection."),
+        Help.TEST,
+    ),
+    READS_ONLY: Kind(
+        "info",
+        _("%(channel)s lets us read, but not write: what is entered may only read."),
+        _("Only to write stock needs more: give the permission in %(console)s, then test the connection."),
+        Help.TEST,
     ),
     "role-too-weak": Kind(
         "critical",
         _("The user of the keys of %(channel)s may not do what was asked."),
-        _("Give that user the role of a shop manager, then test the connection."),
+        _("Give that user the role of a shop manager, or enter the keys of one who has it; then test the connection."),
+        Help.CREDENTIAL,
     ),
     "keys-not-taken": Kind(
         "critical",
         _("%(channel)s took us for a visitor at %(time)s: it does not know the keys, or never saw them."),
-        _("Compare the consumer key. If it is right, the shop's server drops the header that carries it."),
+        _("Compare “%(key)s”. If it is right, the shop's server drops the header that carries it."),
         Help.CREDENTIAL,
     ),
     "shop-frozen": Kind(
         "critical",
         _("%(channel)s is frozen: the platform lets nobody in until its bill is paid."),
         _("Settle it in the shop's back office, then test the connection."),
+        Help.TEST,
     ),
     "shop-locked": Kind(
         "critical",
         _("%(channel)s is locked by the platform."),
         _("Ask the platform's support to unlock it, then test the connection."),
+        Help.TEST,
+    ),
+    "shop-taken": Kind(
+        "critical",
+        _("The shop of %(channel)s is connected as another channel, too."),
+        _("Disconnect one of the two."),
     ),
     "other-organisation": Kind(
         "critical",
@@ -213,25 +248,29 @@ PROBLEMS: dict[str, Kind] = {
     # Asked wrongly.
     "bad-setting": Kind("critical", _("A setting of %(channel)s cannot work."), _CHECK_SETTINGS, Help.CREDENTIAL),
     "bad-app-key": Kind(
-        "critical", _("%(channel)s did not know our app key at %(time)s."), _CHECK_SETTINGS, Help.CREDENTIAL
+        "critical",
+        _("%(channel)s did not know what is entered as “%(key)s” at %(time)s."),
+        _CHECK_SETTINGS,
+        Help.CREDENTIAL,
     ),
     "bad-signature": Kind(
         "critical",
         _("%(channel)s did not accept our signature at %(time)s."),
-        _("The app secret is most likely wrong: enter it again from the platform's console."),
+        _("“%(secret)s” is most likely wrong: enter it again, as it is shown in %(console)s."),
         Help.CREDENTIAL,
     ),
     "bad-secret": Kind(
         "critical",
-        _("%(channel)s did not accept our secret at %(time)s."),
-        _("Enter it again from the shop's back office."),
+        _("%(channel)s did not accept what is entered as “%(secret)s” at %(time)s."),
+        _("Enter it again, as it is shown in %(console)s."),
         Help.CREDENTIAL,
     ),
     "nonce-used": Kind("warning", _("%(channel)s took our call for a repetition at %(time)s."), _WE_TRY_AGAIN),
     "clock": Kind(
         "critical",
         _("%(channel)s did not accept our time at %(time)s."),
-        _("Set the clock of this computer; let it follow a time server."),
+        _("Set the clock of this computer, let it follow a time server, then test the connection."),
+        Help.TEST,
     ),
     "wrong-address": Kind(
         "critical", _("Nothing for us answers at the address of %(channel)s."), _CHECK_SETTINGS, Help.CREDENTIAL
@@ -253,15 +292,19 @@ PROBLEMS: dict[str, Kind] = {
         _("%(channel)s answers with another version of its interface than the one we ask for."),
         _("Update this program."),
     ),
-    "currency-differs": Kind(
+    CURRENCY_DIFFERS: Kind(
         "critical",
-        _("The shop of %(channel)s counts in another currency than the channel."),
-        _("Its amounts are not taken over. Add a new channel with the currency of the shop."),
+        _("The shop of %(channel)s counts in another currency than the channel, %(currency)s."),
+        _(
+            "Its amounts are not taken over. Disconnect this channel, then add one in the shop's currency: that of a "
+            "channel with listings stays."
+        ),
+        Help.REPLACE_CHANNEL,
     ),
     "redirect": Kind(
         "critical",
         _("%(channel)s sent us to another address at %(time)s; we did not follow."),
-        _("Check the base URL and the proxy."),
+        _("Check “%(address)s” of the connection, and the proxy."),
         Help.CREDENTIAL,
     ),
     "bad-request": Kind("critical", _("%(channel)s did not understand our request at %(time)s."), _TELL_US),
@@ -298,19 +341,25 @@ PROBLEMS: dict[str, Kind] = {
         "warning",
         _("%(channel)s: the item is not known to the platform."),
         _("It was deleted, or its id is wrong. Remove the listing, or add it again with the right id."),
+        Help.REMOVE,
     ),
     "unknown-variant": Kind(
         "warning",
         _("%(channel)s: the platform knows the item, but not this variant of it."),
         _("It was deleted, or its id is wrong. Remove the listing, or add it again with the right id."),
+        Help.REMOVE,
     ),
     "variant-deleted": Kind(
-        "warning", _("The variant was deleted on %(channel)s."), _("Remove the listing; its history stays.")
+        "warning",
+        _("The variant was deleted on %(channel)s."),
+        _("Remove the listing; its history stays."),
+        Help.REMOVE,
     ),
     "foreign-listing": Kind(
         "warning",
         _("%(channel)s says that the item belongs to another shop."),
         _("If it is a competitor's, mark the listing so; else remove it."),
+        Help.REMOVE,
     ),
     "refused-by-rule": Kind(
         "warning",
@@ -321,16 +370,19 @@ PROBLEMS: dict[str, Kind] = {
         "warning",
         _("The item id cannot be one of %(channel)s, so it was not asked for."),
         _("Remove the listing and add it again with the right id."),
+        Help.REMOVE,
     ),
     "no-variants-of-others": Kind(
         "warning",
         _("%(channel)s shows items of other shops as a whole only, not by variant."),
         _("Remove the listing and add the item without a variant id."),
+        Help.REMOVE,
     ),
     "has-variants": Kind(
         "warning",
         _("%(channel)s: the item has variants, and its own price and stock are none of theirs."),
         _("Add its variants one by one, and remove this listing."),
+        Help.REMOVE,
     ),
     # One write.
     "moved": Kind(
@@ -381,6 +433,11 @@ PROBLEMS: dict[str, Kind] = {
     "price-not-positive": Kind(
         "warning", _("%(channel)s gave a price that is not above 0."), _("The price counts as not known.")
     ),
+    "currency-unknown": Kind(
+        "warning",
+        _("%(channel)s did not tell us the currency of its prices."),
+        _("The prices count as not known. Give the user of the keys the role of a shop manager."),
+    ),
     "stock-unreadable": Kind(
         "warning", _("%(channel)s gave a stock that is no number."), _("The stock counts as not known.")
     ),
@@ -392,53 +449,118 @@ _LONG = timedelta(minutes=50)
 _OTHER = Kind("unknown", _("%(channel)s was not read at %(time)s."), _WE_TRY_AGAIN)
 
 
-# Of these the platform's own words name what is missing.
-NAMED_IN_DETAIL = frozenset({"permission", "scope-missing"})
+# Of these the detail names what is missing, or the shop's currency.
+NAMED_IN_DETAIL = frozenset({"permission", "scope-missing", CURRENCY_DIFFERS})
+_BOTH_CURRENCIES = _("The shop of %(channel)s counts in %(detail)s, the channel in %(currency)s.")
+_WITHOUT_LISTINGS = _("Set the channel's currency to %(detail)s; as long as it has no listings it can be changed.")
+_WITH_LISTINGS = _(
+    "Its amounts are not taken over. Disconnect this channel, then add one in %(detail)s: the currency of a channel "
+    "with listings stays."
+)
 
 
 def explain(
-    *, cause: str, channel: Channel, at: datetime | None, retry_at: datetime | None = None, code: str = ""
+    *,
+    cause: str,
+    channel: Channel,
+    at: datetime | None,
+    retry_at: datetime | None = None,
+    code: str = "",
+    detail: str = "",
 ) -> Explanation:
     """Tell a problem of a channel or of its listings; a cause that is not in the table is told as "not read".
 
     `retry_at` is added to the advice when it lies in a minute ahead and the problem ends without a person's help; `at`
-    None: now.
+    None: now. `detail` is of the causes in NAMED_IN_DETAIL.
     """
     kind = PROBLEMS.get(cause, _OTHER)
-    if kind.help == Help.REAUTHORISE and not _needs_consent(channel):
-        kind = replace(kind, advice=kind.advice_by_keys, help=Help.CREDENTIAL)
+    words = _Words(channel, at, detail)
+    if kind.help == Help.REAUTHORISE and words.credential.pk and words.credential.grant != Credential.Grant.CONSENT:
+        kind = replace(kind, advice=kind.advice_by_keys, help=kind.help_by_keys)
+    if cause == CURRENCY_DIFFERS and detail:
+        kind = _told_currencies(kind, channel)
     now = timezone.now()
-    names = {"channel": channel.name, "time": _clock(at or now, channel, now)}
-    advice = str(kind.advice) % names
+    advice = str(kind.advice) % words
     # What a person must end first is critical, and so is what lasts: then the time of a try says nothing.
     if retry_at is not None and kind.severity != "critical" and _minute(retry_at) > _minute(now):
-        next_try = _clock(retry_at, channel, now)
+        next_try = _clock(retry_at, now)
         if cause == "quota" and retry_at - (at or now) >= _LONG:
             advice = str(_LONG_WAIT) % {"retry": next_try}
         else:
             advice += " " + gettext("Next try %(time)s.") % {"time": next_try}
-    return Explanation(kind.severity, str(kind.what) % names, advice, kind.help, code)
+    told = "" if cause == CURRENCY_DIFFERS else detail
+    return Explanation(kind.severity, str(kind.what) % words, advice, kind.help, code, told)
 
 
-def _needs_consent(channel: Channel) -> bool:
-    """Whether a person has to agree at the platform before it lets the channel in."""
-    try:
-        return channel.credential.grant == Credential.Grant.CONSENT
-    except Credential.DoesNotExist:
-        return True
+def _told_currencies(kind: Kind, channel: Channel) -> Kind:
+    """Both currencies by name, and the deed that is possible."""
+    if channel.pk and channel.listings.exists():
+        return replace(kind, what=_BOTH_CURRENCIES, advice=_WITH_LISTINGS)
+    return replace(kind, what=_BOTH_CURRENCIES, advice=_WITHOUT_LISTINGS, help=Help.EDIT_CHANNEL)
 
 
-def sentence(*, cause: str, channel: Channel, at: datetime | None, retry_at: datetime | None = None) -> str:
+class _Words:
+    """What a sentence may name, looked up when it does: settings by the labels that the platform's form shows."""
+
+    def __init__(self, channel: Channel, at: datetime | None, detail: str) -> None:
+        self._channel = channel
+        self._at = at
+        self.channel = channel.name
+        self.currency = channel.currency
+        self.detail = detail
+
+    def __getitem__(self, name: str) -> str:
+        return str(getattr(self, name))
+
+    @cached_property
+    def credential(self) -> Credential:
+        try:
+            return self._channel.credential
+        except Credential.DoesNotExist:
+            return Credential(channel=self._channel)
+
+    @property
+    def time(self) -> str:
+        now = timezone.now()
+        return _clock(self._at or now, now)
+
+    @property
+    def address(self) -> str:
+        labels = [setting.label for setting in self.credential.asked if setting.name == "base_url"]
+        return str(labels[0] if labels else capfirst(Credential._meta.get_field("base_url").verbose_name))
+
+    @property
+    def key(self) -> str:
+        labels = [setting.label for setting in self.credential.asked if setting.name == "app_key"]
+        return str(labels[0]) if labels else self.secret
+
+    @property
+    def secret(self) -> str:
+        return joined(str(setting.label) for setting in self.credential.asked if setting.kind == SettingKind.SECRET)
+
+    @property
+    def missing(self) -> str:
+        stored = self.credential.settings_and_address
+        required = [s for s in self.credential.asked if s.is_required and s.kind != SettingKind.CHOICE]
+        return joined(str(setting.label) for setting in required if not stored.get(setting.name))
+
+    @property
+    def console(self) -> str:
+        return CONNECTORS[self._channel.platform].console(self.credential.stored_settings)
+
+
+def sentence(
+    *, cause: str, channel: Channel, at: datetime | None, retry_at: datetime | None = None, detail: str = ""
+) -> str:
     """What happened and what to do, on one line."""
-    return str(explain(cause=cause, channel=channel, at=at, retry_at=retry_at))
+    return str(explain(cause=cause, channel=channel, at=at, retry_at=retry_at, detail=detail))
 
 
 def _minute(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
 
 
-def _clock(at: datetime, channel: Channel, now: datetime) -> str:
-    """The time of day where the channel is, with the date when that is not today."""
-    zone = ZoneInfo(channel.time_zone)
-    local = at.astimezone(zone)
-    return f"{local:%H:%M}" if local.date() == now.astimezone(zone).date() else moment(at, zone)
+def _clock(at: datetime, now: datetime) -> str:
+    """The time of day, as all other times of the page are told, with the date when that is not today."""
+    local = timezone.localtime(at)
+    return f"{local:%H:%M}" if local.date() == timezone.localtime(now).date() else moment(at)

@@ -3,6 +3,8 @@
 import time
 from collections import Counter
 from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
 
 from catalog.mapping.unmapped import store_sales
 from catalog.models import Channel, ShopRead
@@ -10,7 +12,7 @@ from integrations.connectors import CONNECTORS
 from integrations.connectors.base import Capability, Connector, Order, OrderStatus
 
 PERIOD = timedelta(days=30)
-_WINDOW = timedelta(days=1)  # of changes, read at a time
+_WINDOW = timedelta(hours=6)  # of changes, read at a time
 
 _COUNTED = frozenset({OrderStatus.PAID, OrderStatus.SENT, OrderStatus.FINISHED})
 
@@ -21,43 +23,39 @@ def can_read_sales(channel: Channel) -> bool:
 
 
 def read_sales(channel: Channel, connector: Connector, read: ShopRead, now: datetime, ends: float) -> bool:
-    """Count the units of orders made in the 30 days before the reading began, day by day, until `ends`.
+    """Count the units of orders made in the 30 days before the reading began, window by window, until `ends`.
 
-    `ends` is of time.monotonic(). Stored when all days were read, and only then: half a count is no count. Orders that
-    changed meanwhile are read by a last window up to now.
+    `ends` is of time.monotonic(). Stored when all windows were read, and only then: half a count is no count. Orders
+    that changed meanwhile are read by the last windows up to now, and count as they were told last.
     """
     since = read.started_at - PERIOD
     state = read.state
-    reached = datetime.fromisoformat(state["reached"]) if state else since
-    units = Counter({(item_id, sku_id): count for item_id, sku_id, count in state.get("units", ())})
-    unclear = {(item_id, sku_id) for item_id, sku_id in state.get("unclear", ())}
-    counted = set(state.get("orders", ()))
+    reached = datetime.fromisoformat(state["reached"]) if "counted" in state else since
+    counted: dict[str, list[list[Any]]] = state.get("counted", {})
     while reached < now:
         until = min(reached + _WINDOW, now)
         for order in connector.read_orders(since=reached, until=until, now=now):
-            # One that changes while we read comes twice: the first time counts.
-            if order.order_id not in counted and order.created_at >= since:
-                counted.add(order.order_id)
-                _count(order, units, unclear)
+            if order.created_at >= since:
+                counted[order.order_id] = _counted(order)
         reached = until
         read.count = len(counted)
-        read.state = {
-            "reached": reached.isoformat(),
-            "units": [[*identity, count] for identity, count in units.items()],
-            "unclear": [list(identity) for identity in unclear],
-            "orders": list(counted),
-        }
+        read.state = {"reached": reached.isoformat(), "counted": counted}
         if reached < now and time.monotonic() >= ends:
             return False
+    units: Counter[tuple[str, str]] = Counter()
+    unclear: set[tuple[str, str]] = set()
+    for item_id, sku_id, count in chain.from_iterable(counted.values()):
+        if count is None:
+            unclear.add((item_id, sku_id))
+        else:
+            units[item_id, sku_id] += count
     store_sales(channel=channel, units=units, unclear=unclear, since=since, now=now)
     return True
 
 
-def _count(order: Order, units: Counter[tuple[str, str]], unclear: set[tuple[str, str]]) -> None:
-    if order.is_test:
-        return
-    for line in order.lines:
-        if order.status in _COUNTED:
-            units[line.item_id, line.sku_id] += line.quantity - line.returned
-        elif order.status == OrderStatus.UNKNOWN:
-            unclear.add((line.item_id, line.sku_id))
+def _counted(order: Order) -> list[list[Any]]:
+    """The item, the variant and the units of each line, None where nobody can tell whether they count."""
+    if order.is_test or order.status not in {*_COUNTED, OrderStatus.UNKNOWN}:
+        return []
+    is_clear = order.status in _COUNTED
+    return [[line.item_id, line.sku_id, line.quantity - line.returned if is_clear else None] for line in order.lines]

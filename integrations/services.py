@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.translation import gettext_noop
 
@@ -29,7 +30,7 @@ from integrations.connections import (
     unauthorised_connector_for,
 )
 from integrations.connectors import CONNECTORS
-from integrations.connectors.base import Capability, Quota
+from integrations.connectors.base import READS_ONLY, Capability, Quota
 from integrations.connectors.errors import ConnectorError, Reauthorise
 from integrations.models import SECRETS, Credential, naming_settings
 from integrations.state import WITHOUT_APP
@@ -39,6 +40,7 @@ from monitoring.models import ListingWatch
 logger = logging.getLogger(__name__)
 
 MASK = "•••"
+WORKS = "works"  # the audited result of a test without fault
 # From now, the end of what has none: so an alert of one that was lost is over when it works again.
 _NO_END = timedelta(days=36_500)
 
@@ -50,6 +52,14 @@ class OtherAccount(Exception):
         super().__init__(stored, given)
         self.stored = stored
         self.given = given
+
+
+class ShopTaken(Exception):
+    """The shop is connected as another channel; that one has to be disconnected before this one can take its place."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel.pk)
+        self.channel = channel
 
 
 class NotGenuine(Exception):
@@ -70,7 +80,7 @@ def save_credential(
     """Store a channel's checked settings; returns what changed, with secrets masked.
 
     `values` are fields of Credential; an empty secret keeps the stored one. A token was granted to one app of one shop
-    at one address, so it is dropped when one of these changes.
+    at one address, so it is dropped when one of these changes. Raises ShopTaken; then nothing is changed.
     """
     with transaction.atomic():
         Credential.objects.bulk_create([Credential(channel=channel)], ignore_conflicts=True)
@@ -81,22 +91,25 @@ def save_credential(
             stored = getattr(credential, name)
             if stored == value or (name in SECRETS and not value):
                 continue
-            was_set = stored or isinstance(stored, LostSecret)
-            changes[name] = [MASK if was_set else "", MASK] if name in SECRETS else [_plain(stored), _plain(value)]
+            if name in SECRETS:
+                changes[name] = [MASK if _is_set(stored) else "", MASK]
+            else:
+                changes[name] = [_plain(stored), _plain(value)]
             setattr(credential, name, value)
         if not changes:
             return changes
         if credential.app_secret and "app_secret" not in {setting.name for setting in credential.asked}:
             credential.app_secret, changes["app_secret"] = "", [MASK, ""]
         if not _serves(before, credential):
-            if before.access_token or isinstance(before.access_token, LostSecret):
+            if _is_set(before.access_token):
                 changes.setdefault("access_token", [MASK, ""])
             _drop_tokens(credential, access_token=values.get("access_token", ""))
         if changes.keys() & set(SECRETS):
             credential.secret_set_at = now
         if credential.grant != Credential.Grant.CONSENT:
             credential.revoked_cause = ""  # whether the platform lets these in is not known yet
-        credential.save()
+        credential.reads_only = False
+        save_as_holder(credential)
         audit(
             action=gettext_noop("connection changed"),
             obj=channel,
@@ -108,6 +121,53 @@ def save_credential(
         forget_quota(channel)
         tell_channels_changed([channel.pk])
     return changes
+
+
+def save_as_holder(credential: Credential) -> None:
+    """Save it, and that its channel is the one of its shop. Raises ShopTaken."""
+    credential.shop_key = credential.shop_named
+    try:
+        with transaction.atomic():
+            credential.save()
+    except IntegrityError:
+        if (taken_by := holder(credential)) is None:
+            raise
+        raise ShopTaken(taken_by) from None
+
+
+def holder(credential: Credential) -> Channel | None:
+    """The other channel that is connected to the shop which the settings or the account name."""
+    shop = credential.shop_named
+    others = Channel.objects.filter(credential__shop_key=shop).exclude(pk=credential.channel_id)
+    return others.first() if shop else None
+
+
+def disconnect(*, channel: Channel, actor: User, now: datetime) -> bool:
+    """Forget the channel's secrets and tokens, so that another channel may take its shop; False when there are none.
+
+    Its listings and all else that was entered stay.
+    """
+    with transaction.atomic():
+        credential = Credential.objects.select_for_update().select_related("channel").filter(channel=channel).first()
+        if credential is None:
+            return False
+        held = [name for name in SECRETS if _is_set(getattr(credential, name))]
+        if not held and not credential.shop_key:
+            return False
+        _drop_tokens(credential, access_token="")
+        credential.app_secret = credential.shop_key = ""
+        credential.secret_set_at, credential.reads_only = None, False
+        credential.save()
+        changes = {FIELD + name: [MASK, ""] for name in held}
+        audit(action=gettext_noop("disconnected"), obj=channel, actor=actor, now=now, changes=changes)
+        forget_failures(channel)
+        forget_quota(channel)
+        tell_channels_changed([channel.pk])
+    return True
+
+
+def _is_set(secret: str) -> bool:
+    return bool(secret) or isinstance(secret, LostSecret)
 
 
 def _plain(value: Any) -> Any:
@@ -128,7 +188,7 @@ def _identity(credential: Credential) -> list[tuple[str, str]]:
     """What a token was granted to: the app and its kind, the shop and the address; not how calls are signed."""
     connector_class = CONNECTORS[credential.channel.platform]
     deciding = {setting.only_for[0] for setting in connector_class.settings if setting.only_for is not None}
-    stored = {**credential.stored_settings, "base_url": credential.base_url}
+    stored = credential.settings_and_address
     return [(name, stored.get(name, "")) for name in sorted(naming_settings(connector_class) | deciding)]
 
 
@@ -144,29 +204,41 @@ def _drop_tokens(credential: Credential, *, access_token: str) -> None:
 # --- The test -------------------------------------------------------------------------------------------------------
 
 
-def check_connection(*, channel: Channel, actor: User, now: datetime) -> str:
-    """Make the platform's cheapest call with what is stored, whatever it said before; returns the shop's name.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a test that succeeded found; `shop` is the shop's name, "" where it was not told."""
 
-    Raises ConnectorError, or Unconnected when something is missing. Either way the channel's state is what came of it,
-    and the try is audited.
+    shop: str
+    reads_only: bool
+    quota: Quota | None
+
+
+def check_connection(*, channel: Channel, actor: User, now: datetime) -> Checked:
+    """Make the platform's cheapest calls with what is stored, whatever it said before.
+
+    Raises ConnectorError, Unconnected when something is missing, or ShopTaken. Either way the channel's state is what
+    came of it, and the try is audited.
     """
     try:
-        name, quota = _checked(channel, now)
+        found = _checked(channel, now)
+        _hold_shop(channel)
     except (ConnectorError, Unconnected) as error:
         _audit_check(channel, error.cause, actor, now)
         raise
+    except ShopTaken:
+        _audit_check(channel, "shop-taken", actor, now)
+        raise
     with transaction.atomic():
-        Credential.objects.filter(channel=channel).update(revoked_cause="")
+        Credential.objects.filter(channel=channel).update(revoked_cause="", reads_only=found.reads_only)
         forget_failures(channel)
-        mark_good([channel.pk], now, quota=quota)
-        _audit_check(channel, "", actor, now)
+        mark_good([channel.pk], now, quota=found.quota)
+        _audit_check(channel, READS_ONLY if found.reads_only else "", actor, now)
         tell_channels_changed([channel.pk])
     permit_messages(channel=channel, now=now)
-    return name
+    return found
 
 
-def _checked(channel: Channel, now: datetime) -> tuple[str, Quota | None]:
-    """The shop's name, and the quota as the platform told it."""
+def _checked(channel: Channel, now: datetime) -> Checked:
     credential = Credential.objects.select_related("channel").filter(channel=channel).first()
     if credential is None:
         raise Unconnected(Credential.State.NOT_SET_UP.value)
@@ -188,13 +260,23 @@ def _checked(channel: Channel, now: datetime) -> tuple[str, Quota | None]:
             connector = renewed
             name = connector.check_connection(now=now)
     except ConnectorError as error:
+        if error.cause == READS_ONLY:
+            return Checked("", True, connector.quota_told)
         mark_failed(channel, error, now, quota=connector.quota_told)
         raise
-    return name, connector.quota_told
+    return Checked(name, False, connector.quota_told)
+
+
+def _hold_shop(channel: Channel) -> None:
+    """What a channel that was connected before its shop was known still lacks. Raises ShopTaken."""
+    with transaction.atomic():
+        credential = Credential.objects.select_for_update().select_related("channel").get(channel=channel)
+        if credential.shop_key != credential.shop_named:
+            save_as_holder(credential)
 
 
 def _audit_check(channel: Channel, cause: str, actor: User, now: datetime) -> None:
-    changes = {gettext_noop("result"): ["", cause or "works"]}
+    changes = {gettext_noop("result"): ["", cause or WORKS]}
     audit(action=gettext_noop("connection tested"), obj=channel, actor=actor, now=now, changes=changes)
 
 
@@ -205,14 +287,14 @@ def authorise(*, channel: Channel, code: str, parameters: Mapping[str, str], act
     """Turn the code of a redirect, which came with `parameters`, into stored tokens, and have the channel's listings
     read at once.
 
-    Raises ConnectorError, Unconnected, NotGenuine or OtherAccount; then nothing is changed.
+    Raises ConnectorError, Unconnected, NotGenuine, OtherAccount or ShopTaken; then nothing is changed.
     """
     connector = unauthorised_connector_for(channel)
     if not connector.check_callback(parameters):
         raise NotGenuine
     granted = connector.exchange_code(code=code, redirect_uri=callback_uri(), now=now)
     with transaction.atomic():
-        credential = Credential.objects.select_for_update().get(channel=channel)
+        credential = Credential.objects.select_for_update().select_related("channel").get(channel=channel)
         stored = credential.account_id
         if stored and stored != granted.account_id and channel.listings.current().filter(ownership="own").exists():
             raise OtherAccount(credential.account_name or stored, granted.account_name or granted.account_id)
@@ -221,7 +303,8 @@ def authorise(*, channel: Channel, code: str, parameters: Mapping[str, str], act
         credential.account_id, credential.account_name = granted.account_id, granted.account_name
         credential.authorised_at, credential.authorised_by = now, actor
         credential.messages_since = None  # what was asked for before went with the former authorisation
-        credential.save()
+        credential.reads_only = False
+        save_as_holder(credential)
         audit(
             action=gettext_noop("authorised"),
             obj=channel,

@@ -15,10 +15,10 @@ from catalog.models import Channel, Listing
 from config.admin_site import SEVERITIES, Badge
 from config.formatting import day, duration, moment
 from integrations.connections import CIRCUIT_FAILURES
-from integrations.connectors.base import Capability
+from integrations.connectors.base import READS_ONLY, Capability
 from integrations.connectors.errors import Wait
 from integrations.models import ChannelHealth, Credential
-from integrations.problems import Explanation, Help, explain
+from integrations.problems import Explanation, explain
 from monitoring.causes import cause_label
 from monitoring.models import ListingWatch
 
@@ -34,6 +34,7 @@ WITHOUT_APP = {Credential.State.NOT_SET_UP, Credential.State.KEY_MISSING, Creden
 # Outcomes of a reading that brought nothing.
 TROUBLE = [ListingWatch.Outcome.MISSING, ListingWatch.Outcome.REFUSED, ListingWatch.Outcome.FAILED]
 # What a connector can be asked for, in plain words; to be authorised and to renew a token is told elsewhere.
+WRITES = frozenset({Capability.PUSH_STOCK})
 CAPABILITIES = {
     Capability.READ_LISTINGS: gettext_lazy("Reads price, stock and shelf state"),
     Capability.READ_STOCK_LEVELS: gettext_lazy("Reads stock by location"),
@@ -150,6 +151,8 @@ def connection_badge(channel: Channel, now: datetime) -> Badge:
         return Badge("warning", _("Token ends in %(time)s") % {"time": duration(ends_at - now)})
     if health.kind and health.retry_at is not None and health.retry_at > now:
         return Badge("info", capitalised(cause_label(health.cause)))
+    if credential.reads_only:
+        return Badge("info", capitalised(cause_label(READS_ONLY)))
     return Badge("ok", gettext_lazy("Connected"))
 
 
@@ -177,12 +180,8 @@ class Problem:
         return self.count - len(self.listings)
 
     @property
-    def needs_authorisation(self) -> bool:
-        return self.explanation.help == Help.REAUTHORISE
-
-    @property
-    def needs_settings(self) -> bool:
-        return self.explanation.help == Help.CREDENTIAL
+    def help(self) -> str:
+        return self.explanation.help.value
 
 
 def channel_problems(channel: Channel, now: datetime) -> list[Problem]:
@@ -215,6 +214,7 @@ def channel_problems(channel: Channel, now: datetime) -> list[Problem]:
                     at=at,
                     retry_at=health.retry_at if is_channels else None,
                     code=health.code if is_channels else "",
+                    detail=health.detail if is_channels else "",
                 ),
                 cause=cause,
                 count=count,
@@ -242,7 +242,7 @@ def _connection_causes(channel: Channel, health: ChannelHealth, now: datetime) -
         return [credential.revoked_cause]
     if state in _UNCONNECTED:
         return [state.value]
-    return [health.cause] if health.kind else []
+    return [*([health.cause] if health.kind else []), *([READS_ONLY] if credential.reads_only else [])]
 
 
 def authorised_line(credential: Credential, now: datetime) -> str:

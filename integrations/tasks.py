@@ -20,6 +20,7 @@ from django_q.tasks import async_task
 from catalog.database import parts
 from catalog.models import Channel, Listing
 from integrations import fetching, services, shop_reads
+from integrations.connections import forget_other_currency
 from integrations.models import Heartbeat
 from integrations.notifying import lane as notifying
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
@@ -142,6 +143,7 @@ def fetch_changed_channels(sender: Any, channel_ids: Sequence[int], **kwargs: An
 
     One lane more than needed does no harm: it ends at once.
     """
+    forget_other_currency(channel_ids)
     if Channel.objects.filter(pk__in=channel_ids, is_watched=True).exists():
         async_task("integrations.tasks.fetch_lane", cluster=BULK)
 

@@ -8,6 +8,7 @@ urlpatterns = [
     path("callback/", views.callback, name="callback"),
     path("channels/<int:channel_id>/authorise/", views.authorise, name="authorise"),
     path("channels/<int:channel_id>/credential/", views.edit_credential, name="credential"),
+    path("channels/<int:channel_id>/disconnect/", views.disconnect, name="disconnect"),
     path("channels/<int:channel_id>/keys/", views.request_keys, name="request_keys"),
     path("channels/<int:channel_id>/keys/received/", views.receive_keys, name="receive_keys"),
     path("channels/<int:channel_id>/keys/returned/", views.keys_returned, name="keys_returned"),

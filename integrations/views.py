@@ -10,7 +10,7 @@ the callback believes only a state that it finds in the session of the same pers
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -34,12 +35,12 @@ from config import formatting
 from integrations import handed_keys, sales, services, shop_reads, watching
 from integrations.connections import Unconnected, unauthorised_connector_for
 from integrations.connectors import CONNECTORS
-from integrations.connectors.base import Capability, InvalidSetting
+from integrations.connectors.base import READS_ONLY, Capability, InvalidSetting
 from integrations.connectors.errors import ConnectorError
 from integrations.fetch_now import fetch_now
 from integrations.forms import CredentialForm, IntervalForm, ShopAddressForm
 from integrations.models import Credential
-from integrations.problems import NAMED_IN_DETAIL, sentence
+from integrations.problems import NAMED_IN_DETAIL, explain, sentence
 from integrations.state import WITHOUT_APP, credential_of, until_text
 from integrations.tasks import request_shop_lane
 from monitoring.admin.alert_deeds import next_page
@@ -56,7 +57,7 @@ STATES = "authorising"  # session key: state -> [channel id, user id, epoch seco
 STATE_SECONDS = 600
 MOST_KEY_BYTES = 4096
 MOST_STATES = 5  # pages of that kind that one person may have open
-DISCOVER_SECONDS = 15  # of reading a shop while the person waits
+DISCOVER_SECONDS = 5  # of reading a shop while the person waits
 
 View = Callable[..., HttpResponseBase]
 
@@ -138,6 +139,7 @@ def authorise(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         channel=channel,
         credential=credential_of(channel),
         platform=connector.title,
+        console=connector.console(credential_of(channel).stored_settings),
         url=url,
         host=urlsplit(url).netloc,
         callback=services.callback_uri(),
@@ -182,6 +184,8 @@ def callback(request: HttpRequest) -> HttpResponseBase:
         )
     except (ConnectorError, Unconnected) as error:
         return _refused(request, _told(channel, error), channel)
+    except services.ShopTaken as taken:
+        return _refused(request, _told_taken(request, taken), channel, other=_seen(request, taken.channel))
     except services.OtherAccount as other:
         return _refused(
             request,
@@ -203,20 +207,45 @@ def callback(request: HttpRequest) -> HttpResponseBase:
     return redirect(channel_page(channel))
 
 
-def _refused(request: HttpRequest, reason: str, channel: Channel | None = None) -> HttpResponse:
-    """A plain page: nothing was changed, and where to begin again."""
+def _refused(
+    request: HttpRequest, reason: str, channel: Channel | None = None, *, other: Channel | None = None
+) -> HttpResponse:
+    """A plain page: nothing was changed, and where to begin again; `other` is a channel that stands in the way."""
     again = reverse("integrations:authorise", args=[channel.pk]) if channel is not None else ""
     return _page(
-        request, "refused.html", title=_("Not authorised"), status=400, reason=reason, channel=channel, again=again
+        request,
+        "refused.html",
+        title=_("Not authorised"),
+        status=400,
+        reason=reason,
+        channel=channel,
+        again=again,
+        other=other,
     )
 
 
 def _told(channel: Channel, error: ConnectorError | Unconnected) -> str:
-    told = sentence(cause=error.cause, channel=channel, at=None, retry_at=getattr(error, "retry_at", None))
     if not isinstance(error, ConnectorError):
-        return told
-    said = [error.code, error.detail if error.cause in NAMED_IN_DETAIL else ""]
-    return f"{told} ({': '.join(filter(None, said))})" if any(said) else told
+        return sentence(cause=error.cause, channel=channel, at=None)
+    detail = error.detail if error.cause in NAMED_IN_DETAIL else ""
+    retry_at = getattr(error, "retry_at", None)
+    told = explain(cause=error.cause, channel=channel, at=None, retry_at=retry_at, detail=detail)
+    said = [error.code, told.detail]
+    return f"{told} ({': '.join(filter(None, said))})" if any(said) else str(told)
+
+
+def _seen(request: HttpRequest, channel: Channel) -> Channel | None:
+    """The channel, when the person sees it."""
+    return Channel.objects.visible_to(_staff(request)).filter(pk=channel.pk).first()
+
+
+def _told_taken(request: HttpRequest, taken: services.ShopTaken) -> str:
+    other = _seen(request, taken.channel)
+    if other is None:
+        return _("This shop is already connected, as a channel that you do not see. Ask who looks after it.")
+    return _(
+        "This shop is already the channel “%(channel)s”. If this one is to take its place, disconnect that one first."
+    ) % {"channel": other.name}
 
 
 # --- The credential -------------------------------------------------------------------------------------------------
@@ -228,20 +257,16 @@ def edit_credential(request: HttpRequest, channel: Channel) -> HttpResponseBase:
     credential = credential_of(channel)
     form = CredentialForm(request.POST if request.method == "POST" else None, channel=channel, credential=credential)
     if request.method == "POST" and form.is_valid():
-        changes = services.save_credential(
-            channel=channel, values=form.values(), actor=_staff(request), now=timezone.now()
-        )
-        stored = Credential.objects.select_related("channel").get(channel=channel)
-        if "access_token" in changes and stored.state(timezone.now()) == Credential.State.NOT_AUTHORISED:
-            messages.warning(request, _("Connection saved. The shop has to authorise again."))
-        elif changes:
-            messages.success(request, _("Connection saved."))
+        try:
+            changes = services.save_credential(
+                channel=channel, values=form.values(), actor=_staff(request), now=timezone.now()
+            )
+        except services.ShopTaken as taken:
+            form.add_error(form.connector_class.shop_setting or None, _told_taken(request, taken))
         else:
-            messages.info(request, _("Nothing was changed."))
-        if "test" in request.POST and can_test(stored):
-            _tell_tested(request, stored.channel)
-        return redirect(channel_page(channel))
-    capabilities = form.connector_class.capabilities
+            _tell_saved(request, channel, changes)
+            return redirect(channel_page(channel))
+    connector_class = form.connector_class
     return _page(
         request,
         "credential.html",
@@ -249,11 +274,67 @@ def edit_credential(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         channel=channel,
         credential=credential,
         form=form,
-        callback=services.callback_uri() if Capability.AUTHORISE in capabilities else "",
+        callback=services.callback_uri() if Capability.AUTHORISE in connector_class.capabilities else "",
+        consent_only_for=connector_class.consent_only_for,
+        callback_only_for=form.only_for(connector_class.consent_only_for),
+        permissions=formatting.joined(str(permission) for permission in connector_class.permissions),
+        console=connector_class.console(credential.stored_settings),
         request_keys=can_request_keys(channel),
-        needs_consent=Capability.REQUEST_TOKEN not in capabilities,
+        disconnect_url=disconnect_page(channel),
         back=channel_page(channel),
         status=400 if form.is_bound else None,
+    )
+
+
+def _tell_saved(request: HttpRequest, channel: Channel, changes: Mapping[str, Any]) -> None:
+    """Say what was stored and, where a test was asked for, what came of it or why there can be none yet."""
+    stored = Credential.objects.select_related("channel").get(channel=channel)
+    must_authorise = stored.state(timezone.now()) == Credential.State.NOT_AUTHORISED
+    if "access_token" in changes and must_authorise:
+        messages.warning(request, _("Connection saved. The shop has to authorise again."))
+    elif changes:
+        messages.success(request, _("Connection saved."))
+    else:
+        messages.info(request, _("Nothing was changed."))
+    if "test" not in request.POST:
+        return
+    if can_test(stored):
+        _tell_tested(request, stored.channel)
+    elif must_authorise:
+        told = _("It cannot be tested before the shop authorises.")
+        if request.user.has_perms(CONNECT):
+            url = reverse("integrations:authorise", args=[channel.pk])
+            told = format_html('{} <a class="btn" href="{}">{}</a>', told, url, _("Authorise"))
+        messages.warning(request, told)
+
+
+# --- Giving a shop free ---------------------------------------------------------------------------------------------
+
+
+def disconnect_page(channel: Channel) -> str:
+    """Where a channel's connection can be ended; "" for one that has none."""
+    credential = credential_of(channel)
+    is_connected = credential.pk and credential.state(timezone.now()) != Credential.State.NOT_SET_UP
+    return reverse("integrations:disconnect", args=[channel.pk]) if is_connected else ""
+
+
+@staff_page(*CREDENTIAL)
+def disconnect(request: HttpRequest, channel: Channel) -> HttpResponseBase:
+    """Asked first: what goes cannot be brought back."""
+    if request.method == "POST":
+        if services.disconnect(channel=channel, actor=_staff(request), now=timezone.now()):
+            told = _("%(channel)s is disconnected: its shop is free for another channel.")
+            messages.success(request, told % {"channel": channel.name})
+        else:
+            messages.info(request, _("Nothing was changed."))
+        return redirect(channel_page(channel))
+    return _page(
+        request,
+        "disconnect.html",
+        title=_("Disconnect “%(channel)s”?") % {"channel": channel.name},
+        channel=channel,
+        count=channel.listings.current().count(),
+        back=channel_page(channel),
     )
 
 
@@ -284,6 +365,8 @@ def request_keys(request: HttpRequest, channel: Channel) -> HttpResponseBase:
             )
         except InvalidSetting as error:
             form.add_error("base_url", str(error))
+        except services.ShopTaken as taken:
+            form.add_error("base_url", _told_taken(request, taken))
     return _page(
         request,
         "request_keys.html",
@@ -358,12 +441,19 @@ def check_connection(request: HttpRequest, channel: Channel) -> HttpResponseBase
 
 def _tell_tested(request: HttpRequest, channel: Channel) -> None:
     try:
-        shop = services.check_connection(channel=channel, actor=_staff(request), now=timezone.now())
+        found = services.check_connection(channel=channel, actor=_staff(request), now=timezone.now())
     except (ConnectorError, Unconnected) as error:
         messages.error(request, _told(channel, error))
         return
-    told = _("The connection works: %(shop)s.") % {"shop": shop} if shop else _("The connection works.")
-    messages.success(request, told)
+    except services.ShopTaken as taken:
+        messages.error(request, _told_taken(request, taken))
+        return
+    if found.reads_only:
+        messages.warning(request, sentence(cause=READS_ONLY, channel=channel, at=None))
+    elif found.shop:
+        messages.success(request, _("The connection works: %(shop)s.") % {"shop": found.shop})
+    else:
+        messages.success(request, _("The connection works."))
     _tell_messages(request, channel)
 
 
@@ -416,8 +506,10 @@ def read_sales(request: HttpRequest, channel: Channel) -> HttpResponseBase:
 def _read_shop(request: HttpRequest, channel: Channel, kind: ShopRead.Kind) -> ShopRead | None:
     """A first slice of the reading; None when it brought nothing, which the person has then been told."""
     begun = shop_reads.begin(channel=channel, kind=kind, now=timezone.now())
-    sliced = shop_reads.take_slice(read=begun, now_fn=timezone.now, seconds=DISCOVER_SECONDS)
-    if sliced.error is not None:
+    sliced = shop_reads.take_slice(
+        read=begun, now_fn=timezone.now, seconds=DISCOVER_SECONDS, is_asked=True, is_cut_short=True
+    )
+    if sliced.error is not None and not sliced.is_waiting:
         messages.error(request, _told(channel, sliced.error))
         if not sliced.read.count:
             return None

@@ -45,9 +45,11 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "ip-whitelist": _("address not allowed"),
     "scope-missing": _("permission missing"),
     "role-too-weak": _("user may not do this"),
+    "key-reads-only": _("may only read"),
     "keys-not-taken": _("keys not accepted"),
     "shop-frozen": _("shop frozen"),
     "shop-locked": _("shop locked"),
+    "shop-taken": _("shop of another channel"),
     "other-organisation": _("of another organisation"),
     "security-rejection": _("taken for an attack"),
     # Asked wrongly.
@@ -96,6 +98,7 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     # One fact.
     "price-unreadable": _("unreadable price"),
     "price-not-positive": _("price not above 0"),
+    "currency-unknown": _("currency not known"),
     "stock-unreadable": _("unreadable stock"),
     "stock-negative": _("stock below 0"),
 }

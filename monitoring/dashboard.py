@@ -35,7 +35,7 @@ channel_states: list[ChannelStates] = []
 
 PERIODS = {"24h": timedelta(hours=24), "7d": timedelta(days=7)}
 DEFAULT_PERIOD = "24h"
-TOP_MOVES, TOP_STOCK_MOVES = 7, 4
+TOP_MOVES, TOP_STOCK_MOVES = 7, 3
 RECENT = timedelta(hours=1)
 _LISTINGS_AT_ONCE = 500
 MOVES_CSV_HEAD = ["listing", "channel", "item", "title", "was", "now", "change", "currency"]

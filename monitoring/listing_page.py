@@ -45,6 +45,8 @@ def shown_facts(listing: Listing, now: datetime) -> list[ShownFact]:
         text = None if value is None else _figure(listing, fact)
         if text is not None and fresh:
             line = _times(watch, known_since.get(fact), now)
+            if fact == "stock" and listing.pack_factor != 1:
+                line = f"{units(value * listing.pack_factor)} · {line}"
             shown.append(ShownFact(fact_label(fact), text, line))
         else:
             shown.append(ShownFact(fact_label(fact), None, _reason(watch, text, fresh, now)))

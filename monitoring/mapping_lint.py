@@ -7,10 +7,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Concat
 
 from catalog import mapping_lint
+from catalog.mapping.standings import Spoken, standings
 from catalog.mapping_lint import Finding, Line
 from catalog.models import Dismissal, Listing, User
 from monitoring.models import ListingWatch
@@ -31,6 +32,7 @@ _COLUMNS = (
     "pack_factor",
     "live_price",
     "channel__currency",
+    Concat("sku__product__name", Value(" "), "sku__name"),
 )
 
 
@@ -42,12 +44,17 @@ Dismissals = dict[tuple[int, str], Dismissal]
 class Found:
     """Findings, the listings they are about, and where to go on: after this SKU's key; None: that was all.
 
-    `dismissals` holds what was said of dismissed ones.
+    `dismissals` holds what was said of dismissed ones, `spoken` what codes and barcodes say of the listings.
     """
 
     findings: list[Finding] = field(default_factory=list)
     go_on_after: int | None = None
     dismissals: Dismissals = field(default_factory=dict)
+    spoken: dict[int, Spoken] = field(default_factory=dict)
+
+
+# Findings before they are weighed, with the lines that they name.
+Raw = tuple[list[Finding], dict[int, Line]]
 
 
 def find(
@@ -67,32 +74,58 @@ def find(
     held = _dismissals(listings)
     found = Found(dismissals=held)
 
-    def keep(findings: Iterable[Finding]) -> None:
-        found.findings += [each for each in findings if _is_dismissed(each, held) is dismissed]
+    raw: list[Finding] = []
+    lines: dict[int, Line] = {}
+    count = 0
+
+    def add(part: Raw) -> None:
+        nonlocal count
+        raw.extend(part[0])
+        lines.update(part[1])
+        count += sum(not _is_dismissed(each, held) for each in part[0])
 
     if not after:
         most = _MOST_OF_ITEMS + len(held)  # so that the dismissed ones leave room for as many others
-        keep([*_dead(listings, now, most), *_of_items(listings, most)])
+        add(_dead(listings, now, most))
+        add(_of_items(listings, most))
     ends = time.monotonic() + seconds
     rows = listings.filter(sku__gt=after).order_by("sku", "pk")
     for sku_id, group in groupby(_lines(rows), key=lambda pair: pair[0].sku_id):
-        keep(_of_sku(list(group), sees_cost))
-        if len(found.findings) >= MOST or time.monotonic() >= ends:
+        add(_of_sku(list(group), sees_cost))
+        if (len(raw) - count if dismissed else count) >= MOST or time.monotonic() >= ends:
             found.go_on_after = sku_id
             break
+    weighed, found.spoken = _weighed((raw, lines))
+    found.findings = [each for each in weighed if _is_dismissed(each, held) is dismissed]
     return found
 
 
-def about(*, listing: Listing, user: User, now: datetime, sees_cost: bool) -> list[Finding]:
+def about(*, listing: Listing, user: User, now: datetime, sees_cost: bool) -> tuple[list[Finding], dict[int, Spoken]]:
     """What looks wrong about one listing among those that the person sees, dismissed or not."""
     listings = _mapped(user)
-    item = listings.filter(channel=listing.channel_id, platform_item_id=listing.platform_item_id)
-    found = [
-        *_dead(listings.filter(pk=listing.pk), now, _MOST_OF_ITEMS),
-        *_of_items(item, _MOST_OF_ITEMS),
-        *_of_sku(list(_lines(listings.filter(sku=listing.sku_id))), sees_cost),
-    ]
-    return [each for each in found if each.listing_id == listing.pk]
+    raw: list[Finding] = []
+    lines: dict[int, Line] = {}
+    parts = (
+        _dead(listings.filter(pk=listing.pk), now, _MOST_OF_ITEMS),
+        _of_items(listings.filter(_beside(listing)), _MOST_OF_ITEMS),
+        _of_sku(list(_lines(listings.filter(sku=listing.sku_id))), sees_cost),
+    )
+    for findings, named in parts:
+        raw += findings
+        lines |= named
+    weighed, spoken = _weighed((raw, lines))
+    return [each for each in weighed if each.listing_id == listing.pk], spoken
+
+
+def _beside(listing: Listing) -> Q:
+    return Q(channel=listing.channel_id, platform_item_id=listing.platform_item_id)
+
+
+def _weighed(raw: Raw) -> tuple[list[Finding], dict[int, Spoken]]:
+    findings, lines = raw
+    named = {pk for each in findings for pk in (each.listing_id, each.other_id) if pk}
+    spoken = standings(named)
+    return mapping_lint.weighed(findings, lines, {pk: each.standing for pk, each in spoken.items()}), spoken
 
 
 def _mapped(user: User) -> QuerySet[Listing]:
@@ -110,10 +143,17 @@ def _is_dismissed(finding: Finding, held: Dismissals) -> bool:
     return dismissal is not None and mapping_lint.is_as_dismissed(finding.facts, dismissal.facts)
 
 
-def _of_sku(rows: Sequence[tuple[Line, tuple[Any, str]]], sees_cost: bool) -> list[Finding]:
+def _of_sku(rows: Sequence[tuple[Line, tuple[Any, str]]], sees_cost: bool) -> Raw:
     """Of the listings of one SKU, each with what a unit costs."""
     cost, cost_currency = rows[0][1] if rows and sees_cost else (None, "")
-    return mapping_lint.of_sku([line for line, _cost in rows], cost=cost, cost_currency=cost_currency)
+    lines = [line for line, _cost in rows]
+    return _with_lines(mapping_lint.of_sku(lines, cost=cost, cost_currency=cost_currency), lines)
+
+
+def _with_lines(findings: list[Finding], lines: Iterable[Line]) -> Raw:
+    """Only the lines that the findings name are kept."""
+    named = {pk for each in findings for pk in (each.listing_id, each.other_id)}
+    return findings, {line.listing_id: line for line in lines if line.listing_id in named} if named else {}
 
 
 def _lines(rows: QuerySet[Listing]) -> Iterator[tuple[Line, tuple[Any, str]]]:
@@ -123,19 +163,20 @@ def _lines(rows: QuerySet[Listing]) -> Iterator[tuple[Line, tuple[Any, str]]]:
         yield Line(*values), (cost, currency)
 
 
-def _dead(listings: QuerySet[Listing], now: datetime, most: int) -> list[Finding]:
+def _dead(listings: QuerySet[Listing], now: datetime, most: int) -> Raw:
     missing = listings.filter(watch__outcome=ListingWatch.Outcome.MISSING).annotate(
         good_at=Coalesce("watch__read_at", "created_at")
     )
     rows = missing.filter(good_at__lte=now - mapping_lint.DEAD_AFTER).order_by("good_at")
-    return [
-        mapping_lint.dead(Line(*values), good_at)
+    dead = [
+        (Line(*values), good_at)
         for *values, good_at in rows.values_list(*_COLUMNS, "good_at")[:most]
         if mapping_lint.is_dead(is_missing=True, last_good_at=good_at, now=now)
     ]
+    return _with_lines([mapping_lint.dead(*each) for each in dead], [line for line, _good_at in dead])
 
 
-def _of_items(listings: QuerySet[Listing], most: int) -> list[Finding]:
+def _of_items(listings: QuerySet[Listing], most: int) -> Raw:
     """What stands under two SKUs; only items of which that can be true are looked at."""
     others = listings.filter(channel=OuterRef("channel")).exclude(sku=OuterRef("sku"))
     beside_variant = Q(platform_sku_id="") & Exists(
@@ -147,8 +188,11 @@ def _of_items(listings: QuerySet[Listing], most: int) -> list[Finding]:
     rows = listings.filter(platform_item_id__in={item_id for _channel_id, item_id in items})
     rows = rows.order_by("channel", "platform_item_id", "pk")
     found: list[Finding] = []
+    of_found: dict[int, Line] = {}
     lines = (Line(*values) for values in rows.values_list(*_COLUMNS))
     for item, group in groupby(lines, key=lambda line: (line.channel_id, line.item_id)):
         if item in items:  # and not one of another channel by the same id
-            found += mapping_lint.of_item(list(group))
-    return found[:most]
+            findings, named = _with_lines(mapping_lint.of_item(of_one := list(group)), of_one)
+            found += findings
+            of_found |= named
+    return found[:most], of_found

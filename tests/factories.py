@@ -5,7 +5,21 @@ from decimal import Decimal
 
 import factory
 
-from catalog.models import ApiKey, Channel, Listing, Product, Proposal, Sku, Supplier, User
+from catalog.models import (
+    ApiKey,
+    Channel,
+    Listing,
+    Order,
+    OrderLine,
+    Product,
+    Proposal,
+    Sku,
+    StockLevel,
+    StockRule,
+    Supplier,
+    User,
+    Warehouse,
+)
 from integrations.models import Credential
 from monitoring.models import Alert, Delivery, ListingWatch, Notification, Route, Target, Threshold
 
@@ -80,6 +94,58 @@ class ListingFactory(factory.django.DjangoModelFactory):
     channel = factory.SubFactory(ChannelFactory)
     platform_item_id = factory.Sequence(lambda n: str(616_000_000_001 + n))
     title = factory.Sequence(lambda n: f"手冲咖啡壶 细口 600ml {n}")
+
+
+class WarehouseFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Warehouse
+
+    code = factory.Sequence(lambda n: f"WH{n}")
+    name = factory.Sequence(lambda n: f"杭州仓 {n}")
+
+
+class StockLevelFactory(factory.django.DjangoModelFactory):
+    """A counted level without the movements that it is the sum of; those come from the ledger's own functions."""
+
+    class Meta:
+        model = StockLevel
+
+    sku = factory.SubFactory(SkuFactory)
+    warehouse = factory.SubFactory(WarehouseFactory)
+    is_counted = True
+
+
+class StockRuleFactory(factory.django.DjangoModelFactory):
+    """A rule of a channel that holds nothing back; a listing's has `channel=None`."""
+
+    class Meta:
+        model = StockRule
+
+    channel = factory.SubFactory(ChannelFactory)
+
+
+class OrderFactory(factory.django.DjangoModelFactory):
+    """A paid order without lines, ordered and told at NOW."""
+
+    class Meta:
+        model = Order
+
+    channel = factory.SubFactory(ChannelFactory)
+    platform_order_id = factory.Sequence(lambda n: str(3_100_000_000_001 + n))
+    status = Order.Status.PAID
+    ordered_at = changed_at = seen_at = NOW
+    currency = "CNY"
+
+
+class OrderLineFactory(factory.django.DjangoModelFactory):
+    """One unit of an unmapped listing."""
+
+    class Meta:
+        model = OrderLine
+
+    order = factory.SubFactory(OrderFactory)
+    line_id = factory.Sequence(lambda n: str(4_100_000_000_001 + n))
+    quantity = 1
 
 
 class ProposalFactory(factory.django.DjangoModelFactory):

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog.admin.places import currency_choices, time_zone_choices
 from catalog.models import Channel, Listing, Platform
 from catalog.models.channel import INTERVAL_ERRORS
 from catalog.services import set_watched, tell_channels_changed
@@ -35,9 +36,19 @@ from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
 
 
+class ChannelForm(forms.ModelForm):
+    platform: Platform | None = None  # of a new channel, which is not asked for here
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.platform is not None:
+            self.instance.platform = self.platform
+
+
 @admin.register(Channel)
 class ChannelAdmin(FrameModelAdmin):
     page = "channel"
+    form = ChannelForm
     list_display = ()
     search_fields = ["name"]
     search_help_text = _("Name")
@@ -61,11 +72,11 @@ class ChannelAdmin(FrameModelAdmin):
                 "platforms": [(platform.value, platform.label, _PLATFORM_LINES[platform]) for platform in Platform],
             }
             return TemplateResponse(request, "admin/catalog/channel/platforms.html", context)
-        return super().add_view(request, form_url, extra_context)
+        return super().add_view(request, form_url, {**(extra_context or {}), "platform": _platform(request)})
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         platform = _platform(request)
-        return {**super().get_changeform_initial_data(request), **(platform.usual if platform else {})}
+        return {**(platform.usual if platform else {}), **super().get_changeform_initial_data(request)}
 
     def response_post_save_add(self, request: HttpRequest, obj: Channel) -> HttpResponseRedirect:
         """To the step that the new channel's page would offer first: the settings of its connection."""
@@ -77,10 +88,18 @@ class ChannelAdmin(FrameModelAdmin):
         kwargs["help_texts"] = {
             "interval_seconds": _(
                 "In seconds, from 30 seconds to 7 days between two readings of a listing. A listing can have its own."
-            )
+            ),
+            "currency": _("Of the shop's prices. Once the channel has listings it stays."),
+            "time_zone": _("Where the shop is: its days and its charts go by it."),
+        }
+        kwargs["widgets"] = {
+            "currency": forms.Select(choices=currency_choices(obj.currency if obj else "")),
+            "time_zone": forms.Select(choices=time_zone_choices(obj.time_zone if obj else "")),
         }
         kwargs["error_messages"] = {"interval_seconds": INTERVAL_ERRORS}
-        return super().get_form(request, obj, change, **kwargs)
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.platform = None if obj else _platform(request)
+        return form
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # One with listings holds their history; watching it is stopped instead.
@@ -89,8 +108,6 @@ class ChannelAdmin(FrameModelAdmin):
     def save_model(self, request: HttpRequest, obj: Channel, form: forms.ModelForm, change: bool) -> None:
         if change and "interval_seconds" in form.changed_data:
             obj.watched_since = timezone.now()
-        if not change and (platform := _platform(request)) is not None:
-            obj.platform = platform
         super().save_model(request, obj, form, change)
         if not change and not person(request).sees_all_channels:
             obj.staff.add(person(request))

@@ -2,20 +2,21 @@
 
 `Proposal.undo` says what accepting did: {"created": true} or {"restored": true} for a listing that was not there,
 {"sku": key or null} for what it was mapped to before, {"kept": key or null} where that was left as it is.
+{"made": key, "made_product": key or null} where a SKU was made of it, and its product.
 {"reopened": true} on an open one: it was taken back.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
-from catalog.mapping.proposals import CHUNK, review
-from catalog.models import Listing, Proposal, Sku, User
+from catalog.mapping.proposals import CHUNK, review, review_like
+from catalog.models import AuditEvent, Listing, Product, Proposal, Sku, User
 from catalog.services import add_listings, audit_many, map_listings, remove_listings, restore_listings
 
 # Why a proposal was left alone.
@@ -28,6 +29,8 @@ DECIDED, NOTHING, WEAK, CONFLICT, UNSEEN, CHANGED, COMPETITOR = (
     "changed",
     "competitor",
 )
+# Why no SKU was made of one, or none was deleted.
+FITS, TAKEN, TWICE, KEPT = "fits", "taken", "twice", "kept"
 
 
 @dataclass
@@ -59,9 +62,9 @@ def accept(*, proposals: QuerySet[Proposal], actor: User | None, now: datetime, 
             if sku is not None:
                 each.sku = sku
             chosen.append(each)
-        _take(chosen, with_sku=True, result=result, actor=actor, now=now)
+        take(chosen, with_sku=True, result=result, actor=actor, now=now)
 
-    _in_parts(proposals, decide)
+    in_parts(proposals, decide)
     return result
 
 
@@ -78,9 +81,9 @@ def add_unmapped(*, proposals: QuerySet[Proposal], actor: User | None, now: date
                 result.left[CHANGED] += 1
             else:
                 chosen.append(each)
-        _take(chosen, with_sku=False, result=result, actor=actor, now=now)
+        take(chosen, with_sku=False, result=result, actor=actor, now=now)
 
-    _in_parts(proposals, decide)
+    in_parts(proposals, decide)
     return result
 
 
@@ -95,16 +98,18 @@ def reject(*, proposals: QuerySet[Proposal], actor: User | None, now: datetime) 
         _close(chosen, Proposal.Status.REJECTED, actor, now)
         audit_many(action="rejected", objects=chosen, actor=actor, now=now)
 
-    _in_parts(proposals, decide)
+    in_parts(proposals, decide)
     return result
 
 
 def take_back(*, proposals: QuerySet[Proposal], actor: User | None, now: datetime) -> Decided:
     """Undo decisions: the proposals are open again, and their listings as they were before.
 
-    A listing that somebody mapped otherwise since is left alone, with its proposal.
+    A listing that somebody mapped otherwise since is left alone, with its proposal. SKUs that were made go, unless they
+    are used or were changed since.
     """
     result = Decided()
+    made: dict[int, int | None] = {}  # SKUs, each with the product that was made for it
 
     def decide(part: Sequence[Proposal]) -> None:
         chosen = []
@@ -128,6 +133,7 @@ def take_back(*, proposals: QuerySet[Proposal], actor: User | None, now: datetim
             now=now,
         )
         remove_listings(listings=Listing.objects.filter(pk__in=away), actor=actor, now=now)
+        of_part = {each.undo["made"]: each.undo["made_product"] for each in accepted if each.undo.get("made")}
         for each in chosen:
             each.status, each.decided_at, each.decided_by, each.undo = (
                 Proposal.Status.OPEN,
@@ -136,16 +142,52 @@ def take_back(*, proposals: QuerySet[Proposal], actor: User | None, now: datetim
                 {"reopened": True},
             )
         Proposal.objects.bulk_update(chosen, ["status", "decided_at", "decided_by", "undo"], batch_size=CHUNK)
+        made.update(of_part)
         audit_many(action="reopened", objects=chosen, actor=actor, now=now)
         for channel_id in {each.channel_id for each in chosen}:
             review([each for each in chosen if each.channel_id == channel_id])
         result.done += len(chosen)
 
-    _in_parts(proposals, decide, reviews=False)
+    with transaction.atomic():
+        in_parts(proposals, decide, reviews=False)
+        kept, gone = _unmake(made, actor, now)
+        result.left[KEPT] += kept
+    review_like(gone)
     return result
 
 
-def _in_parts(
+def _unmake(made: Mapping[int, int | None], actor: User | None, now: datetime) -> tuple[int, list[Sku]]:
+    """Delete the SKUs, and the products without any other; returns how many are kept, and those that are gone."""
+    skus = {sku.pk: sku for sku in Sku.objects.select_related("product").filter(pk__in=made)}
+    kept = _used(Sku, skus, but=Proposal) | _touched(Sku, skus)
+    gone = [sku for pk, sku in skus.items() if pk not in kept]
+    audit_many(action="deleted", objects=gone, actor=actor, now=now)
+    products = Product.objects.in_bulk([product_id for product_id in made.values() if product_id])
+    Sku.objects.filter(pk__in=[sku.pk for sku in gone]).delete()
+    empty = [each for pk, each in products.items() if pk not in _used(Product, products) | _touched(Product, products)]
+    audit_many(action="deleted", objects=empty, actor=actor, now=now)
+    Product.objects.filter(pk__in=[product.pk for product in empty]).delete()
+    return len(kept), gone
+
+
+def _used(model: type[Model], keys: Collection[int], *, but: type[Model] | None = None) -> set[int]:
+    """Those that something refers to."""
+    found: set[int] = set()
+    for relation in model._meta.related_objects:
+        if relation.related_model is not but:
+            name = relation.field.name
+            rows = relation.related_model._base_manager.filter(**{f"{name}__in": keys})
+            found |= set(rows.values_list(name, flat=True))
+    return found
+
+
+def _touched(model: type[Model], keys: Collection[int]) -> set[int]:
+    """Those that somebody changed after they were added."""
+    events = AuditEvent.objects.filter(object_type=model._meta.label_lower, object_id__in=map(str, keys))
+    return {int(key) for key in events.exclude(action="added").values_list("object_id", flat=True)}
+
+
+def in_parts(
     proposals: QuerySet[Proposal], decide: Callable[[Sequence[Proposal]], None], *, reviews: bool = True
 ) -> None:
     """Hand the proposals over, locked, reviewed and a part at a time; all or none of it is stored."""
@@ -181,7 +223,7 @@ def _obstacle(proposal: Proposal, allowed: set[int], sku: Sku | None) -> str:
     return "" if proposal.sku_id in allowed else UNSEEN
 
 
-def _take(proposals: Sequence[Proposal], *, with_sku: bool, result: Decided, actor: User | None, now: datetime) -> None:
+def take(proposals: Sequence[Proposal], *, with_sku: bool, result: Decided, actor: User | None, now: datetime) -> None:
     """Add, restore or map the listings of the proposals, and close these."""
     done = []
     skus = Sku.objects.in_bulk([each.sku_id for each in proposals if each.sku_id]) if with_sku else {}

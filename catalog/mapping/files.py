@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,13 +13,16 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Upper
 from django.utils import translation
-from django.utils.translation import gettext, gettext_lazy, gettext_noop
+from django.utils.translation import gettext, gettext_lazy, gettext_noop, ngettext
 from openpyxl import Workbook, load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
-from catalog.models import Channel, Listing, Sku, User
+from catalog.mapping import fixes
+from catalog.models import AuditEvent, Channel, Listing, Sku, User
 from catalog.services import audit, map_listings
+from config import formatting
 
 MOST_BYTES = 5_000_000
 MOST_ROWS = 20_000
@@ -26,6 +30,12 @@ MOST_EXCEL_ROWS = 50_000
 _MOST_UNPACKED_BYTES = 200_000_000
 _KEYS_AT_ONCE = 500
 _EXACT_DIGITS = 15  # spreadsheets keep no more of a number
+
+# What the audit log calls it: of each listing, and of the file.
+IMPORTED, UNDONE = gettext_noop("mapping imported"), gettext_noop("mapping import undone")
+_IMPORT, _IMPORT_UNDONE = gettext_noop("imported"), gettext_noop("import undone")
+_USER = "catalog.user"
+_SHOWN = 10
 
 # The columns by their machine names. Their headings are accepted in every language of the site.
 COLUMNS = {
@@ -37,8 +47,27 @@ COLUMNS = {
     "title": gettext_lazy("title"),  # written for the reader, not read
 }
 _NEEDED = ("channel", "platform_item_id", "sku")
-# A spreadsheet takes what begins with one of these for a formula, and tells so to whoever opens the file.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet runs what begins with one of these, be it behind what it takes for the end of a cell: where it expects
+# semicolons, the file's commas end none.
+_FORMULA = re.compile(r"(^\s*|[;|\t\r\n][\s\"]*)(?='*[=+\-@＝＋－＠])|(^)(?=['\t\r])")
+_APOSTROPHE = re.compile(r"(^\s*|[;|\t\r\n][\s\"]*)'(?='*[=+\-@＝＋－＠])|(^)'(?=['\t\r])")
+# How files begin that are no tables, though their bytes may pass for a text: pictures, PDF, the Excel of before 2007.
+_NO_TABLE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"%PDF", b"\xd0\xcf\x11\xe0")
+# What reading a damaged workbook raises, among openpyxl, zipfile and the XML parser.
+_DAMAGED = (
+    csv.Error,
+    InvalidFileException,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    SyntaxError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+)
 _SCIENTIFIC = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+", re.IGNORECASE)
 
 
@@ -74,6 +103,8 @@ class Change:
     new_sku_id: int | None
     new_code: str
     new_pack_factor: int
+    sku_name: str = ""
+    new_sku_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +145,11 @@ def export_rows(listings: QuerySet[Listing]) -> Iterator[list[str]]:
 
 def safe_cell(text: str) -> str:
     """The text with an apostrophe before what a spreadsheet would run; plain_cell() takes it away again."""
-    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+    return _FORMULA.sub(lambda found: f"{found[0]}'", text)
 
 
 def plain_cell(text: str) -> str:
-    return text[1:] if text.startswith("'") and text[1:].startswith((*_FORMULA, "'")) else text
+    return _APOSTROPHE.sub(lambda found: found[1] or "", text)
 
 
 def excel_file(rows: Iterable[Sequence[str]]) -> bytes:
@@ -139,8 +170,10 @@ def read_file(content: bytes) -> list[Row]:
     """The lines of a CSV or Excel file. Raises Unreadable."""
     if len(content) > MOST_BYTES:
         raise Unreadable(gettext("The file is larger than 5 MB. Split it."))
-    table = _excel_cells(content) if content.startswith(b"PK") else _csv_cells(content)
+    if content.startswith(_NO_TABLE):
+        raise Unreadable(gettext("This is no CSV or Excel file. Save the table as CSV (UTF-8) or .xlsx."))
     try:
+        table = _excel_cells(content) if content.startswith(b"PK") else _csv_cells(content)
         columns = _columns(next(table, []))
         rows = []
         for number, cells in enumerate(table, start=2):
@@ -148,7 +181,7 @@ def read_file(content: bytes) -> list[Row]:
                 rows.append(_row(number, columns, cells))
             if len(rows) > MOST_ROWS:
                 raise Unreadable(gettext("The file has more than 20,000 rows. Split it."))
-    except (csv.Error, InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
+    except _DAMAGED as error:
         if isinstance(error, Unreadable):
             raise
         raise Unreadable(gettext("The file cannot be read. Save it as CSV (UTF-8) or .xlsx.")) from error
@@ -176,16 +209,14 @@ def _decoded(content: bytes) -> str:
 
 
 def _excel_cells(content: bytes) -> Iterator[list[Any]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            unpacked = sum(part.file_size for part in packed.infolist())
-        if unpacked > _MOST_UNPACKED_BYTES:
-            raise Unreadable(gettext("The file is larger than 5 MB. Split it."))
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError) as error:
-        raise Unreadable(gettext("The file cannot be read. Save it as CSV (UTF-8) or .xlsx.")) from error
-    sheet = book.worksheets[0]
-    return (list(row) for row in sheet.iter_rows(values_only=True))
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        unpacked = sum(part.file_size for part in packed.infolist())
+    if unpacked > _MOST_UNPACKED_BYTES:
+        raise Unreadable(gettext("The file is larger than 5 MB. Split it."))
+    book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    if not book.worksheets:
+        raise Unreadable(gettext("The file has no rows."))
+    return (list(row) for row in book.worksheets[0].iter_rows(values_only=True))
 
 
 def _columns(heading: Sequence[Any]) -> dict[str, int]:
@@ -199,7 +230,9 @@ def _columns(heading: Sequence[Any]) -> dict[str, int]:
         if name is not None:
             found[name] = place
     if missing := [str(COLUMNS[name]) for name in _NEEDED if name not in found]:
-        raise Unreadable(gettext("The file has no column “%(name)s”.") % {"name": missing[0]})
+        names = formatting.joined(gettext("“%(name)s”") % {"name": name} for name in missing)
+        text = ngettext("The file has no column %(names)s.", "The file has no columns %(names)s.", len(missing))
+        raise Unreadable(text % {"names": names})
     return found
 
 
@@ -221,9 +254,13 @@ def _row(number: int, columns: Mapping[str, int], cells: Sequence[Any]) -> Row:
     for name, place in columns.items():
         value = cells[place] if place < len(cells) else None
         texts[name] = _text(value)
-        is_id = name in {"platform_item_id", "platform_sku_id"}
+        is_id = name in {"platform_item_id", "platform_sku_id", "sku"}
         if is_id and (_lost_digits(value) or _SCIENTIFIC.fullmatch(texts[name])):
-            fault = gettext("The spreadsheet shortened an id. Format the id columns as text and enter it again.")
+            fault = gettext(
+                "The spreadsheet shortened an id or a SKU. Format these columns as text and enter it again."
+            )
+        elif "\x00" in texts[name]:  # which no database holds
+            fault = gettext("A cell holds a character that is none. Enter it again.")
     return Row(
         number=number,
         channel=texts["channel"],
@@ -255,11 +292,12 @@ def preview(*, rows: Sequence[Row], user: User) -> Preview:
     channels = {channel.name: channel for channel in Channel.objects.visible_to(user)}
     listings = _listings_of(rows, channels)
     skus = _skus_of(rows, user)
+    alike = _codes_alike({row.code for row in rows if row.code and not row.fault} - skus.keys(), user)
     shown = Preview()
     seen: dict[int, int] = {}
     for row in rows:
         listing = listings.get((row.channel, row.item_id, row.sku_id))
-        if error := _error(row, channels, listing, skus, seen):
+        if error := _error(row, channels, listing, skus, alike, seen):
             shown.errors.append(RowError(row.number, error))
             continue
         if listing is None:
@@ -283,6 +321,8 @@ def preview(*, rows: Sequence[Row], user: User) -> Preview:
                 new_sku_id=sku.pk if sku else None,
                 new_code=sku.code if sku else "",
                 new_pack_factor=pack_factor,
+                sku_name=_name(listing.sku),
+                new_sku_name=_name(sku),
             )
         )
     return shown
@@ -292,19 +332,35 @@ def _listings_of(rows: Sequence[Row], channels: Mapping[str, Channel]) -> dict[t
     found: dict[tuple[str, str, str], Listing] = {}
     ids: dict[str, set[str]] = {}
     for row in rows:
-        if row.channel in channels and row.item_id:
+        if row.channel in channels and row.item_id and not row.fault:
             ids.setdefault(row.channel, set()).add(row.item_id)
     for name, item_ids in ids.items():
         for some in _parts(sorted(item_ids)):
-            listings = channels[name].listings.current().filter(platform_item_id__in=some).select_related("sku")
+            listings = (
+                channels[name].listings.current().filter(platform_item_id__in=some).select_related("sku__product")
+            )
             for listing in listings:
                 found[name, listing.platform_item_id, listing.platform_sku_id] = listing
     return found
 
 
 def _skus_of(rows: Sequence[Row], user: User) -> dict[str, Sku]:
-    codes = sorted({row.code for row in rows if row.code})
-    return {sku.code: sku for some in _parts(codes) for sku in Sku.objects.visible_to(user).filter(code__in=some)}
+    codes = sorted({row.code for row in rows if row.code and not row.fault})
+    skus = Sku.objects.visible_to(user).select_related("product")
+    return {sku.code: sku for some in _parts(codes) for sku in skus.filter(code__in=some)}
+
+
+def _codes_alike(codes: Iterable[str], user: User) -> dict[str, str]:
+    """By codes that are no SKU's in capitals, the codes of SKUs that are the same but for capitals."""
+    found: dict[str, str] = {}
+    skus = Sku.objects.visible_to(user).annotate(folded=Upper("code"))
+    for some in _parts(sorted({code.upper() for code in codes})):
+        found |= dict(skus.filter(folded__in=some).values_list("folded", "code"))
+    return found
+
+
+def _name(sku: Sku | None) -> str:
+    return f"{sku.product} {sku.name}".strip() if sku is not None else ""
 
 
 def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -313,7 +369,12 @@ def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _error(
-    row: Row, channels: Mapping[str, Channel], listing: Listing | None, skus: Mapping[str, Sku], seen: Mapping[int, int]
+    row: Row,
+    channels: Mapping[str, Channel],
+    listing: Listing | None,
+    skus: Mapping[str, Sku],
+    alike: Mapping[str, str],
+    seen: Mapping[int, int],
 ) -> str:
     """Why a line cannot be applied; "" when it can."""
     if row.fault:
@@ -326,7 +387,9 @@ def _error(
     if listing.pk in seen:
         return gettext("Row %(number)d is about the same listing.") % {"number": seen[listing.pk]}
     if row.code and row.code not in skus:
-        return gettext("There is no SKU “%(code)s”.") % {"code": row.code[:100]}
+        no_sku = gettext("There is no SKU “%(code)s”.") % {"code": row.code[:100]}
+        meant = alike.get(row.code.upper())
+        return f"{no_sku} {gettext('Did you mean %(code)s?') % {'code': meant}}" if meant else no_sku
     if row.pack_factor and not re.fullmatch(r"0*[1-9][0-9]{0,5}", row.pack_factor):
         return gettext("Units per listing is a whole number from 1 to 999999.")
     return ""
@@ -361,15 +424,39 @@ def apply(*, changes: Sequence[Change], actor: User, now: datetime) -> int:
             pack_factors={pk: change.new_pack_factor for pk, change in by_id.items()},
             actor=actor,
             now=now,
+            action=IMPORTED,
         )
         audit(
-            action=gettext_noop("imported"),
+            action=_IMPORT,
             obj=actor,
             actor=actor,
             now=now,
             changes={gettext_noop("mappings"): [None, len(changed)]},
         )
     return len(changed)
+
+
+def recent_imports(user: User, now: datetime) -> list[AuditEvent]:
+    """The latest files that were brought back and can be undone, newest first."""
+    events = AuditEvent.objects.visible_to(user).filter(at__gt=now - fixes.UNDONE_WITHIN, object_type=_USER)
+    undone = {event.changes["import"][0] for event in events.filter(action=_IMPORT_UNDONE)}
+    imports = events.filter(action=_IMPORT).select_related("actor").order_by("-at", "-pk")
+    found = [event for event in imports[: _SHOWN + len(undone)] if event.at.isoformat() not in undone]
+    return [event for event in found if event.changes["mappings"][1]][:_SHOWN]
+
+
+def undo_import(*, event: AuditEvent, actor: User, now: datetime) -> tuple[int, int]:
+    """Put back the mappings that a file changed; returns of how many listings, and how many were left alone, because
+    they were mapped anew since or cannot be seen."""
+    with transaction.atomic():
+        AuditEvent.objects.select_for_update().get(pk=event.pk)  # two people at once
+        if AuditEvent.objects.filter(action=_IMPORT_UNDONE, changes__import=[event.at.isoformat(), None]).exists():
+            return 0, 0
+        events = list(AuditEvent.objects.filter(action=IMPORTED, at=event.at, actor=event.actor).order_by("pk"))
+        done = fixes.undo(events=events, actor=actor, now=now, action=UNDONE)
+        changes = {gettext_noop("import"): [event.at.isoformat(), None], gettext_noop("mappings"): [done, None]}
+        audit(action=_IMPORT_UNDONE, obj=actor, actor=actor, now=now, changes=changes)
+    return done, len(events) - done
 
 
 def _id_parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 
 from django.db import transaction
+from django.db.models import Q
 
 from catalog.database import update_rows
 from catalog.matching import Candidates, Mapped, Match, barcode_forms, match, plain_barcode
@@ -15,7 +17,8 @@ from catalog.models import Channel, Listing, Proposal, Sku
 CHUNK = 500  # found listings that are stored and looked at together
 
 _IDENTITY = ["channel", "platform_item_id", "platform_sku_id"]
-_FACTS = ["platform_stock_id", "title", "outer_id", "barcode", "price", "stock", "shelf_state", "seen_at"]
+_FACTS = ["platform_stock_id", "title", "outer_id", "barcode", "price", "list_price", "stock", "shelf_state", "seen_at"]
+_LONGEST_BARCODE = 32
 _REVIEWED = ["listing", "sku", "evidence", "conflicts", "status"]
 
 
@@ -32,6 +35,7 @@ class FoundListing:
     price: Decimal | None  # what a buyer pays now, in the channel's currency
     stock: int | None
     shelf_state: str
+    list_price: Decimal | None = None
 
 
 def store_found(*, channel: Channel, found: Sequence[FoundListing], now: datetime) -> None:
@@ -50,8 +54,10 @@ def store_found(*, channel: Channel, found: Sequence[FoundListing], now: datetim
                     platform_stock_id=each.stock_id[:128],
                     title=each.title[:255],
                     outer_id=each.outer_id[:128],
-                    barcode=each.barcode[:32],
+                    # Half of one is the barcode of something else.
+                    barcode=each.barcode if len(each.barcode) <= _LONGEST_BARCODE else "",
                     price=each.price,
+                    list_price=each.list_price,
                     stock=each.stock,
                     shelf_state=each.shelf_state,
                     found_at=now,
@@ -96,6 +102,20 @@ def review_open(channel: Channel) -> None:
         if len(part) < CHUNK:
             return
         last = part[-1].pk
+
+
+def review_like(skus: Sequence[Sku]) -> None:
+    """Look again at the open proposals that may be one of the SKUs, which are new or gone, in any channel."""
+    for start in range(0, len(skus), CHUNK):
+        some = skus[start : start + CHUNK]
+        named = Q(outer_id__in={sku.code for sku in some}) | Q(title__in={sku.product.name for sku in some})
+        named |= Q(barcode__in={form for sku in some for form in barcode_forms(sku.barcode)})
+        with transaction.atomic():
+            rows = list(Proposal.objects.open().filter(named).select_for_update().order_by("channel", "pk"))
+            for _channel_id, group in groupby(rows, key=lambda proposal: proposal.channel_id):
+                of_channel = list(group)
+                for first in range(0, len(of_channel), CHUNK):
+                    review(of_channel[first : first + CHUNK])
 
 
 def review(proposals: Sequence[Proposal]) -> None:

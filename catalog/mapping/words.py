@@ -78,5 +78,29 @@ def _left(reason: str, count: int) -> str:
                 "%(count)s left alone: here the listings are a competitor's.",
                 count,
             )
+        case "fits":
+            return ngettext(
+                "%(count)s left alone: a SKU fits. Accept it instead.",
+                "%(count)s left alone: SKUs fit. Accept them instead.",
+                count,
+            )
+        case "taken":
+            return ngettext(
+                "%(count)s left alone: its code is a SKU's already.",
+                "%(count)s left alone: their codes are SKUs' already.",
+                count,
+            )
+        case "twice":
+            return ngettext(
+                "%(count)s left alone: another chosen one has the same merchant code or barcode.",
+                "%(count)s left alone: other chosen ones have the same merchant code or barcode.",
+                count,
+            )
+        case "kept":
+            return ngettext(
+                "%(count)s SKU stays: it is used or was changed since.",
+                "%(count)s SKUs stay: they are used or were changed since.",
+                count,
+            )
         case _:
             return ngettext("%(count)s left alone: decided before.", "%(count)s left alone: decided before.", count)

@@ -3,7 +3,7 @@ from catalog.models.audit import AuditEvent
 from catalog.models.channel import Channel, Platform
 from catalog.models.dismissal import Dismissal
 from catalog.models.listing import Listing
-from catalog.models.order import Order, OrderLine
+from catalog.models.order import LineCause, Order, OrderLine
 from catalog.models.product import Product, Sku, Supplier
 from catalog.models.proposal import ListingSales, Proposal, ProposalSales, ShopRead, UnmappedListing
 from catalog.models.staff import User
@@ -24,6 +24,7 @@ __all__ = [
     "Channel",
     "ChannelLocation",
     "Dismissal",
+    "LineCause",
     "Listing",
     "ListingSales",
     "Order",

@@ -32,6 +32,11 @@ class Platform(models.TextChoices):
         """The currency and the time zone that a new shop on the platform has unless its owner chose others."""
         return dict(zip(("currency", "time_zone"), _USUAL[self.value], strict=True))
 
+    @property
+    def only_currency(self) -> str:
+        """The currency of all shops on the platform; "" where each has its own."""
+        return "CNY" if self is Platform.TAOBAO else ""
+
 
 _USUAL = {
     "taobao": ("CNY", "Asia/Shanghai"),
@@ -168,17 +173,23 @@ class Channel(models.Model):
 
     def clean(self) -> None:
         super().clean()
+        changed: dict[str, Any] = {}
+        only = Platform(self.platform).only_currency if self.platform in Platform.values else ""
+        if only and self.currency != only:
+            changed["currency"] = _("%(platform)s counts in %(currency)s only.") % {
+                "platform": Platform(self.platform).label,
+                "currency": only,
+            }
         if self.pk and self.listings.exists():
             stored = Channel.objects.only("currency", "platform").get(pk=self.pk)
-            changed: dict[str, Any] = {}
             if stored.currency != self.currency:
                 changed["currency"] = _("Its history is in %(currency)s. Add a new channel for another currency.") % {
                     "currency": stored.currency
                 }
             if stored.platform != self.platform:
                 changed["platform"] = _("It has listings on its platform. Add a new channel for another platform.")
-            if changed:
-                raise ValidationError(changed)
+        if changed:
+            raise ValidationError(changed)
 
     @property
     def interval(self) -> timedelta:

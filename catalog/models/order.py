@@ -18,6 +18,26 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self if user.sees_all_channels else self.filter(channel__in=Channel.objects.visible_to(user))
 
 
+class LineCause(models.TextChoices):
+    """Why a line is not booked, or not as the platform told it."""
+
+    NOT_MAPPED = "not-mapped", _("Its listing has no SKU. Map it, and the line is booked then.")
+    NO_WAREHOUSE = (
+        "no-warehouse",
+        _("There is no active warehouse to take it from. Add one, and the line is booked then."),
+    )
+    BUNDLE = "became-bundle", _("Its SKU has become a bundle since. Book what is left of the line by hand.")
+    NO_UNITS = "no-units", _("The platform told no units, so nothing was booked. Look at the order there.")
+    TOO_MANY_UNITS = "too-many-units", _("Too many units to be true, so nothing was booked. Look at the order there.")
+    RETURNED_TOO_MANY = (
+        "returned-too-many",
+        _("More came back than was ordered, so all of it counts as returned. Look at the order there."),
+    )
+    GONE = "gone", _("The platform took the line out of the order, so nothing of it is booked.")
+    TEST_ORDER = "test-order", _("A test order: never booked.")
+    BEFORE_SYNC = "before-sync", _("Ordered before its channel was synced: stock was counted after it.")
+
+
 class Order(models.Model):
     """One order as the platform told it last; catalog/stock/booking.py is the only writer."""
 
@@ -71,7 +91,7 @@ class OrderLine(models.Model):
     warehouse = models.ForeignKey(
         Warehouse, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("warehouse")
     )
-    cause = models.CharField(max_length=60, blank=True)  # why it is not booked, a slug; "": it is, or nothing is due
+    cause = models.CharField(max_length=60, blank=True)  # a LineCause; "": booked as told, or nothing is due
 
     class Meta:
         ordering = ["order", "pk"]

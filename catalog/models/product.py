@@ -1,6 +1,6 @@
 """What we sell, whoever shows it: products, their SKUs, and who supplies them."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -112,3 +112,10 @@ class Sku(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def save(self, **kwargs: Any) -> None:
+        """Stores everything but the stock version, which may have risen since the row was read."""
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            own = self._meta.concrete_fields
+            kwargs["update_fields"] = [each.name for each in own if each.name not in ("id", "stock_version")]
+        super().save(**kwargs)

@@ -34,7 +34,7 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
 
     def waiting_for(self, user: User) -> int:
         """How many open ones wait for the person. One query, which the index on channel and status answers."""
-        return self.filter(channel__in=Channel.objects.visible_to(user), status=Proposal.Status.OPEN).count()
+        return self.open().filter(channel__in=Channel.objects.visible_to(user)).count()
 
     def clear(self) -> Self:
         """The open ones that many may be accepted of at once: strong evidence, and nothing against it."""
@@ -60,6 +60,7 @@ class Proposal(models.Model):
     outer_id = models.CharField(_("merchant code"), max_length=128, blank=True)
     barcode = models.CharField(_("barcode"), max_length=32, blank=True)
     price = MoneyField(_("live price"), null=True)
+    list_price = MoneyField(_("list price"), null=True)
     stock = models.IntegerField(_("stock"), null=True)
     shelf_state = models.CharField(_("shelf state"), max_length=10, choices=SHELF_CHOICES)
     found_at = models.DateTimeField(_("found at"))

@@ -40,7 +40,7 @@ class Warehouse(models.Model):
 class StockLevel(models.Model):
     """The sums of a SKU's movements in a warehouse, kept in the transaction that adds a movement.
 
-    No row: nothing was ever booked, so nobody knows. Negative `available` is oversold stock, and stays visible.
+    No row, or not counted: nobody knows what there is. Negative `available` is oversold stock, and stays visible.
     """
 
     sku = models.ForeignKey(Sku, models.PROTECT, related_name="stock_levels", verbose_name=_("SKU"))
@@ -53,6 +53,9 @@ class StockLevel(models.Model):
         db_persist=True,
         verbose_name=_("available"),
     )
+    # Whether anything but sales was ever booked: what was only sold without ever having been counted tells how much
+    # is gone, and not how much is there.
+    is_counted = models.BooleanField(_("counted"), default=False, editable=False)
     updated_at = models.DateTimeField(_("changed at"), default=timezone.now)
 
     class Meta:
@@ -141,6 +144,11 @@ class Transfer(models.Model):
     def is_in_transit(self) -> bool:
         return self.received_at is None
 
+    @property
+    def missing(self) -> int:
+        """Units that were sent and did not arrive; 0 while they are on their way."""
+        return 0 if self.received_quantity is None else self.quantity - self.received_quantity
+
 
 class StockMovement(models.Model):
     """One entry of the ledger. Entries are added and never changed; catalog/stock/ledger.py is the only writer."""
@@ -157,6 +165,7 @@ class StockMovement(models.Model):
         RELEASE = "release", _("release of a reservation")
 
     RESERVING = (Kind.RESERVE, Kind.RELEASE)  # they change what is reserved; all others change what is on hand
+    COUNTING = (Kind.COUNT, Kind.RECEIPT, Kind.ADJUSTMENT, Kind.TRANSFER_IN)  # after one of them the level is known
 
     class Source(models.TextChoices):
         MANUAL = "manual", _("by hand")

@@ -7,7 +7,7 @@ platform names. Connectors store nothing and read no wall clock: the time comes 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
@@ -43,6 +43,9 @@ class Capability(StrEnum):
     REQUEST_KEYS = "request_keys"  # keys_url() and parse_keys()
     REQUEST_TOKEN = "request_token"  # noqa: S105  # request_token(); ask `can_request_token`
     REFRESH_TOKEN = "refresh_token"  # noqa: S105  # refresh(); ask `can_refresh`, since it may depend on the kind of app
+
+
+READS_ONLY = "key-reads-only"  # the cause where everything but writing is permitted
 
 
 class InvalidSetting(ValueError):
@@ -82,7 +85,8 @@ class SettingKind(StrEnum):
 class Setting:
     """One setting that a platform's connection asks for: a field of its Credentials, or `base_url`.
 
-    `only_for` limits it to one choice of another setting: ("app_kind", ("custom",)).
+    `only_for` limits it to one choice of another setting: ("app_kind", ("custom",)); `optional_for` is a choice under
+    which it is not required. `choice_help` is shown for the choice that is made, by its value.
     """
 
     name: str
@@ -92,6 +96,8 @@ class Setting:
     choices: tuple[tuple[str, str | _StrPromise], ...] = ()
     is_required: bool = True
     only_for: tuple[str, tuple[str, ...]] | None = None
+    optional_for: tuple[str, tuple[str, ...]] | None = None
+    choice_help: tuple[tuple[str, str | _StrPromise], ...] = ()
 
 
 class ReadOutcome(StrEnum):
@@ -130,6 +136,17 @@ class DiscoveredListing:
     barcode: str = ""  # GTIN, EAN or UPC
     stock_id: str = ""  # what the platform counts its stock by, where that is none of the ids above
     changed_at: datetime | None = None  # the platform's own mark, aware UTC
+
+
+class ListingPage(NamedTuple):
+    """Some of a shop's listings, and from where discover_listings() tells those after them.
+
+    The cursor is the connector's own and can be stored as JSON; None: these were the last. A page without listings is
+    worth its cursor, too: it says that nothing before it has to be asked for again, or, empty, that all has.
+    """
+
+    listings: Sequence[DiscoveredListing]
+    cursor: Mapping[str, Any] | None
 
 
 class StockLevel(NamedTuple):
@@ -326,6 +343,9 @@ class Connector(ABC):
     default_base_url: ClassVar[str]
     default_auth_url: ClassVar[str]
     settings: ClassVar[tuple[Setting, ...]]  # in the order in which they are asked for
+    shop_setting: ClassVar[str] = ""  # the one that is the shop's address; "": the account that consents tells the shop
+    consent_only_for: ClassVar[tuple[str, tuple[str, ...]] | None] = None  # as of Setting; None: always, if it can be
+    permissions: ClassVar[tuple[str | _StrPromise, ...]] = ()  # what the app has to be given, in the platform's words
     max_items_per_read: ClassVar[int]  # distinct own items in one call
     max_competitor_items_per_read: ClassVar[int] = 0  # distinct items of other shops in one call
     max_rows_per_push: ClassVar[int] = 0  # targets in one call
@@ -354,6 +374,11 @@ class Connector(ABC):
             value for f in fields(credentials) if not f.repr and (value := getattr(credentials, f.name))
         )
 
+    @classmethod
+    def console(cls, settings: Mapping[str, str]) -> str:
+        """Where the app or the keys are made and given permissions, in words that follow “in”."""
+        return _("the platform's console")
+
     @property
     def can_refresh(self) -> bool:
         """Whether refresh() works for these credentials."""
@@ -375,9 +400,9 @@ class Connector(ABC):
         return None
 
     def check_connection(self, *, now: datetime) -> str:
-        """Make the cheapest call that needs every permission of a reader; returns the shop's name.
+        """Make the cheapest calls that need every permission; returns the shop's name.
 
-        Raises ConnectorError, whose cause says what is wrong.
+        Raises ConnectorError, whose cause says what is wrong: READS_ONLY where it is the permission to write alone.
         """
         self._unsupported("check_connection")
 
@@ -402,10 +427,12 @@ class Connector(ABC):
         """Exactly one Reading per ref of one batch, in its order. Raises ConnectorError when a call brought nothing."""
         self._unsupported("read_listings")
 
-    def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
-        """Every listing of the shop, on the shelf or not, each once; calls are made while iterating.
+    def discover_listings(self, *, now: datetime, cursor: Mapping[str, Any] | None = None) -> Iterator[ListingPage]:
+        """Every listing of the shop, on the shelf or not, from the cursor of an earlier page on (None: all of them).
 
-        `skip` names items that need not be told once more: they are left out where each of them would cost a call.
+        Calls are made while iterating, a few for each page. One iteration tells each listing once; after a cursor some
+        may be told again, those for one that changed meanwhile, but none is left out. Raises Wait of the operation,
+        rather than waiting itself, while the platform still puts the answer together.
         """
         self._unsupported("discover_listings")
 
@@ -440,7 +467,11 @@ class Connector(ABC):
         self._unsupported("push_stock")
 
     def read_orders(self, *, since: datetime, until: datetime, now: datetime) -> Iterator[Order]:
-        """The orders that changed from `since` (inclusive) to `until`, each once; calls are made while iterating."""
+        """The orders that changed from `since` (inclusive) to `until`, each once; calls are made while iterating.
+
+        Shops stamp whole seconds, so both ends are cut to theirs: windows that meet leave out nothing and overlap in
+        nothing.
+        """
         self._unsupported("read_orders")
 
     def read_promotions(self, *, now: datetime) -> Iterator[Promotion]:
@@ -509,6 +540,14 @@ class Connector(ABC):
 
     def _unsupported(self, operation: str) -> NoReturn:
         raise Fatal(self.platform, operation, cause="unsupported")
+
+
+def shop_id(address: str) -> str:
+    """What is the same for every way to write a shop's address, and differs between shops."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    host = (parts.hostname or "").removeprefix("www.")
+    port = "" if parts.port in {None, 80, 443} else f":{parts.port}"
+    return f"{host}{port}{parts.path.rstrip('/')}"
 
 
 def checked_address(field: str, address: str) -> str:

@@ -63,7 +63,10 @@ class Retry(ConnectorError):
 
 
 class Wait(ConnectorError):
-    """Not before `retry_at` (aware UTC): quota, throttling, a daily cap."""
+    """Not before `retry_at` (aware UTC): quota, throttling, a daily cap; or what was asked for is still being made.
+
+    `scope` is what waits: the whole channel, or only the operation, which then says nothing about other calls.
+    """
 
     kind = "wait"
 
@@ -73,6 +76,7 @@ class Wait(ConnectorError):
         operation: str,
         *,
         retry_at: datetime,
+        scope: Literal["operation", "channel"] = "channel",
         cause: str = "quota",
         request_id: str = "",
         code: str = "",
@@ -80,6 +84,7 @@ class Wait(ConnectorError):
     ) -> None:
         super().__init__(platform, operation, cause=cause, request_id=request_id, code=code, detail=detail)
         self.retry_at = retry_at
+        self.scope = scope
 
 
 class Reauthorise(ConnectorError):

@@ -13,9 +13,11 @@ from django.utils import timezone
 from catalog.models import Channel, Listing
 from integrations.connections import Unconnected, connector_for, needs_probe
 from integrations.connectors.errors import Wait
-from integrations.fetching.engine import Engine, problem_of
-from integrations.fetching.lanes import Lane
-from integrations.fetching.summaries import FetchSummary, Problem, SliceSummary
+from integrations.fetching.reading import ReadingJob
+from integrations.fetching.summaries import FetchSummary, SliceSummary
+from integrations.lanes.engine import Engine
+from integrations.lanes.lane import Lane
+from integrations.lanes.problem import Problem, problem_of
 from integrations.models import ChannelHealth
 from monitoring.models import PollRun
 from monitoring.services import (
@@ -23,7 +25,6 @@ from monitoring.services import (
     claim_listings,
     close_idle_runs,
     close_run,
-    due_channels,
     due_watches,
     ensure_watches,
     make_all_due,
@@ -50,12 +51,8 @@ def fetch_slice(
     now = now_fn()
     ensure_watches(now=now)
     close_idle_runs(now=now)
-    engine = Engine(
-        clock=now_fn,
-        seconds=seconds,
-        find_due=lambda at: due_channels(now=at, channel_ids=channel_ids),
-        is_alone=Channel.objects.filter(is_watched=True).count() == 1,
-    )
+    is_alone = Channel.objects.filter(is_watched=True).count() == 1
+    engine = Engine(ReadingJob(channel_ids=channel_ids), clock=now_fn, seconds=seconds, is_alone=is_alone)
     engine.run()
     due_at = next_due(now=engine.looked_at or now, until=now_fn() + LANE_EVERY, channel_ids=channel_ids)
     summary = SliceSummary(**_figures(engine), more_due=engine.has_more, due_at=due_at)
@@ -76,7 +73,8 @@ def fetch_listings(*, listing_ids: Sequence[int], now: datetime, deadline_second
         return now + timedelta(seconds=time.monotonic() - started)
 
     ensure_watches(listing_ids, now=now)
-    engine = Engine(clock=clock, seconds=deadline_seconds, find_due=lambda at: [], watched_only=False, is_alone=True)
+    job = ReadingJob(find_due=lambda at: [], watched_only=False)
+    engine = Engine(job, clock=clock, seconds=deadline_seconds, is_alone=True)
     wanted: dict[int, list[int]] = {}
     for pk, channel_id in Listing.objects.current().filter(pk__in=listing_ids).values_list("pk", "channel_id"):
         wanted.setdefault(channel_id, []).append(pk)
@@ -98,7 +96,16 @@ def fetch_listings(*, listing_ids: Sequence[int], now: datetime, deadline_second
             run = open_run(channel_id=channel_id, kind=PollRun.Kind.REQUESTED, now=now)
             # A person may try a channel that rests: one call shows whether it is back.
             is_probing = channel_id in healths and needs_probe(healths[channel_id])
-            engine.add_lane(Lane(channels[channel_id], run=run, requested=claims, token=token, is_probing=is_probing))
+            lane = Lane(
+                channels[channel_id],
+                clock=clock,
+                run=run,
+                requested=claims,
+                token=token,
+                is_scheduled=False,
+                is_probing=is_probing,
+            )
+            engine.add_lane(lane)
     engine.problems |= held
     engine.run()
     for lane in engine.lanes.values():
@@ -139,16 +146,8 @@ def pass_over_channel(
         free = Q(lease_until__isnull=True) | Q(lease_until__lte=at)
         return [channel.pk] if rest.filter(free).exists() else []
 
-    engine = Engine(
-        clock=timezone.now,
-        seconds=_NO_LIMIT_SECONDS,
-        find_due=find_due,
-        observed_at=now,
-        interval=interval,
-        watched_only=False,
-        is_alone=True,
-        progress=count,
-    )
+    job = ReadingJob(find_due=find_due, observed_at=now, interval=interval, watched_only=False, progress=count)
+    engine = Engine(job, clock=timezone.now, seconds=_NO_LIMIT_SECONDS, is_alone=True)
     engine.run()
     close_run(run=run, now=now, watched_only=False)
     return FetchSummary(**_figures(engine))

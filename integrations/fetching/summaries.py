@@ -3,20 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a channel, or some of what was asked of it, was not read; kind and cause select the sentence for people.
-
-    The kinds are those of ConnectorError, "unconnected" (a person must set the channel up or authorise it) and "busy"
-    (other workers were reading these listings just now).
-    """
-
-    channel_id: int
-    kind: str
-    cause: str
-    code: str = ""
-    retry_at: datetime | None = None  # no call before it
+from integrations.lanes.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)

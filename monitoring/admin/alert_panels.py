@@ -57,8 +57,16 @@ def _row(alert: Alert) -> dict[str, Any]:
         "sentence": alert_sentence(alert),
         "change": figures(alert).change,
         "url": alert_url(alert),
-        "subject": str(alert.listing or alert.channel),
+        "subject": _subject(alert),
     }
+
+
+def _subject(alert: Alert) -> str:
+    """The listing, with its variant where it has one, or the channel of an alert without one."""
+    listing = alert.listing
+    if listing is None:
+        return str(alert.channel)
+    return f"{listing} · {listing.sku.name}" if listing.sku and listing.sku.name else str(listing)
 
 
 def _open_count(request: HttpRequest) -> int:

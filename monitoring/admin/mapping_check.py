@@ -1,13 +1,15 @@
 """The page of mappings that look wrong: each is mended or said to be fine, and either is taken back by a click."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -21,8 +23,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from catalog.admin.product import may_see_cost
 from catalog.mapping import dismissals, fixes
-from catalog.mapping_lint import Finding, FindingKind
+from catalog.mapping.standings import Spoken
+from catalog.mapping_lint import Finding, FindingKind, Standing
+from catalog.matching import Evidence
 from catalog.models import AuditEvent, Dismissal, Listing
+from catalog.models.proposal import EVIDENCE_LABELS
 from config import formatting
 from config.admin_site import Severity, add_menu_item
 from config.model_admin import person
@@ -43,7 +48,9 @@ class ShownFinding:
     other: Listing | None
     severity: Severity
     text: str
-    fix: str
+    fix: str  # "": nobody can tell which side is wrong, or what would mend it
+    said: str = ""  # by codes and barcodes, of the listing
+    said_of_other: str = ""
     dismissal: Dismissal | None = None
 
 
@@ -61,6 +68,13 @@ def _key(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
+def _units(text: str) -> int:
+    """Units per listing as a form posts them. Raises BadRequest for anything but 1 to 999999."""
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise BadRequest("units per listing is a whole number from 1 to 999999")
+    return int(text)
+
+
 @require_safe
 def check_page(request: HttpRequest) -> HttpResponseBase:
     """Goes through the mappings for a few seconds, from the SKU that the address names on."""
@@ -76,7 +90,7 @@ def check_page(request: HttpRequest) -> HttpResponseBase:
         **admin.site.each_context(request),
         "title": gettext("Mapping check"),
         "findings": [
-            _shown(each, listings, found.dismissals if dismissed else {})
+            _shown(each, listings, found.spoken, found.dismissals if dismissed else {})
             for each in found.findings
             if each.listing_id in listings
         ],
@@ -95,12 +109,16 @@ def check_page(request: HttpRequest) -> HttpResponseBase:
 
 @require_POST
 def fix(request: HttpRequest) -> HttpResponseBase:
-    """Mend what one finding says, as long as the listing has the SKU that was shown."""
+    """Mend what one finding says, as long as the listing has the SKU and the units that were shown.
+
+    Without a `pack_factor` its SKU is taken away.
+    """
     listing = _listing(request)
-    pack_factor = _key(request.POST.get("pack_factor", "")) or None
+    pack_factor = _units(request.POST["pack_factor"]) if "pack_factor" in request.POST else None
     done = fixes.fix(
         listing=listing,
         sku_id=_key(request.POST.get("sku", "")),
+        shown_pack_factor=_units(request.POST.get("shown", "")),
         pack_factor=pack_factor,
         actor=person(request),
         now=timezone.now(),
@@ -127,7 +145,7 @@ def undo(request: HttpRequest) -> HttpResponseBase:
         raise PermissionDenied
     events = AuditEvent.objects.visible_to(person(request)).filter(action=fixes.FIXED, object_type="catalog.listing")
     event = get_object_or_404(events, pk=_key(request.POST.get("event", "")))
-    if fixes.undo(event=event, actor=person(request), now=timezone.now()):
+    if fixes.undo(events=[event], actor=person(request), now=timezone.now()):
         messages.success(request, gettext("“%(listing)s” is as it was before.") % {"listing": event.object_name})
     else:
         messages.warning(request, gettext("Nothing was changed: the mapping is another one by now."))
@@ -139,7 +157,7 @@ def dismiss(request: HttpRequest) -> HttpResponseBase:
     """Ask why the finding that the address names is fine, and keep the answer."""
     listing = _listing(request)
     user, now, kind = person(request), timezone.now(), request.GET.get("kind", "")
-    found = mapping_lint.about(listing=listing, user=user, now=now, sees_cost=may_see_cost(request))
+    found, spoken = mapping_lint.about(listing=listing, user=user, now=now, sees_cost=may_see_cost(request))
     finding = next((each for each in found if each.kind.value == kind), None)
     if finding is None:
         messages.warning(request, gettext("This is not found any more."))
@@ -158,7 +176,7 @@ def dismiss(request: HttpRequest) -> HttpResponseBase:
     context = {
         **admin.site.each_context(request),
         "title": gettext("Is this fine?"),
-        "shown": _shown(finding, {listing.pk: listing, **others.in_bulk()}),
+        "shown": _shown(finding, {listing.pk: listing, **others.in_bulk()}, spoken),
         "form": form,
         "facts": facts,
         "back": _address(after=_key(request.GET.get("after", ""))),
@@ -207,19 +225,39 @@ def _back(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(_address(after=_key(given.get("after", "")), show=show))
 
 
-def _shown(finding: Finding, listings: dict[int, Listing], held: mapping_lint.Dismissals | None = None) -> ShownFinding:
+def _shown(
+    finding: Finding,
+    listings: dict[int, Listing],
+    spoken: Mapping[int, Spoken],
+    held: mapping_lint.Dismissals | None = None,
+) -> ShownFinding:
     listing = listings[finding.listing_id]
     other = listings.get(finding.other_id or 0)
+    fix_text = ""
     if finding.pack_factor is not None:
         text = ngettext("Set to %(count)d unit per listing", "Set to %(count)d units per listing", finding.pack_factor)
         fix_text = text % {"count": finding.pack_factor}
-    else:
+    elif finding.takes_sku:
         fix_text = gettext("Take the SKU away")
     severity = _SEVERITIES.get(finding.kind, "warning")
     dismissal = (held or {}).get((finding.listing_id, finding.kind.value))
     if dismissal is not None:
         severity = "muted"
-    return ShownFinding(finding, listing, other, severity, _text(finding, listing), fix_text, dismissal)
+    said, said_of_other = (_said(spoken.get(each.pk) if each else None) for each in (listing, other))
+    return ShownFinding(
+        finding, listing, other, severity, _text(finding, listing), fix_text, said, said_of_other, dismissal
+    )
+
+
+def _said(spoken: Spoken | None) -> str:
+    """What code and barcode say of a mapping, in a few words."""
+    if spoken is None or spoken.standing == Standing.SILENT:
+        return ""
+    if spoken.standing == Standing.FOR:
+        return str(EVIDENCE_LABELS[spoken.evidence])
+    if spoken.evidence == Evidence.BARCODE:
+        return gettext("barcode of another SKU")
+    return gettext("merchant code is another SKU")
 
 
 def _text(finding: Finding, listing: Listing) -> str:
@@ -238,7 +276,7 @@ def _text(finding: Finding, listing: Listing) -> str:
         case FindingKind.PACK:
             text = gettext("The title tells %(count)d units, the mapping %(units)s.")
         case FindingKind.PRICE:
-            text = gettext("A unit costs %(price)s here, and %(told)s in the SKU's other listings.")
+            text = gettext("A unit costs %(price)s here, and %(told)s in the other listing of the SKU.")
         case FindingKind.COST:
             text = gettext("A unit is sold for %(price)s, and costs us %(told)s.")
         case FindingKind.DEAD:

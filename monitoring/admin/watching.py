@@ -18,7 +18,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.listing import VisibleRelatedFilter, stock_text
-from catalog.models import Channel, Listing, Product, User
+from catalog.admin.mapping.proposals import waiting_count
+from catalog.models import Channel, Listing, Product, Proposal, UnmappedListing, User
 from config.admin_site import Badge, add_badge, add_button, add_column, add_menu_item, add_panel, add_tab
 from config.formatting import change_percent, count, duration, money, percent
 from config.model_admin import FrameModelAdmin, ReadOnly, person
@@ -81,7 +82,7 @@ def _history_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | N
 
 
 def _not_found_badge(request: HttpRequest, listing: Listing) -> Badge | None:
-    """That the platform does not know the listing, told to everybody who sees its page: no figure of it is a present one."""
+    """That the platform does not know the listing, so that no figure of it is a present one."""
     watch = watch_of(listing)
     if watch is None or not watch.is_missing or listing.removed_at:
         return None
@@ -138,9 +139,7 @@ def _listings_panel(request: HttpRequest, listings: QuerySet[Listing], *, shows_
 add_panel(
     "product",
     "monitoring/panels/listings.html",
-    lambda request, product: _listings_panel(
-        request, Listing.objects.filter(sku__product=product), shows_variant=True
-    ),
+    lambda request, product: _listings_panel(request, Listing.objects.filter(sku__product=product), shows_variant=True),
     area="full",
     order=60,
 )
@@ -248,9 +247,25 @@ def _stock_moves_panel(request: HttpRequest, obj: Model | None) -> dict[str, Any
     }
 
 
+def _to_map_panel(request: HttpRequest, obj: Model | None) -> dict[str, Any] | None:
+    """What waits to be mapped; nothing while nothing does."""
+    if not (_may_see(request) and request.user.has_perm("catalog.view_proposal")):
+        return None
+    scope = dashboard.dashboard_of(request, timezone.now()).scope
+    unmapped = UnmappedListing.objects.filter(channel__in=scope.shown_channels).count()
+    proposals = waiting_count(request)
+    if scope.channel and proposals:
+        proposals = Proposal.objects.open().filter(channel=scope.channel).count()
+    if not (unmapped or proposals):
+        return None
+    query = f"?channel__id__exact={scope.channel.pk}" if scope.channel else ""
+    return {"unmapped": unmapped, "proposals": proposals, "query": query}
+
+
 add_panel("dashboard", "monitoring/panels/scope.html", _scope_panel, area="head", order=10)
 add_panel("dashboard", "monitoring/panels/figures.html", _figures_panel, area="facts", order=10)
 add_panel("dashboard", "monitoring/panels/channels.html", _channels_panel, area="main", order=10)
+add_panel("dashboard", "monitoring/panels/to_map.html", _to_map_panel, area="side", order=17)
 add_panel("dashboard", "monitoring/panels/stock_moves.html", _stock_moves_panel, area="side", order=20)
 add_panel("dashboard", "monitoring/panels/price_moves.html", _price_moves_panel, area="main", order=20)
 

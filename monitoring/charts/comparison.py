@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 
 from catalog.models import Listing, Product, User
-from monitoring.charts.data import PRICES, compared_rows, exact_text, figure, moment_of
 from monitoring.causes import not_known_reason
+from monitoring.charts.data import PRICES, compared_rows, exact_text, figure, moment_of
 from monitoring.freshness import is_fresh, watch_of
 from monitoring.history import safe_cell
 

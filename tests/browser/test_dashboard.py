@@ -1,5 +1,6 @@
 """The dashboard in a real browser: what stands beside what, and how much of the screen it takes."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -48,19 +49,23 @@ def boxes(page):
     }
 
 
-def test_panels_stand_in_rows_of_equal_height_without_a_hole(browser_page, busy_day):
+def test_panels_stand_in_two_columns_without_a_hole(browser_page, busy_day):
     page = browser_page(user=UserFactory(is_superuser=True))
     page.goto("/")
     found = boxes(page)
-    channels, authorise, alerts = found["Channels"], found["To authorise"], found["Open alerts"]
-    prices, stocks = found["Biggest price moves, 24 h"], found["Biggest stock moves, 24 h"]
-    assert channels["y"] == alerts["y"]
-    assert authorise["y"] == pytest.approx(channels["y"] + channels["height"] + 16, abs=1)
-    bottom = alerts["y"] + alerts["height"]
-    assert authorise["y"] + authorise["height"] == pytest.approx(bottom, abs=1)
-    assert prices["y"] == stocks["y"] == pytest.approx(bottom + 16, abs=1)
-    assert prices["height"] == stocks["height"]
-    assert prices["width"] == channels["width"]
+    columns = [
+        ["Channels", "To authorise", "Biggest price moves, 24 h"],
+        ["Open alerts", "To map", "Biggest stock moves, 24 h"],
+    ]
+    assert found[columns[0][0]]["y"] == found[columns[1][0]]["y"]
+    for names in columns:
+        for above, below in itertools.pairwise(found[name] for name in names):
+            assert below["y"] == pytest.approx(above["y"] + above["height"] + 16, abs=1)
+            assert below["width"] == above["width"]
+    for card in page.locator(".grid .card").all():
+        ends_at = card.evaluate("card => card.lastElementChild.getBoundingClientRect().bottom")
+        box = card.bounding_box()
+        assert box["y"] + box["height"] - ends_at <= 8, "an empty half of a card"
     assert page.evaluate("document.documentElement.scrollHeight") <= 900
 
 
@@ -71,6 +76,7 @@ def test_on_a_phone_what_asks_for_a_deed_comes_first(browser_page, busy_day):
     assert sorted(found, key=lambda name: found[name]["y"]) == [
         "To authorise",
         "Open alerts",
+        "To map",
         "Channels",
         "Biggest price moves, 24 h",
         "Biggest stock moves, 24 h",

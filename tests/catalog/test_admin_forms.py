@@ -277,6 +277,15 @@ def test_a_channel_is_stopped_and_started_again(
     assert ("channels", [own_channel.pk]) in heard
 
 
+def test_a_currency_that_the_platform_cannot_have_is_refused(operator_client, own_channel, admin_client):
+    form = {"name": "Ours", "currency": "USD", "time_zone": "UTC", "interval_seconds": 300}
+    assert "counts in CNY only" in errors_of(operator_client.post(address(own_channel, "edit"), form))
+    for platform, refused in (("taobao", True), ("shopify", False)):
+        page = admin_client.post(f"/catalog/channel/add/?platform={platform}", {**form, "name": platform})
+        assert (page.status_code == 200 and "counts in CNY only" in errors_of(page)) is refused
+    assert list(Channel.objects.exclude(pk=own_channel.pk).values_list("platform", "currency")) == [("shopify", "USD")]
+
+
 def test_a_channel_with_listings_keeps_its_currency(operator_client, own_channel):
     ListingFactory(channel=own_channel)
     form = {"name": "Ours", "platform": "taobao", "currency": "USD", "time_zone": "Moon/Base", "interval_seconds": 5}

@@ -21,7 +21,7 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-MAX_QUERIES = 12
+MAX_QUERIES = 13
 
 
 def fill(count):
@@ -77,7 +77,7 @@ def shown(client, model="listing", **query):
 def test_tabs_count_and_narrow(admin_client):
     ListingFactory(title="mapped", sku=SkuFactory())
     ListingFactory(title="unmapped")
-    ListingFactory(title="rival", ownership="competitor", sku=SkuFactory())
+    ListingFactory(title="rival", ownership="competitor")
     ListingFactory(title="gone", removed_at=NOW)
     tabs = {str(tab["label"]): tab["count"] for tab in shown(admin_client).context["cl"].tabs}
     assert {name: tabs[name] for name in ("All", "Unmapped", "Competitors", "Removed")} == {
@@ -103,10 +103,14 @@ def test_tabs_count_and_narrow(admin_client):
         ({"q": "EV-9"}, ["kettle"]),
         ({"q": "616999"}, ["loose"]),
         ({"q": "MOKA pot"}, ["kettle"]),
+        ({"q": "6000/6001"}, ["kettle"]),
+        ({"q": " 616999/ "}, ["loose"]),
+        ({"q": "6000/7"}, []),
     ],
 )
 def test_filters_and_search_find_by_what_staff_know(admin_client, query, titles):
-    ListingFactory(title="kettle", sku=SkuFactory(code="EV-9", product=ProductFactory(name="MOKA pot", brand="MOKA")))
+    sku = SkuFactory(code="EV-9", product=ProductFactory(name="MOKA pot", brand="MOKA"))
+    ListingFactory(title="kettle", sku=sku, platform_item_id="6000", platform_sku_id="6001")
     ListingFactory(title="loose", platform_item_id="616999", shelf_state="sold_out", ownership="competitor")
     assert [row.title for row in shown(admin_client, **query).context["cl"].result_list] == titles
 

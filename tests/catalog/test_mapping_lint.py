@@ -6,7 +6,17 @@ from decimal import Decimal
 
 import pytest
 
-from catalog.mapping_lint import Finding, FindingKind, Line, is_as_dismissed, is_dead, of_item, of_sku, units_in_title
+from catalog.mapping_lint import (
+    Finding,
+    FindingKind,
+    Line,
+    are_titles_alike,
+    is_as_dismissed,
+    is_dead,
+    of_item,
+    of_sku,
+    units_in_title,
+)
 
 pytestmark = pytest.mark.pure
 
@@ -190,3 +200,22 @@ def test_a_ratio_that_moved_well_beyond_what_was_dismissed_is_another_fact(befor
     assert is_as_dismissed(facts, dismissed) is is_same
     assert not is_as_dismissed({**facts, "sku": 8}, dismissed)
     assert not is_as_dismissed({**facts, "other": 9}, dismissed)
+
+
+@pytest.mark.parametrize(
+    ("title", "other", "expected"),
+    [
+        ("Enamelled cast-iron pot 1", "Cast-iron pot, enamelled, 24 cm", True),
+        ("Enamelled cast-iron pot 1", "Drawer organiser 1", False),
+        ("2026新款 铸铁珐琅锅 家用焖烧炖锅", "北欧 铸铁珐琅锅 白色", True),
+        ("铸铁珐琅锅 家用", "新疆长绒棉浴巾 吸水", False),
+        ("铸铁珐琅锅", "Cast-iron pot", None),
+        ("Cast-iron pot 铸铁锅", "铸铁锅 大号", True),
+        ("Cotton towel for guests", "Cotton bag for shopping", None),
+        ("12 34", "12 34", None),
+        ("", "Cast-iron pot", None),
+    ],
+)
+def test_titles_are_compared_by_their_words_within_one_script(title, other, expected):
+    assert are_titles_alike(title, other) is expected
+    assert are_titles_alike(other, title) is expected

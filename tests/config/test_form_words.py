@@ -74,3 +74,25 @@ def test_the_form_of_a_threshold_says_who_is_told_again(owner):
     page = owner.get(reverse("admin:monitoring_threshold_add")).text
     assert "What crosses again within this time is the same alert" in page
     assert "only those who were told that it was over are told again" in page
+
+
+@pytest.mark.parametrize(
+    ("address", "posted"),
+    [
+        ("/catalog/supplier/add/", {"name": ""}),
+        ("/password_change/", {}),
+        ("/catalog/user/{user}/password/", {"set-password": "1", "usable_password": "true"}),
+    ],
+)
+def test_an_error_is_told_without_a_please(owner, address, posted):
+    address = address.format(user=UserFactory().pk)
+    page = owner.post(address, posted).text
+    assert "Correct the error" in page
+    assert "lease" not in page
+
+
+def test_a_wrong_password_is_told_without_a_please(client):
+    page = client.post("/login/", {"username": "li", "password": "wrong"}).text
+    assert "This user name and password fit no account." in page
+    assert "lease" not in page
+    assert "Correct the errors below." in client.post("/login/", {}).text

@@ -5,19 +5,24 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.test import TestCase
 from django.utils import timezone
 
 from catalog.models import AuditEvent, Channel, Proposal
-from integrations.connections import forget_failures
+from integrations.connections import connector_for, forget_failures, mark_failed
+from integrations.connectors import CONNECTORS
+from integrations.connectors.base import StockTarget
+from integrations.connectors.errors import Reauthorise
 from integrations.fetching import pass_over_channel
 from integrations.models import ChannelHealth, Credential
 from monitoring.services import ensure_watches
-from tests.factories import ChannelFactory, CredentialFactory, ListingFactory, UserFactory
+from tests.factories import ChannelFactory, CredentialFactory, ListingFactory, ListingWatchFactory, UserFactory
 from tests.integrations.shops import shopify_channel, woocommerce_channel
 
 pytestmark = pytest.mark.django_db
 
 WRONG = "0123456789abcdef0123456789abcdef"
+ADDED = {"name": "Hudson", "currency": "USD", "time_zone": "America/New_York", "interval_seconds": "300"}
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +78,7 @@ def freeze(simulator):
     ("shop", "spoil", "stored_wrong", "sentence"),
     [
         pytest.param("taobao", None, {"app_secret": WRONG}, "did not accept our signature", id="taobao secret"),
-        pytest.param("taobao", None, {"app_key": "999"}, "did not know our app key", id="taobao key"),
+        pytest.param("taobao", None, {"app_key": "999"}, "did not know what is entered as “App key”", id="taobao key"),
         pytest.param("taobao", None, {"access_token": "62dead"}, "refused our access", id="taobao token"),
         pytest.param(
             "taobao",
@@ -126,16 +131,33 @@ def in_dollars(simulator):
 
 
 def test_a_shop_in_another_currency_than_the_channel_is_noticed(client, in_dollars):
-    assert "counts in another currency than the channel" in told(client, in_dollars)
-    assert (
-        "Add a new channel with the currency of the shop"
-        in client.get(f"/catalog/channel/{in_dollars.pk}/change/").text
-    )
+    both = f"The shop of {in_dollars.name} counts in EUR, the channel in USD."
+    assert told(client, in_dollars).startswith(both)
+    page = f"/catalog/channel/{in_dollars.pk}/change/"
+    text = client.get(page).text
+    assert both in text
+    assert "Set the channel&#x27;s currency to EUR" in text
+    assert f'href="/catalog/channel/{in_dollars.pk}/edit/">Edit channel' in text
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        client.post(f"/catalog/channel/{in_dollars.pk}/edit/", {**ADDED, "currency": "EUR"})
+    assert "counts in" not in client.get(page).text
+
+
+def test_a_channel_with_listings_keeps_its_currency_and_is_replaced(client, in_dollars):
+    ListingFactory(channel=in_dollars)
+    told(client, in_dollars)
+    text = client.get(f"/catalog/channel/{in_dollars.pk}/change/").text
+    assert "then add one in EUR" in text
+    assert f'href="/connect/channels/{in_dollars.pk}/disconnect/">Disconnect…' in text
+    assert 'href="/catalog/channel/add/?platform=woocommerce&amp;currency=EUR">Add channel' in text
+    assert "Edit channel" not in text
+    form = client.get("/catalog/channel/add/?platform=woocommerce&currency=EUR").context["adminform"].form
+    assert form.initial["currency"] == "EUR"
 
 
 def test_no_amount_of_it_is_found_or_read(simulator, client, in_dollars):
     answer = client.post(f"/connect/channels/{in_dollars.pk}/discover/", follow=True)
-    assert "counts in another currency" in " ".join(str(message) for message in answer.context["messages"])
+    assert "counts in EUR, the channel in USD" in " ".join(str(message) for message in answer.context["messages"])
     assert Proposal.objects.count() == 0
     forget_failures(in_dollars)
     row = simulator.woocommerce.items()[0]
@@ -172,8 +194,134 @@ def test_a_token_that_can_be_replaced_is_replaced_before_anybody_is_bothered(sim
 
 def test_what_is_missing_is_asked_for_first(client):
     channel = ChannelFactory(platform="woocommerce")
-    assert "no app key and secret yet" in told(client, channel)
+    said = told(client, channel)
+    assert "is not connected yet. Enter what is missing: Address of the shop, Consumer key, Consumer secret." in said
     assert "/test/" not in client.get(f"/catalog/channel/{channel.pk}/change/").text
+
+
+def test_before_the_shop_authorises_a_test_is_not_feigned(simulator, client):
+    channel = taobao_channel(simulator, access_token="")
+    account = simulator.taobao.account
+    keys = {"app_key": account["app_key"], "app_secret": account["app_secret"], "app_type": "merchant"}
+    answer = save(client, channel, base_url=simulator.base_url, sign_method="hmac-sha256", test="1", **keys)
+    said = [str(message) for message in answer.context["messages"]]
+    assert said[-1].startswith("It cannot be tested before the shop authorises.")
+    assert f'href="/connect/channels/{channel.pk}/authorise/">Authorise</a>' in said[-1]
+
+
+@pytest.fixture
+def for_reading(simulator):
+    """Per platform: a channel whose test finds that it may read and may not write."""
+
+    def make(shop):
+        if shop == "woocommerce":
+            key = simulator.woocommerce.add_key(permissions="read")
+            return woocommerce_channel(simulator, app_key=key["consumer_key"], app_secret=key["consumer_secret"])
+        scopes = ["read_products", "read_inventory", "read_locations", "read_orders", "read_discounts"]
+        simulator.shopify.set_store(scopes=scopes)
+        return CHANNELS[shop](simulator)
+
+    return make
+
+
+@pytest.mark.parametrize("shop", ["shopify", "shopify-custom", "woocommerce"])
+def test_what_may_only_read_is_let_read_and_not_said_to_write(simulator, client, for_reading, shop):
+    channel = for_reading(shop)
+    said = told(client, channel)
+    assert "lets us read, but not write: what is entered may only read." in said
+    assert "The connection works" not in said
+    assert stored().state(timezone.now()) == Credential.State.CONNECTED
+    assert (ChannelHealth.objects.get().kind, AuditEvent.objects.get(action="connection tested").changes) == (
+        "",
+        {"result": ["", "key-reads-only"]},
+    )
+    text = client.get(f"/catalog/channel/{channel.pk}/change/").text
+    for expected in ("May only read", "Writes stock: not permitted to us", "lets us read, but not write"):
+        assert expected in text
+
+
+def test_the_permission_to_write_is_noticed_when_it_is_given(simulator, client, for_reading):
+    channel = for_reading("shopify-custom")
+    told(client, channel)
+    simulator.shopify.set_store(scopes=list(CONNECTORS["shopify"].permissions))
+    assert told(client, channel).startswith("The connection works")
+    assert "not permitted" not in client.get(f"/catalog/channel/{channel.pk}/change/").text
+
+
+def test_a_write_that_is_refused_to_a_key_for_reading_does_not_end_the_reading(simulator, for_reading):
+    channel = for_reading("woocommerce")
+    connector, now = connector_for(channel), timezone.now()
+    row = simulator.woocommerce.items()[0]
+    target = StockTarget(1, str(row["num_iid"]), str(row["sku_id"] or ""), 3)
+    with pytest.raises(Reauthorise) as refused:
+        connector.push_stock([target], key="p", now=now)
+    mark_failed(channel, refused.value, now)
+    assert (stored().state(now), stored().reads_only) == (Credential.State.CONNECTED, True)
+    assert not ChannelHealth.objects.exclude(kind="").exists()
+
+
+# --- The button that solves it ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shop", "cause", "said", "button"),
+    [
+        (
+            "woocommerce",
+            "connection",
+            "check this computer&#x27;s network and “Address of the shop”",
+            "Edit connection",
+        ),
+        ("shopify", "connection", "“Base URL” of the connection", "Edit connection"),
+        ("woocommerce", "role-too-weak", "the role of a shop manager, or enter the keys of one", "Edit connection"),
+        ("shopify", "bad-secret", "“Client secret” at", "Edit connection"),
+        ("shopify", "bad-secret", "as it is shown in the Dev Dashboard", "Edit connection"),
+        ("shopify-custom", "scope-missing", "the permission in the Shopify admin (Settings, Apps)", "Test connection"),
+        ("shopify", "scope-missing", "Give it the permission in the Dev Dashboard", "Test connection"),
+        ("woocommerce", "shop-locked", "then test the connection", "Test connection"),
+    ],
+)
+def test_the_advice_names_what_the_form_shows_and_has_its_button(simulator, client, shop, cause, said, button):
+    channel = CHANNELS[shop](simulator)
+    ChannelHealth.objects.create(channel=channel, kind="fatal", cause=cause, failed_at=timezone.now())
+    text = client.get(f"/catalog/channel/{channel.pk}/change/").text
+    problems = text[text.index("Problems, by cause") : text.index("</ul>", text.index("Problems, by cause"))]
+    assert said in problems
+    assert f">{button}</" in problems
+
+
+@pytest.mark.parametrize(
+    ("shop", "missing"),
+    [
+        ("taobao", "App key, App secret"),
+        ("shopify", "Shop, Client ID, Client secret"),
+        ("woocommerce", "Address of the shop, Consumer key, Consumer secret"),
+    ],
+)
+def test_an_empty_channel_is_told_what_its_own_platform_asks_for(client, shop, missing):
+    channel = ChannelFactory(platform=shop)
+    assert f"Enter what is missing: {missing}." in client.get(f"/catalog/channel/{channel.pk}/change/").text
+
+
+def test_what_is_missing_is_named_on_the_page_too(simulator, client):
+    channel = shopify_channel(simulator)
+    simulator.shopify.set_store(scopes=["read_products", "write_inventory"])
+    told(client, channel)
+    text = client.get(f"/catalog/channel/{channel.pk}/change/").text
+    assert "Missing <code>read_locations, read_orders, read_discounts</code>" in text
+
+
+def test_a_listing_that_is_gone_can_be_removed_from_the_problem(client):
+    channel = CredentialFactory().channel
+    watch = ListingWatchFactory(
+        listing__channel=channel, outcome="missing", cause="unknown-listing", tried_at=timezone.now()
+    )
+    page = f"/catalog/channel/{channel.pk}/change/"
+    assert f'action="/catalog/listing/{watch.listing_id}/remove/"' in client.get(page).text
+    ListingWatchFactory(listing__channel=channel, outcome="missing", cause="unknown-listing", tried_at=timezone.now())
+    text = client.get(page).text
+    assert f'?tab=trouble&amp;channel__id__exact={channel.pk}">Choose which to remove' in text
+    assert "Remove listing" not in text
 
 
 # --- Who may, and how -----------------------------------------------------------------------------------------------
@@ -214,6 +362,13 @@ def test_a_form_asks_for_what_its_platform_needs_and_says_where_to_find_it(clien
     assert "Client secret" in shopify
     assert 'data-only-for="app_kind" data-only-values="custom"' in shopify
     assert "Only for: Custom app made in the Shopify admin (access token)." in shopify
+    assert 'data-only-for="app_kind" data-only-values="public"' in shopify
+    assert "Only for: App for other merchants (the shop gives its consent)." in shopify
+    assert "each of which gives its consent" in shopify
+    assert "read_products, read_inventory, write_inventory, read_locations, read_orders, read_discounts" in shopify
+    assert "give it them in the Dev Dashboard" in shopify
+    taobao = client.get(f"/connect/channels/{ChannelFactory().pk}/credential/").text
+    assert "affiliate (Taobaoke) package" in taobao
     assert "connection.js" in shopify
 
 
@@ -235,7 +390,7 @@ def test_only_the_settings_of_the_chosen_kind_are_asked_for_and_kept(simulator, 
     assert refused.status_code == 400
     assert refused.context["form"].errors.keys() == {"access_token"}
     token = shop["access_token"]
-    answer = save(client, channel, **asked, access_token=token, app_key="left over", app_secret="left over")
+    answer = save(client, channel, **asked, access_token=token, app_key="left over")
     assert token not in answer.text
     assert f"•••• {token[-4:]}" in answer.text
     credential = stored()
@@ -296,8 +451,7 @@ def test_a_channel_is_added_by_its_platform_and_leads_on_to_its_connection(clien
     assert 'name="platform"' not in form.text
     initial = form.context["adminform"].form.initial
     assert (initial["currency"], initial["time_zone"]) == ("USD", "UTC")
-    values = {"name": "Hudson", "currency": "USD", "time_zone": "America/New_York", "interval_seconds": "300"}
-    answer = client.post("/catalog/channel/add/?platform=woocommerce", values, follow=True)
+    answer = client.post("/catalog/channel/add/?platform=woocommerce", ADDED, follow=True)
     channel = Channel.objects.get()
     assert channel.platform == "woocommerce"
     assert answer.redirect_chain == [(f"/connect/channels/{channel.pk}/credential/", 302)]
@@ -314,6 +468,28 @@ def test_the_platform_of_a_channel_stays(client):
     client.post(f"/catalog/channel/{channel.pk}/edit/", {**values, "platform": "shopify"})
     channel.refresh_from_db()
     assert (channel.name, channel.platform) == ("Ours", "taobao")
+
+
+def test_the_second_step_says_which_platform_it_is_and_offers_another(client):
+    text = client.get("/catalog/channel/add/?platform=shopify").text
+    assert "On Shopify" in text
+    assert 'href="/catalog/channel/add/">Another platform' in text
+
+
+def test_currency_and_time_zone_are_chosen_and_explained(client):
+    text = client.get("/catalog/channel/add/?platform=shopify").text
+    for expected in ("USD · US Dollar", "THB · Thai Baht", "Once the channel has listings it stays", "by it."):
+        assert expected in text
+    assert '<option value="America/New_York" selected>' in text
+    assert '<option value="Europe/Berlin">' in text
+
+
+def test_a_currency_that_is_gone_stays_with_its_channel(client):
+    channel = ChannelFactory(platform="shopify", currency="DEM", time_zone="Asia/Calcutta")
+    assert '<option value="DEM" selected>' in client.get(f"/catalog/channel/{channel.pk}/edit/").text
+    client.post(f"/catalog/channel/{channel.pk}/edit/", {**ADDED, "currency": "DEM", "time_zone": "Asia/Calcutta"})
+    channel.refresh_from_db()
+    assert (channel.name, channel.currency, channel.time_zone) == ("Hudson", "DEM", "Asia/Calcutta")
 
 
 # --- The channel's page ---------------------------------------------------------------------------------------------

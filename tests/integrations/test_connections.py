@@ -366,11 +366,11 @@ def test_a_sentence_names_the_channel_and_what_to_do(cause):
     assert told.code == "27"
 
 
-def test_a_sentence_tells_the_time_where_the_channel_is(time_machine):
+def test_a_sentence_tells_the_time_as_the_page_around_it_does(time_machine):
     time_machine.move_to(NOW)
     channel = ChannelFactory.build(name="Amazon US", time_zone="America/New_York")
     assert sentence(cause="session-invalid", channel=channel, at=NOW).startswith(
-        "Amazon US refused our access at 23:00."
+        "Amazon US refused our access at 12:00."
     )
 
 

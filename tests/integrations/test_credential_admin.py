@@ -204,7 +204,7 @@ def test_problems_are_told_by_cause_with_what_helps(client, owner, channel):
     assert "5 listings" in text
     assert f"?tab=trouble&amp;channel__id__exact={channel.pk}" in text
     assert "2 more" in text
-    assert "The app secret is most likely wrong" in text
+    assert "“App secret” is most likely wrong" in text
     assert "Code <code>25 isv.&lt;b&gt;</code> · <time" in text
     assert "Edit connection" in text
 
@@ -371,7 +371,7 @@ def test_every_setting_is_a_field_that_can_be_stored_and_every_choice_one_that_i
     known = {setting.name for setting in connector.settings}
     for setting in connector.settings:
         assert setting.name in fields or setting.name == "base_url"
-        assert setting.help_text, setting.name
+        assert setting.help_text or dict(setting.choice_help).keys() == dict(setting.choices).keys(), setting.name
         assert (setting.kind == SettingKind.SECRET) is (setting.name in SECRETS)
         assert bool(setting.choices) is (setting.kind == SettingKind.CHOICE)
         assert setting.only_for is None or setting.only_for[0] in known
@@ -435,7 +435,7 @@ def test_the_page_of_a_channel_with_a_missing_key_says_what_to_do(client, owner,
     text = client.get(page(lost)).text
     assert "Key missing" in text
     assert "can no longer be decrypted" in text
-    assert "Put that key back into CREDENTIAL_KEYS, or enter the app secret again" in text
+    assert "Put that key back into CREDENTIAL_KEYS, or enter again what was lost: App secret" in text
     assert text.count("cannot be decrypted") == 2
     assert f'href="/connect/channels/{lost.pk}/credential/"' in text
     assert f'href="/connect/channels/{lost.pk}/authorise/"' not in text

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from integrations.fetching.lanes import Pace
+from integrations.lanes.pace import Pace
 from integrations.models import QuotaSlot
 from integrations.quotas import give_back, reserve, spacing
 from tests.factories import NOW, CredentialFactory

@@ -458,12 +458,13 @@ def test_a_competitors_listing_says_so_wherever_it_is_listed(owner):
     own = watched(title="露营灯", sku=sku)
     rival = watched(title="露营灯", sku=sku, ownership="competitor")
     line = f"{rival.channel} · competitor · "
+    own_page = reverse("admin:catalog_listing_change", args=[own.pk])
     assert f"{line}LAMP-01" in owner.get(reverse("admin:catalog_listing_changelist")).text
     assert f"{line}LAMP-01" in owner.get(reverse("admin:search"), {"q": "露营灯"}).text
-    assert f"{line}LAMP-01" in owner.get(reverse("admin:catalog_listing_change", args=[own.pk])).text
+    assert f"LAMP-01 · {line.removesuffix(' · ')}<" in owner.get(own_page).text
     assert f"{line}{rival.platform_id}" in owner.get(reverse("admin:catalog_sku_change", args=[sku.pk])).text
     beside_rival = owner.get(reverse("admin:catalog_listing_change", args=[rival.pk])).text
-    assert f"{own.channel} · LAMP-01" in beside_rival, "one's own needs no word"
+    assert f"LAMP-01 · {own.channel}<" in beside_rival, "one's own needs no word"
 
 
 def test_the_list_draws_the_week_of_each_listing(owner):

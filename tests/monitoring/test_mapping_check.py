@@ -11,7 +11,14 @@ from catalog.models import AuditEvent, Channel, Dismissal, Listing
 from catalog.services import map_listings
 from monitoring import mapping_lint
 from monitoring.models import ListingWatch
-from tests.factories import ChannelFactory, ListingFactory, ListingWatchFactory, SkuFactory, UserFactory
+from tests.factories import (
+    ChannelFactory,
+    ListingFactory,
+    ListingWatchFactory,
+    ProposalFactory,
+    SkuFactory,
+    UserFactory,
+)
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +41,9 @@ def six_pack(channel, **fields):
 
 
 def mend(client, listing, **data):
-    return client.post(f"{PAGE}fix/", {"listing": listing.pk, "sku": listing.sku_id, **data}, follow=True)
+    return client.post(
+        f"{PAGE}fix/", {"listing": listing.pk, "sku": listing.sku_id, "shown": listing.pack_factor, **data}, follow=True
+    )
 
 
 def test_a_pack_factor_is_mended_and_taken_back(client, operator, channel):
@@ -57,9 +66,11 @@ def test_a_pack_factor_is_mended_and_taken_back(client, operator, channel):
 
 def test_a_sku_is_taken_away_and_given_back(client, operator, channel):
     sku = SkuFactory(code="KET")
-    ListingFactory(channel=channel, sku=sku)
-    second = ListingFactory(channel=channel, sku=sku)
-    assert "Another listing of this channel" in client.get(PAGE).text
+    ListingFactory(channel=channel, sku=sku, outer_id="KET")
+    second = ListingFactory(channel=channel, sku=sku, title="浴巾")
+    page = client.get(PAGE).text
+    assert "Another listing of this channel" in page
+    assert "Take the SKU away" in page
     assert "KET → not mapped" in mend(client, second).text
     assert Listing.objects.get(pk=second.pk).sku is None
     client.post(f"{PAGE}undo/", {"event": AuditEvent.objects.get().pk})
@@ -81,6 +92,149 @@ def test_what_was_changed_after_a_fix_is_not_undone(client, operator, channel):
         "Nothing was changed" in client.post(f"{PAGE}undo/", {"event": AuditEvent.objects.get().pk}, follow=True).text
     )
     assert Listing.objects.get().pack_factor == 12
+
+
+@pytest.mark.parametrize("fields", [{"sku": "another"}, {"pack_factor": 12}])
+def test_a_fix_is_not_undone_once_somebody_mapped_the_listing_anew(client, operator, channel, fields):
+    listing = six_pack(channel)
+    mend(client, listing, pack_factor="6")
+    event = AuditEvent.objects.get()
+    values = {"skus": {listing.pk: SkuFactory()}} if "sku" in fields else {"skus": {}, "pack_factors": {listing.pk: 12}}
+    map_listings(**values, actor=operator, now=timezone.now())
+    if "pack_factor" in fields:  # and back again, which is another one's deed all the same
+        map_listings(skus={}, pack_factors={listing.pk: 6}, actor=operator, now=timezone.now())
+    assert "Mended lately" not in client.get(PAGE).text
+    assert "Nothing was changed" in client.post(f"{PAGE}undo/", {"event": event.pk}, follow=True).text
+    assert Listing.objects.get().pack_factor == 6
+
+
+def test_units_that_changed_after_a_sku_was_taken_away_stay_with_it(client, operator, channel):
+    listing = ListingFactory(channel=channel, sku=SkuFactory(code="KET"))
+    mend(client, listing)
+    map_listings(skus={}, pack_factors={listing.pk: 6}, actor=operator, now=timezone.now())
+    event = AuditEvent.objects.earliest("pk")
+    assert "Nothing was changed" in client.post(f"{PAGE}undo/", {"event": event.pk}, follow=True).text
+    assert Listing.objects.get().sku is None
+
+
+def test_units_that_changed_since_they_were_shown_are_not_set(client, operator, channel):
+    listing = six_pack(channel)
+    Listing.objects.update(pack_factor=12)
+    assert "Nothing was changed" in mend(client, listing, pack_factor="6").text
+    assert Listing.objects.get().pack_factor == 12
+
+
+@pytest.mark.parametrize("units", ["0", "abc", "", "-1", "1000000", "99999999999"])
+@pytest.mark.parametrize("name", ["pack_factor", "shown"])
+def test_units_that_no_page_offers_are_refused(client, operator, channel, name, units):
+    listing = six_pack(channel)
+    assert mend(client, listing, **{name: units}).status_code == 400
+    listing.refresh_from_db()
+    assert (listing.sku.code, listing.pack_factor) == ("TISSUE", 1)
+
+
+# --- Which side is wrong ----------------------------------------------------------------------------------------------
+
+POT, TOWEL = "Enamelled cast-iron pot", "Long-staple cotton towel"
+
+
+def fixes_of(client) -> list[tuple[str, str, str]]:
+    """Kind of finding, the listing that its button changes (or "?"), and what the button says."""
+    shown = client.get(PAGE).context["findings"]
+    return sorted((each.finding.kind.value, each.listing.title if each.fix else "?", each.fix) for each in shown)
+
+
+def test_of_two_on_one_sku_the_one_whose_code_is_another_sku_is_accused(client, operator, channel):
+    pot, _towel = SkuFactory(code="POT-01"), SkuFactory(code="TOWEL-01")
+    wrong = {"title": TOWEL, "outer_id": "TOWEL-01", "live_price": Decimal("8.99")}
+    ListingFactory(channel=channel, sku=pot, **wrong)
+    ListingFactory(channel=channel, sku=pot, title=POT, outer_id="POT-01", live_price=Decimal("56.10"))
+    take = "Take the SKU away"
+    assert fixes_of(client) == [("price", TOWEL, take), ("twice", TOWEL, take)]
+    page = client.get(PAGE).text
+    assert "merchant code is another SKU" in page
+    assert "merchant code is the SKU" in page
+    assert "units per listing" not in page
+
+
+def test_a_barcode_speaks_as_a_merchant_code_does(client, operator, channel):
+    pot = SkuFactory(code="POT-01", barcode="6901234567892")
+    SkuFactory(code="TOWEL-01", barcode="6900000000007")
+    for title, barcode in ((TOWEL, "6900000000007"), (POT, "6901234567892")):
+        listing = ListingFactory(channel=channel, sku=pot, title=title)
+        ProposalFactory(channel=channel, listing=listing, barcode=barcode, status="accepted")
+    assert fixes_of(client) == [("twice", TOWEL, "Take the SKU away")]
+    assert "barcode of another SKU" in client.get(PAGE).text
+
+
+def test_the_same_code_on_another_mapped_listing_speaks_for_a_sku(client, operator, channel):
+    pot = SkuFactory(code="A-1")
+    ListingFactory(sku=pot, outer_id="POT-0001", title=POT)
+    ListingFactory(channel=channel, sku=pot, outer_id="TOWEL-0006", title=TOWEL)
+    ListingFactory(channel=channel, sku=pot, outer_id="POT-0001", title=f"{POT} 1")
+    assert fixes_of(client) == [("twice", TOWEL, "Take the SKU away")]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param({"title": POT}, {"title": TOWEL}, id="titles alone"),
+        pytest.param({"title": POT, "outer_id": "POT-01"}, {"title": f"{POT} white"}, id="the same goods twice"),
+        pytest.param({"title": POT, "outer_id": "POT-01"}, {"title": "铸铁珐琅锅"}, id="titles of two languages"),
+        pytest.param({"outer_id": "POT-01"}, {"outer_id": "POT-01"}, id="both by their code"),
+        pytest.param({"outer_id": "TOWEL-01"}, {"outer_id": "TOWEL-01"}, id="neither by its code"),
+    ],
+)
+def test_where_nothing_tells_the_sides_apart_both_are_shown_and_none_is_accused(
+    client, operator, channel, first, second
+):
+    pot, _towel = SkuFactory(code="POT-01"), SkuFactory(code="TOWEL-01")
+    listings = [ListingFactory(channel=channel, sku=pot, **fields) for fields in (first, second)]
+    assert fixes_of(client) == [("twice", "?", "")]
+    page = client.get(PAGE).text
+    assert "do not tell which of the two is wrong" in page
+    assert all(f"/catalog/listing/{listing.pk}/change/" in page for listing in listings)
+
+
+@pytest.mark.parametrize(
+    ("title", "fix"),
+    [
+        pytest.param("Enamelled cast-iron pot 6", "Set to 7 units per listing", id="the same goods"),
+        pytest.param(TOWEL, "", id="other goods"),
+        pytest.param("铸铁珐琅锅", "", id="cannot tell"),
+        pytest.param("Enamelled cast-iron pot, pack of 3", "", id="a title that tells another number"),
+    ],
+)
+def test_a_pack_is_guessed_from_prices_only_of_the_same_goods(client, operator, channel, title, fix):
+    sku = SkuFactory()
+    other = ChannelFactory()
+    operator.channels.add(other)
+    ListingFactory(channel=other, sku=sku, title=title, live_price=Decimal(70))
+    ListingFactory(channel=channel, sku=sku, title=POT, live_price=Decimal(10))
+    prices = [each for each in fixes_of(client) if each[0] == "price"]
+    assert prices == [("price", title if fix else "?", fix)]
+
+
+def test_a_sku_that_is_itself_a_pack_is_fine(client, operator, channel):
+    ListingFactory(channel=channel, sku=SkuFactory(product__name="Socks 3-pack"), title="Warm socks, 3-pack")
+    assert "The title tells" not in client.get(PAGE).text
+
+
+def test_units_of_the_title_are_not_offered_where_the_price_speaks_against_them(client, operator, channel):
+    other = ChannelFactory()
+    operator.channels.add(other)
+    sku = SkuFactory()
+    ListingFactory(channel=other, sku=sku, title="抽纸", live_price=Decimal(30))
+    ListingFactory(channel=channel, sku=sku, title="抽纸 6包装", live_price=Decimal(31))
+    assert fixes_of(client) == [("pack", "?", "")]
+
+
+def test_what_is_wrong_is_dismissed_on_its_own_page(client, operator, channel):
+    pot, _towel = SkuFactory(code="POT-01"), SkuFactory(code="TOWEL-01")
+    wrong = ListingFactory(channel=channel, sku=pot, title=TOWEL, outer_id="TOWEL-01")
+    ListingFactory(channel=channel, sku=pot, title=POT, outer_id="POT-01")
+    dismiss(client, wrong, "twice")
+    assert fixes_of(client) == []
 
 
 @pytest.mark.parametrize(("days", "is_found"), [(8, True), (6, False)])
@@ -106,7 +260,7 @@ def test_prices_are_compared_among_what_one_sees(client, operator, channel):
     ListingFactory(sku=sku, live_price=Decimal(100))  # of a channel one does not see
     assert "A unit costs" not in client.get(PAGE).text
     ListingFactory(channel=channel, sku=sku, live_price=Decimal(100), pack_factor=2)
-    assert "A unit costs ¥50.00 here, and ¥600.00 in the SKU" in client.get(PAGE).text
+    assert "A unit costs ¥600.00 here, and ¥50.00 in the other listing" in client.get(PAGE).text
 
 
 def test_costs_are_told_only_to_those_who_may_see_them(client, operator, channel):
@@ -329,5 +483,5 @@ def test_the_page_costs_as_many_queries_for_many_as_for_few(client, operator, ch
     for listing in Listing.objects.all()[:20]:
         dismiss(client, listing, "pack")
     for query in ({}, {"show": "dismissed"}):
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(15):
             assert client.get(PAGE, query).text.count("The title tells 6 units") == 20

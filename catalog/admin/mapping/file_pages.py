@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog.mapping import files
 from catalog.models import Channel, Listing
@@ -33,7 +33,9 @@ _EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 class FileForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
-        help_text=_("CSV or .xlsx, at most 20,000 rows. Nothing is written before you have seen what changes."),
+        help_text=_(
+            "CSV or .xlsx, at most 5 MB and 20,000 rows. Nothing is written before you have seen what changes."
+        ),
         widget=forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt,.tsv"}),
         error_messages={"required": _("Choose a file."), "empty": _("The file is empty.")},
     )
@@ -45,6 +47,7 @@ def urls() -> list[URLPattern]:
         path("mapping/", view(file_page), name="catalog_mapping_file"),
         path("mapping/export/", view(export), name="catalog_mapping_export"),
         path("mapping/apply/", view(apply), name="catalog_mapping_apply"),
+        path("mapping/undo/<int:event_id>/", view(undo), name="catalog_mapping_undo"),
     ]
 
 
@@ -72,6 +75,8 @@ def file_page(request: HttpRequest) -> HttpResponseBase:
         "form": form,
         "channels": Channel.objects.visible_to(person(request)).order_by("name"),
         "may_change": request.user.has_perm(CHANGE),
+        "recent": files.recent_imports(person(request), timezone.now()) if request.user.has_perm(CHANGE) else [],
+        "now": timezone.now(),
         "columns": [str(label) for label in files.COLUMNS.values()],
     }
     return _page(request, "file.html", context, status=400 if form.is_bound else None)
@@ -124,8 +129,39 @@ def apply(request: HttpRequest) -> HttpResponseBase:
         messages.error(request, text % {"count": formatting.count(moved.count)})
         return back
     text = ngettext("Changed %(count)s mapping.", "Changed %(count)s mappings.", count)
-    messages.success(request, text % {"count": formatting.count(count)})
+    messages.success(request, f"{text % {'count': formatting.count(count)}} {gettext('Undo it below.')}")
     return back
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def undo(request: HttpRequest, event_id: int) -> HttpResponseBase:
+    """Ask whether what a file changed is to be as it was before, and do it."""
+    _allowed(request, CHANGE)
+    user, now = person(request), timezone.now()
+    event = next((each for each in files.recent_imports(user, now) if each.pk == event_id), None)
+    if event is None:
+        messages.warning(request, gettext("Nothing was changed: it was undone before, or is too long ago."))
+        return HttpResponseRedirect(reverse("admin:catalog_mapping_file"))
+    if request.method != "POST":
+        count = event.changes["mappings"][1]
+        text = ngettext("Undo %(count)s mapping", "Undo %(count)s mappings", count)
+        return _page(
+            request, "undo.html", {"title": text % {"count": formatting.count(count)}, "event": event, "now": now}
+        )
+    done, left = files.undo_import(event=event, actor=user, now=now)
+    if not done and not left:
+        messages.warning(request, gettext("Nothing was changed: it was undone before, or is too long ago."))
+    if done:
+        text = ngettext("%(count)s mapping is as it was before.", "%(count)s mappings are as they were before.", done)
+        messages.success(request, text % {"count": formatting.count(done)})
+    if left:
+        text = ngettext(
+            "%(count)s left alone: its listing was changed since.",
+            "%(count)s left alone: their listings were changed since.",
+            left,
+        )
+        messages.warning(request, text % {"count": formatting.count(left)})
+    return HttpResponseRedirect(reverse("admin:catalog_mapping_file"))
 
 
 def _key(token: str) -> str:

@@ -448,10 +448,22 @@ def _status_badge(request: HttpRequest, proposal: Proposal) -> Badge | None:
 
 
 add_badge("proposal", _status_badge)
+
+
+def waiting_count(request: HttpRequest) -> int:
+    """The open proposals of the person; one query for a request, whoever asks."""
+    found: int | None = getattr(request, "evenshelf_waiting_proposals", None)
+    if found is None:
+        found = Proposal.objects.waiting_for(person(request))
+        request.evenshelf_waiting_proposals = found  # type: ignore[attr-defined]
+    return found
+
+
 add_menu_item(
     "sync",
     _("Proposals"),
     "admin:catalog_proposal_changelist",
     permission="catalog.view_proposal",
     order=20,
+    count=waiting_count,
 )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from integrations.connectors.base import (
+    READS_ONLY,
     Capability,
     Connector,
     DiscoveredListing,
     Hint,
+    ListingPage,
     ListingRef,
     Location,
     Order,
@@ -35,7 +38,7 @@ from integrations.connectors.http import HttpClient, parse_json
 from integrations.connectors.shopify import documents, parse, refusals, signing, stock, webhooks
 from integrations.connectors.shopify.credentials import CLIENT_CREDENTIALS, CUSTOM, PUBLIC, ShopifyCredentials
 from integrations.connectors.shopify.gateway import Gateway
-from integrations.connectors.values import HalfAnswer, text, whole
+from integrations.connectors.values import HalfAnswer, moment, text, whole
 
 SCOPES = ("read_products", "read_inventory", "write_inventory", "read_locations", "read_orders", "read_discounts")
 
@@ -44,8 +47,10 @@ _PRODUCTS_PAGE = 100  # with their variants, of which 20 at once
 _ORDERS_PAGE = 100  # with their lines, of which 50 at once
 _TOKEN = "token"  # noqa: S105  # the name of an operation
 _BULK_FROM = 2_000  # variants from which on one bulk operation is cheaper than pages
-_BULK_POLL_SECONDS = (0.2, 1.0, 2.0, 5.0)
-_BULK_SECONDS = 600.0
+# Between two looks at a bulk operation: a part of the time that it has taken until now.
+_BULK_PAUSE_SHARE = 10
+_ENDED_OTHERWISE = frozenset({"FAILED", "EXPIRED", "CANCELED", "CANCELING"})
+_SHORTEST_BULK_PAUSE, _LONGEST_BULK_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 class ShopifyConnector(Connector):
@@ -74,6 +79,9 @@ class ShopifyConnector(Connector):
     has_compare_and_set = True
     has_locations = True
     quota_unit = _("points")
+    shop_setting = "shop"
+    consent_only_for = ("app_kind", (PUBLIC,))
+    permissions = SCOPES
     settings = (
         Setting(
             "shop",
@@ -84,7 +92,14 @@ class ShopifyConnector(Connector):
             "app_kind",
             _("Kind of app"),
             SettingKind.CHOICE,
-            help_text=_("An app of your own organisation is made in the Dev Dashboard and needs no consent."),
+            choice_help=(
+                (
+                    CLIENT_CREDENTIALS,
+                    _("Made in the Dev Dashboard by the organisation that owns the shop; the shop is not asked."),
+                ),
+                (CUSTOM, _("Made in the Shopify admin of the shop itself, before 2026; it has one lasting token.")),
+                (PUBLIC, _("Made in the Dev Dashboard for shops of others, each of which gives its consent.")),
+            ),
             choices=(
                 (CLIENT_CREDENTIALS, _("App of your own organisation (client ID and secret)")),
                 (CUSTOM, _("Custom app made in the Shopify admin (access token)")),
@@ -101,8 +116,11 @@ class ShopifyConnector(Connector):
             "app_secret",
             _("Client secret"),
             SettingKind.SECRET,
-            help_text=_("Beside the client ID."),
-            only_for=("app_kind", (CLIENT_CREDENTIALS, PUBLIC)),
+            help_text=_(
+                "Beside the client ID. Of a custom app it is the API secret key, under API credentials; only its news "
+                "to us needs it."
+            ),
+            optional_for=("app_kind", (CUSTOM,)),
         ),
         Setting(
             "access_token",
@@ -126,6 +144,11 @@ class ShopifyConnector(Connector):
         self.credentials = credentials
         self._gateway = Gateway(credentials, base_url=self.base_url, http=self.http, mask=self.without_secrets)
 
+    @classmethod
+    def console(cls, settings: Mapping[str, str]) -> str:
+        is_custom = settings.get("app_kind") == CUSTOM
+        return gettext("the Shopify admin (Settings, Apps)") if is_custom else gettext("the Dev Dashboard")
+
     @property
     def can_request_token(self) -> bool:
         return self.credentials.app_kind == CLIENT_CREDENTIALS
@@ -148,10 +171,12 @@ class ShopifyConnector(Connector):
         missing = [scope for scope in SCOPES if not granted & {scope, scope.replace("read_", "write_")}]
         if missing == ["read_locations"] and granted & {"read_inventory", "write_inventory"}:
             missing = []  # the permission for stock covers its locations
-        if missing:
+        if any(not scope.startswith("write_") for scope in missing):
             raise Reauthorise(self.platform, "shop", cause="scope-missing", detail=", ".join(missing))
         self._gateway.check_version("shop", clock)
         self._check_currency(data, "shop")
+        if missing:
+            raise Reauthorise(self.platform, "shop", cause=READS_ONLY, detail=", ".join(missing))
         return text(parse.field(data, "shop", "name")) or self.credentials.shop
 
     # --- Listings ---------------------------------------------------------------------------------------------------
@@ -179,14 +204,20 @@ class ShopifyConnector(Connector):
             readings |= dict(zip(asked, found, strict=True))
         return [readings[ref] for ref in batch]
 
-    def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
-        # Nothing is gained by `skip`: a page costs the same whatever is on it.
+    def discover_listings(self, *, now: datetime, cursor: Mapping[str, Any] | None = None) -> Iterator[ListingPage]:
         clock = Clock(now)
         data = self._priced("variant-count", {}, clock)
+        cursor = cursor or {}
         total = parse.field(data, "productVariantsCount", "count")
-        if isinstance(total, int) and total >= _BULK_FROM:
-            return self._bulk_variants(clock)
-        return self._variants("", clock)
+        if not cursor and isinstance(total, int) and total >= _BULK_FROM:
+            cursor = {"bulk": self._begin_bulk(clock)}
+            yield ListingPage((), cursor)
+        if "bulk" in cursor:
+            yield from self._bulk_pages(cursor["bulk"], cursor.get("line", 0), clock)
+            return
+        variables = {"first": _PAGE, "query": None, "after": cursor.get("after")}
+        for nodes, end in self._gateway.connection("variants", variables, ("productVariants",), clock):
+            yield ListingPage(list(_discovered(nodes, "variants")), {"after": end} if end else None)
 
     def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
         """Products, variants and stock levels are asked for: each can change without the others being touched."""
@@ -227,45 +258,50 @@ class ShopifyConnector(Connector):
                 variants = parse.field(level, "item", "variants", "nodes")
                 yield from _discovered(variants if isinstance(variants, list) else (), "changed-levels")
 
-    def _bulk_variants(self, clock: Clock) -> Iterator[DiscoveredListing]:
-        """All variants by one bulk operation, whose result is read line by line."""
+    def _begin_bulk(self, clock: Clock) -> str:
+        """The id of a bulk operation that tells all variants."""
         data = self._gateway.query("run-bulk", {"query": documents.BULK_VARIANTS}, clock)
         for error in parse.field(data, "bulkOperationRunQuery", "userErrors") or ():
             code = text(parse.field(error, "code"))
             if code == "OPERATION_IN_PROGRESS":
                 retry_at = clock.now() + timedelta(minutes=1)
-                raise Wait(self.platform, "run-bulk", retry_at=retry_at, cause="bulk-running", code=code)
+                raise Wait(
+                    self.platform, "run-bulk", retry_at=retry_at, scope="operation", cause="bulk-running", code=code
+                )
             detail = self.without_secrets(text(parse.field(error, "message")))
             raise Fatal(self.platform, "run-bulk", cause="bad-request", code=code, detail=detail)
-        operation = self._finished_bulk(parse.field(data, "bulkOperationRunQuery", "bulkOperation"), clock)
+        identity = text(parse.field(data, "bulkOperationRunQuery", "bulkOperation", "id"))
+        if not identity:
+            raise Retry(self.platform, "run-bulk", cause="half-answer", may_have_arrived=True)
+        return identity
+
+    def _bulk_pages(self, identity: str, line: int, clock: Clock) -> Iterator[ListingPage]:
+        """What a bulk operation found, from a line of its result on."""
+        operation = parse.field(self._gateway.query("bulk", {"id": identity}, clock), "bulkOperation")
+        match parse.field(operation, "status"):
+            case "COMPLETED":
+                pass
+            case "CREATED" | "RUNNING":
+                now = clock.now()
+                pause = (now - (moment(parse.field(operation, "createdAt")) or now)) / _BULK_PAUSE_SHARE
+                retry_at = now + min(max(pause, _SHORTEST_BULK_PAUSE), _LONGEST_BULK_PAUSE)
+                raise Wait(self.platform, "bulk", retry_at=retry_at, scope="operation", cause="bulk-running")
+            case status:
+                yield ListingPage((), {})  # nothing comes of this one any more
+                code = text(parse.field(operation, "errorCode"))
+                if code == "ACCESS_DENIED":
+                    raise Reauthorise(self.platform, "bulk", cause="scope-missing", code=code)
+                cause = "server-error" if status in _ENDED_OTHERWISE else "half-answer"
+                raise Retry(self.platform, "bulk", cause=cause, code=code)
         # The result lies on another host, whose address is signed: our token is not for it.
         url = text(operation.get("url"))
         lines = self.http.lines(url, platform=self.platform, operation="bulk", now=clock.now()) if url else ()
+        rows = parse.bulk_rows(lines, operation.get("objectCount"), skipped=line)
         with whole(self.platform, "bulk"):
-            for row in parse.bulk_rows(lines, operation.get("objectCount")):
-                yield parse.discovered(row)
-
-    def _finished_bulk(self, operation: Any, clock: Clock) -> Mapping[str, Any]:
-        identity = text(parse.field(operation, "id"))
-        ends = time.monotonic() + _BULK_SECONDS
-        polls = iter(_BULK_POLL_SECONDS)
-        pause = next(polls)
-        while time.monotonic() < ends:
-            operation = parse.field(self._gateway.query("bulk", {"id": identity}, clock), "bulkOperation")
-            match parse.field(operation, "status"):
-                case "COMPLETED":
-                    return dict(operation)
-                case "CREATED" | "RUNNING":
-                    time.sleep(pause)
-                    pause = next(polls, pause)
-                case "FAILED" | "EXPIRED" | "CANCELED" | "CANCELING":
-                    code = text(parse.field(operation, "errorCode"))
-                    if code == "ACCESS_DENIED":
-                        raise Reauthorise(self.platform, "bulk", cause="scope-missing", code=code)
-                    raise Retry(self.platform, "bulk", cause="server-error", code=code)
-                case _:
-                    raise Retry(self.platform, "bulk", cause="half-answer")
-        raise Wait(self.platform, "bulk", retry_at=clock.now() + timedelta(minutes=5), cause="bulk-running")
+            while listings := [parse.discovered(row) for row in islice(rows, _PAGE)]:
+                line += len(listings)
+                yield ListingPage(listings, {"bulk": identity, "line": line})
+        yield ListingPage((), None)
 
     def _priced(self, document: str, variables: Mapping[str, Any], clock: Clock) -> Mapping[str, Any]:
         """The answer to a document that asks for the shop's currency, which its amounts are in."""

@@ -245,7 +245,7 @@ mutation EvenshelfRunBulk($query: String!) {
 
 BULK = """
 query EvenshelfBulk($id: ID!) {
-  bulkOperation(id: $id) { id status errorCode objectCount url partialDataUrl }
+  bulkOperation(id: $id) { id status createdAt errorCode objectCount url partialDataUrl }
 }
 """
 
@@ -298,7 +298,7 @@ COSTS = {
     "set-stock": 15,
     "orders": 220,
     "more-lines": 40,
-    "discounts": 140,
+    "discounts": 190,
     "run-bulk": 12,
     "bulk": 2,
 }

@@ -45,6 +45,13 @@ class Gateway:
         self, document: str, variables: Mapping[str, Any], path: tuple[str, ...], clock: Clock
     ) -> Iterator[Mapping[str, Any]]:
         """The rows of all pages of a connection, from the cursor `after` on."""
+        for nodes, _end in self.connection(document, variables, path, clock):
+            yield from nodes
+
+    def connection(
+        self, document: str, variables: Mapping[str, Any], path: tuple[str, ...], clock: Clock
+    ) -> Iterator[tuple[list[Mapping[str, Any]], str]]:
+        """Those pages, each with the cursor of the next one; "" with the last."""
         after = variables.get("after")
         while True:
             data = self.query(document, {**variables, "after": after}, clock)
@@ -52,7 +59,7 @@ class Gateway:
                 page = parse.page(parse.field(data, *path))
                 if page.end and page.end == after:
                     raise HalfAnswer("a page that leads to itself")
-            yield from page.nodes
+            yield page.nodes, page.end
             if not page.end:
                 return
             after = page.end

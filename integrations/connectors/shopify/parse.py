@@ -453,10 +453,16 @@ def _end(seconds: Any, now: datetime) -> datetime | None:
     return None if found is None else now + min(timedelta(seconds=max(found, 0)), _LONGEST_LIFE)
 
 
-def bulk_rows(lines: Iterable[bytes], total: Any) -> Iterator[Mapping[str, Any]]:
-    """The rows of a bulk result; raises HalfAnswer when they are not the `total` that the operation counted."""
+def bulk_rows(lines: Iterable[bytes], total: Any, *, skipped: int = 0) -> Iterator[Mapping[str, Any]]:
+    """The rows of a bulk result without the first `skipped`.
+
+    Raises HalfAnswer when they are not, with those, the `total` that the operation counted.
+    """
     found = 0
     for line in filter(None, map(bytes.strip, lines)):
+        if found < skipped:
+            found += 1
+            continue
         try:
             row = parse_json(line)
         except ValueError as error:

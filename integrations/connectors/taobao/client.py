@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from integrations.connectors.base import (
@@ -14,6 +15,7 @@ from integrations.connectors.base import (
     Connector,
     DiscoveredListing,
     Hint,
+    ListingPage,
     ListingRef,
     Order,
     Promotion,
@@ -25,6 +27,7 @@ from integrations.connectors.base import (
     StockTarget,
     Tokens,
 )
+from integrations.connectors.clock import Clock
 from integrations.connectors.errors import Fatal, Retry, Review
 from integrations.connectors.http import HttpClient
 from integrations.connectors.taobao import messages, orders, parse, promotions, refusals, stock
@@ -34,12 +37,12 @@ from integrations.connectors.taobao.gateway import (
     CONSUME,
     PERMIT,
     READ_COMPETITORS,
-    Clock,
     Gateway,
     half_answer,
 )
 from integrations.connectors.taobao.signing import timestamp
-from integrations.connectors.taobao.values import HalfAnswer, is_id
+from integrations.connectors.taobao.values import is_id
+from integrations.connectors.values import HalfAnswer
 
 _READ_ITEMS = "taobao.items.seller.list.get"
 _READ_SKUS = "taobao.item.skus.get"
@@ -63,6 +66,15 @@ _ACTIVITY_PAGE_SIZE = 50
 _MESSAGES_A_CALL = 200  # to pull, and to confirm
 # "for_shelved" is all that waits to be put on the shelf; these two kinds of items are listed on their own.
 _WAREHOUSE_BANNERS = ("for_shelved", "sold_out", "violation_off_shelf")
+_LISTS = ((_ON_SALE, ""), *((_IN_WAREHOUSE, banner) for banner in _WAREHOUSE_BANNERS))
+_CLOCKS_APART = timedelta(minutes=10)  # the gateway's and ours at most: it refuses who is further off
+
+
+class _Place(NamedTuple):
+    """A page in a list of items."""
+
+    until: str | None = None  # ISO time of the last change that counts; None: any
+    page: int = 1
 
 
 class TaobaoConnector(Connector):
@@ -85,6 +97,10 @@ class TaobaoConnector(Connector):
     Credentials = TaobaoCredentials
     default_base_url = "https://eco.taobao.com"
     default_auth_url = "https://oauth.taobao.com"
+    permissions = (
+        _("the packages for reading and writing items, for orders, for promotions, and for messages"),
+        _("for competitors' listings the affiliate (Taobaoke) package"),
+    )
     settings = (
         Setting("app_key", _("App key"), help_text=_("In the open platform's console: the app, App certificate.")),
         Setting("app_secret", _("App secret"), SettingKind.SECRET, help_text=_("Beside the app key.")),
@@ -92,7 +108,10 @@ class TaobaoConnector(Connector):
             "app_type",
             _("Kind of app"),
             SettingKind.CHOICE,
-            help_text=_("The first is authorised again when its time is over, the second renews itself."),
+            choice_help=(
+                ("merchant", _("The shop authorises it again when its time is over, after a year.")),
+                ("service", _("The shop authorises it once; after that it renews itself.")),
+            ),
             choices=(("merchant", _("The shop's own")), ("service", _("Of the service market"))),
         ),
         Setting(
@@ -136,11 +155,16 @@ class TaobaoConnector(Connector):
             credentials, url=f"{self.base_url}/router/rest", http=self.http, mask=self.without_secrets
         )
 
+    @classmethod
+    def console(cls, settings: Mapping[str, str]) -> str:
+        return gettext("the open platform's console")
+
     @property
     def can_refresh(self) -> bool:
         return self.credentials.app_type == "service"
 
     def check_connection(self, *, now: datetime) -> str:
+        self._check_currency("check_connection")
         clock = Clock(now)
         on_sale = self._gateway.rows(
             _ON_SALE, {"fields": "num_iid,nick", "page_no": "1", "page_size": "1"}, "items", "item", "num_iid", clock
@@ -153,9 +177,16 @@ class TaobaoConnector(Connector):
         body = self._gateway.call(_SELLER, {"fields": "nick"}, clock)
         return parse.shop_name(body.get("user"))
 
+    def _check_currency(self, operation: str) -> None:
+        """Raise Review for a channel that is kept in another currency than the one of all of the platform's amounts."""
+        if self.currency not in {"", orders.CURRENCY}:
+            detail = orders.CURRENCY
+            raise Review(self.platform, operation, scope="channel", cause="currency-differs", detail=detail)
+
     # --- Listings ---------------------------------------------------------------------------------------------------
 
     def read_listings(self, batch: Sequence[ListingRef], *, now: datetime) -> list[Reading]:
+        self._check_currency("read_listings")
         clock = Clock(now)
         readings: dict[ListingRef, Reading] = {}
         own, others = [], []
@@ -222,23 +253,45 @@ class TaobaoConnector(Connector):
         parameters = {"fields": parse.SKU_FIELDS, "num_iids": ",".join(item_ids)}
         return self._gateway.rows(_READ_SKUS, parameters, "skus", "sku", "sku_id", clock)
 
-    def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
-        return self._discover(None, Clock(now), skip)
+    def discover_listings(self, *, now: datetime, cursor: Mapping[str, Any] | None = None) -> Iterator[ListingPage]:
+        self._check_currency("discover_listings")
+        clock = Clock(now)
+        cursor = cursor or {"began": clock.now().isoformat()}
+        # What changes meanwhile goes to the front of its list, or into another: in the end all that did is listed.
+        changed_since = datetime.fromisoformat(cursor["began"]) - _CLOCKS_APART
+        return self._discover([None, changed_since], cursor, clock)
 
     def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
-        return self._discover(since, Clock(now))
+        self._check_currency("read_changes")
+        for page in self._discover([since], {}, Clock(now)):
+            yield from page.listings
 
-    def _discover(self, since: datetime | None, clock: Clock, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
-        waiting: list[str] = []
-        for item_id in self._listed_item_ids(clock, since):
-            if item_id in skip:
-                continue
-            waiting.append(item_id)
-            if len(waiting) == self.max_items_per_read:
-                yield from self._discovered(waiting, clock)
-                waiting = []
-        if waiting:
-            yield from self._discovered(waiting, clock)
+    def _discover(
+        self, changes: Sequence[datetime | None], cursor: Mapping[str, Any], clock: Clock
+    ) -> Iterator[ListingPage]:
+        """The items of all lists that changed at each of these times or later (None: all).
+
+        The cursor is the number of a list among them, the place of a page in it, and in `done` the items of that page
+        which were told.
+        """
+        lists = [(method, banner, since) for since in changes for method, banner in _LISTS]
+        place = _Place(cursor.get("until"), cursor.get("page", 1))
+        began = {"began": cursor["began"]} if "began" in cursor else {}
+        done = list(cursor.get("done", ()))
+        seen = set(done)
+        for number in range(cursor.get("list", 0), len(lists)):
+            for here, listed in self._listed_by(*lists[number], place, clock):
+                if here != place:
+                    done = []
+                item_ids = [item_id for item_id in listed if item_id not in seen]
+                for start in range(0, len(item_ids), self.max_items_per_read):
+                    some = item_ids[start : start + self.max_items_per_read]
+                    seen.update(some)
+                    done += some
+                    further = {**began, "list": number, **here._asdict(), "done": list(done)}
+                    yield ListingPage(self._discovered(some, clock), further)
+            place, done = _Place(), []
+            yield ListingPage((), {**began, "list": number + 1} if number + 1 < len(lists) else None)
 
     def _discovered(self, item_ids: list[str], clock: Clock) -> list[DiscoveredListing]:
         items = self._items(item_ids, clock)
@@ -255,33 +308,25 @@ class TaobaoConnector(Connector):
         except HalfAnswer as half:
             raise half_answer(_READ_ITEMS, half) from half
 
-    def _listed_item_ids(self, clock: Clock, since: datetime | None = None) -> Iterator[str]:
-        """The ids of all items of the shop that changed at `since` or later (None: of all), each once."""
-        seen: set[str] = set()
-        for method, banner in [(_ON_SALE, ""), *((_IN_WAREHOUSE, banner) for banner in _WAREHOUSE_BANNERS)]:
-            for item_id in self._listed_by(method, banner, since, clock):
-                if item_id not in seen:
-                    seen.add(item_id)
-                    yield item_id
+    def _listed_by(
+        self, method: str, banner: str, since: datetime | None, place: _Place, clock: Clock
+    ) -> Iterator[tuple[_Place, list[str]]]:
+        """The pages of one list from a place on, newest change first; ids can come twice.
 
-    def _listed_by(self, method: str, banner: str, since: datetime | None, clock: Clock) -> Iterator[str]:
-        """The ids of one list, newest change first; ids can come twice.
-
-        Deep pages are refused, so every 20,000 rows the list is begun anew at the change time that was reached.
+        Each page is the first one of what had changed until the time that the page before reached: rows that leave the
+        list move no others. Where one second has more rows than a page, pages are counted; deep ones are refused.
         """
-        changed_until: datetime | None = None
         while True:
-            reached: datetime | None = None
-            for page_no in range(1, _MAX_PAGES + 1):
-                item_ids, reached, is_last = self._page(method, banner, page_no, (since, changed_until), clock)
-                yield from item_ids
-                if is_last:
-                    return
+            until = datetime.fromisoformat(place.until) if place.until else None
+            item_ids, reached, is_last = self._page(method, banner, place.page, (since, until), clock)
+            yield place, item_ids
+            if is_last or reached is None:
+                return
             # A second more, so that no item changed in that same second is passed over.
-            next_until = reached + timedelta(seconds=1) if reached else None
-            if next_until is None or next_until == changed_until:
+            further = (reached + timedelta(seconds=1)).isoformat()
+            place = _Place(further) if further != place.until else place._replace(page=place.page + 1)
+            if place.page > _MAX_PAGES:
                 raise Fatal(self.platform, method, cause="paging-too-deep")
-            changed_until = next_until
 
     def _page(
         self,
@@ -331,7 +376,7 @@ class TaobaoConnector(Connector):
 
     def read_orders(self, *, since: datetime, until: datetime, now: datetime) -> Iterator[Order]:
         clock = Clock(now)
-        start = since.replace(microsecond=0)
+        start, until = since.replace(microsecond=0), until.replace(microsecond=0)
         while start < until:
             end = min(start + _ORDER_WINDOW, until)
             yield from self._orders_changed(start, end, clock)
@@ -343,7 +388,7 @@ class TaobaoConnector(Connector):
         A changed order leaves its window while it is read, and what stood behind it moves forward. So pages are read
         from the last to the first: then an order can be met twice, but never be passed over.
         """
-        last = end - timedelta(microseconds=1)  # the platform includes both ends, to the second
+        last = end - timedelta(seconds=1)  # the platform includes both ends
         window = {"start_modified": timestamp(start), "end_modified": timestamp(last)}
         found, total, _more = self._order_page(window, 1, clock, is_counted=True)
         pages = -(-(total or 0) // _ORDER_PAGE_SIZE)
@@ -382,6 +427,7 @@ class TaobaoConnector(Connector):
     # --- Promotions -------------------------------------------------------------------------------------------------
 
     def read_promotions(self, *, now: datetime) -> Iterator[Promotion]:
+        self._check_currency("read_promotions")
         clock = Clock(now)
         for _id, row in self._all_rows(_COUPONS, ("coupons", "coupon", "coupon_id"), _COUPON_PAGE_SIZE, clock):
             try:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from integrations.connectors.clock import Clock
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry
 from integrations.connectors.http import HttpClient, http_date
 from integrations.connectors.taobao import parse, refusals
 from integrations.connectors.taobao.credentials import TaobaoCredentials
 from integrations.connectors.taobao.refusals import PLATFORM
 from integrations.connectors.taobao.signing import signed, timestamp
-from integrations.connectors.taobao.values import HalfAnswer
+from integrations.connectors.values import HalfAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -122,14 +122,3 @@ class _ClockRefused(Fatal):
             detail=error.detail,
         )
         self.served_at = served_at
-
-
-class Clock:
-    """The caller's `now`, moving on in whole seconds: one pass can take longer than a timestamp is accepted."""
-
-    def __init__(self, now: datetime) -> None:
-        self._start = now.astimezone(UTC)
-        self._started = time.monotonic()
-
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=int(time.monotonic() - self._started))

@@ -6,7 +6,8 @@ from typing import Any
 
 from integrations.connectors.base import Hint, HintKind
 from integrations.connectors.http import parse_json
-from integrations.connectors.taobao.values import HalfAnswer, identity, shop_time, text
+from integrations.connectors.taobao.values import identity, shop_time
+from integrations.connectors.values import HalfAnswer, text
 
 _STOCK_TOPICS = frozenset({"taobao_item_ItemStockChanged", "taobao_item_ItemZeroStock", "taobao_item_ItemSkuZeroStock"})
 _DELETED = "taobao_item_ItemDelete"

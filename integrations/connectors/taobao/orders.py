@@ -5,7 +5,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from integrations.connectors.base import Order, OrderLine, OrderStatus
-from integrations.connectors.taobao.values import HalfAnswer, count, identity, money, outer_id, shop_time, text
+from integrations.connectors.taobao.values import count, identity, money, shop_time
+from integrations.connectors.values import HalfAnswer, code, text
 
 FIELDS = "tid,status,created,modified,pay_time,orders"
 CURRENCY = "CNY"
@@ -62,7 +63,7 @@ def _line(row: Any, *, is_cancelled: bool) -> OrderLine:
         line_id=line_id,
         item_id=item_id,
         sku_id=identity(row.get("sku_id")) or "",
-        outer_id=outer_id({"outer_id": row.get("outer_sku_id") or row.get("outer_iid")}),
+        outer_id=code(row.get("outer_sku_id") or row.get("outer_iid")),
         quantity=quantity,
         returned=quantity if is_taken_back else 0,
         paid_per_unit=_per_unit(row, quantity),

@@ -12,17 +12,8 @@ from urllib.parse import unquote
 
 from catalog.facts import Facts, ShelfState
 from integrations.connectors.base import DiscoveredListing, ListingRef, Reading, ReadOutcome, Tokens
-from integrations.connectors.taobao.values import (
-    LONGEST_TITLE,
-    HalfAnswer,
-    clean,
-    count,
-    identity,
-    outer_id,
-    shop_time,
-    text,
-    yuan,
-)
+from integrations.connectors.taobao.values import count, identity, shop_time, yuan
+from integrations.connectors.values import HalfAnswer, code, text, title
 
 # What of an item is asked for; variants by their own names, so that their pictures and properties stay out.
 ITEM_FIELDS = (
@@ -122,7 +113,7 @@ def total_results(answer_body: Mapping[str, Any]) -> int | None:
 
 def shop_name(row: Any) -> str:
     """Whose an item or a seller's own row is; "" when it does not say."""
-    return text(row.get("nick"))[:LONGEST_TITLE] if isinstance(row, dict) else ""
+    return title(row.get("nick")) if isinstance(row, dict) else ""
 
 
 # --- Readings -------------------------------------------------------------------------------------------------------
@@ -167,20 +158,21 @@ def competitor_reading(ref: ListingRef, items: Rows) -> Reading:
 
 def discovered(item_id: str, item: Mapping[str, Any]) -> Iterator[DiscoveredListing]:
     """The listings an item stands for: its variants, or itself when it has none. Raises HalfAnswer."""
-    title = text(item.get("title"))[:LONGEST_TITLE]
+    name = title(item.get("title"))
     changed_at = None if item.get("modified") is None else modified_at(item)
     found = variants(item)
     if found is None or (found.complete and not found.by_id):
         facts, remark = _item_facts(item)
-        yield DiscoveredListing(item_id, "", title, outer_id(item), facts, cause=remark, changed_at=changed_at)
+        own_code = code(item.get("outer_id"))
+        yield DiscoveredListing(item_id, "", name, own_code, facts, cause=remark, changed_at=changed_at)
         return
     if not found.complete:
         raise HalfAnswer("a variant without an id")
     for sku_id, variant in found.by_id.items():
         if variant.get("status") != "delete":
             facts, remark = _variant_facts(item, variant)
-            code = outer_id(variant)
-            yield DiscoveredListing(item_id, sku_id, title, code, facts, cause=remark, changed_at=changed_at)
+            own_code = code(variant.get("outer_id"))
+            yield DiscoveredListing(item_id, sku_id, name, own_code, facts, cause=remark, changed_at=changed_at)
 
 
 def _item_facts(item: Mapping[str, Any]) -> tuple[Facts, str]:
@@ -208,8 +200,8 @@ def _own_facts(price: Any, stock: Any, approve_status: Any) -> tuple[Facts, str]
 def _read(ref: ListingRef, facts: Facts, remark: str, item: Mapping[str, Any], coded: Mapping[str, Any]) -> Reading:
     if facts == _NOTHING:
         return Reading(ref.listing_id, ReadOutcome.FAILED, cause=remark or "nothing-usable")
-    title = text(item.get("title"))[:LONGEST_TITLE]
-    return Reading(ref.listing_id, ReadOutcome.READ, facts, title, outer_id(coded), remark)
+    name, own_code = title(item.get("title")), code(coded.get("outer_id"))
+    return Reading(ref.listing_id, ReadOutcome.READ, facts, name, own_code, remark)
 
 
 def _absent(ref: ListingRef, found: Rows, cause: str) -> Reading:
@@ -244,7 +236,7 @@ def tokens(answer: Any, now: datetime) -> Tokens:
         refresh_expires_at=_end(refresh_seconds, now) if refresh_seconds else None,
         levels={name: end for name in _LEVELS if (end := _end(answer.get(f"{name}_expires_in"), now))},
         account_id=identity(answer.get("taobao_user_id")) or "",
-        account_name=clean(unquote(text(answer.get("taobao_user_nick"))))[:LONGEST_TITLE],
+        account_name=title(unquote(text(answer.get("taobao_user_nick")))),
     )
 
 

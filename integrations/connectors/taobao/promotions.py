@@ -9,7 +9,8 @@ from typing import Any
 
 from integrations.connectors.base import Promotion
 from integrations.connectors.taobao.orders import CURRENCY
-from integrations.connectors.taobao.values import LONGEST_TITLE, HalfAnswer, count, fen, identity, shop_time, text
+from integrations.connectors.taobao.values import count, fen, identity, shop_time
+from integrations.connectors.values import HalfAnswer, title
 
 _ALL, _SOME = 0, 1  # of an activity's participate_range
 _WHOLE_RATE = 1000  # a discount rate of 800 is 80 % of the price
@@ -65,7 +66,7 @@ def activity(row: Mapping[str, Any], item_ids: Sequence[str]) -> Promotion:
         unknown.append("item_ids")
     return Promotion(
         promotion_id=f"activity-{activity_id}",
-        title=text(row.get("name"))[:LONGEST_TITLE],
+        title=title(row.get("name")),
         kind=kind,
         value=value,
         currency=CURRENCY,

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from integrations.connectors.base import PushOutcome, PushStatus, StockTarget
+from integrations.connectors.clock import Clock
 from integrations.connectors.errors import ConnectorError, Retry
 from integrations.connectors.taobao import parse
-from integrations.connectors.taobao.gateway import Clock, Gateway, half_answer
-from integrations.connectors.taobao.values import HalfAnswer, count, identity, is_id
+from integrations.connectors.taobao.gateway import Gateway, half_answer
+from integrations.connectors.taobao.values import count, identity, is_id
+from integrations.connectors.values import HalfAnswer
 
 MAX_ROWS = 20  # of one item in one call
 _LARGEST_QUANTITY = 99_999_999

@@ -1,24 +1,17 @@
-"""Values of TOP's JSON: ids, prices in yuan, counts, texts and shop times, each exact or not at all."""
+"""Values of TOP's JSON that are its own: ids, prices in yuan, counts and shop times, each exact or not at all."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from integrations.connectors.taobao.signing import GATEWAY_TIME, TIME_FORMAT
+from integrations.connectors.values import HalfAnswer, text
 
 _ID = re.compile(r"[1-9][0-9]{0,19}")
 _YUAN = re.compile(r"-?[0-9]{1,10}(?:\.[0-9]{1,2}0*)?")
 _COUNT = re.compile(r"-?[0-9]{1,10}")
 _LARGEST_COUNT = 2**31 - 1
-LONGEST_TITLE = 255
-_LONGEST_OUTER_ID = 128
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
-
-
-class HalfAnswer(ValueError):
-    """Valid JSON that is not the documented answer."""
 
 
 def is_id(text: str) -> bool:
@@ -70,28 +63,9 @@ def fen(value: Any) -> Decimal | None:
     return None if units is None else Decimal(units) / 100
 
 
-def text(value: Any) -> str:
-    """Text on one line without control characters, which databases refuse; "" for what is neither text nor number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value) if abs(value) < 10**20 else ""
-    return clean(value) if isinstance(value, str) else ""
-
-
-def clean(text: str) -> str:
-    if text.isprintable():  # nearly all are, and that is cheap to see
-        return text.strip()
-    return _CONTROL.sub(" ", text).strip()
-
-
 def shop_time(value: Any) -> datetime:
     """A time of the shop as aware UTC; raises HalfAnswer when it cannot be read."""
     try:
         return datetime.strptime(text(value), TIME_FORMAT).replace(tzinfo=GATEWAY_TIME).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise HalfAnswer("a time that cannot be read") from error
-
-
-def outer_id(row: Mapping[str, Any]) -> str:
-    """The shop's own code; one that is too long to be one is left out, because half a code is another code."""
-    code = text(row.get("outer_id"))
-    return code if len(code) <= _LONGEST_OUTER_ID else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -12,12 +12,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from integrations.connectors.base import (
+    READS_ONLY,
     Capability,
     Connector,
     DiscoveredListing,
     HandedKeys,
     Hint,
     InvalidSetting,
+    ListingPage,
     ListingRef,
     Order,
     Promotion,
@@ -40,6 +42,7 @@ from integrations.connectors.woocommerce.gateway import PAGE, Gateway
 _SCOPE = "read_write"
 _OVERLAP = timedelta(minutes=2)  # changes are asked for from this long before: what is written then may show later
 _SECOND = timedelta(seconds=1)
+_VARIATIONS_APART = 10  # at a time, where the variations of each product are a call of their own
 
 
 class WooCommerceConnector(Connector):
@@ -62,6 +65,7 @@ class WooCommerceConnector(Connector):
     default_auth_url = ""
     max_items_per_read = PAGE
     max_rows_per_push = stock.MAX_ROWS
+    shop_setting = "base_url"
     settings = (
         Setting(
             "base_url",
@@ -90,6 +94,11 @@ class WooCommerceConnector(Connector):
         self.credentials = credentials
         self._secrets += (signing.basic(credentials.app_key, credentials.app_secret).removeprefix("Basic "),)
         self._gateway = Gateway(credentials, base_url=self.base_url, http=self.http, mask=self.without_secrets)
+        self._with_amounts = True  # unless nobody knows their currency
+
+    @classmethod
+    def console(cls, settings: Mapping[str, str]) -> str:
+        return gettext("WordPress (WooCommerce, Settings, Advanced, REST API)")
 
     @property
     def needs_token(self) -> bool:
@@ -100,7 +109,21 @@ class WooCommerceConnector(Connector):
         for path in ("products", "orders", "coupons"):
             self._gateway.rows(path, {"per_page": "1", "_fields": "id"}, clock)
         self._check_currency(self._gateway.currency(clock))
+        self._check_writing(clock)  # last: else all is in order
         return self._gateway.name(clock) or str(urlsplit(self.base_url).hostname)
+
+    def _check_writing(self, clock: Clock) -> None:
+        """Raise Reauthorise for keys that may only read: a batch of nothing changes nothing, and is refused to them."""
+        operation = "products/batch"
+        try:
+            self._gateway.call("POST", operation, clock, body={})
+        except Reauthorise as refused:
+            if refused.cause != refusals.BAD_SECRET:
+                raise
+            # They were let in to read just now, so it is no bad secret: shops say the reason in their own language.
+            raise Reauthorise(
+                self.platform, operation, cause=READS_ONLY, code=refused.code, detail=refused.detail
+            ) from None
 
     # --- Listings ---------------------------------------------------------------------------------------------------
 
@@ -128,13 +151,13 @@ class WooCommerceConnector(Connector):
         wanted = [(ref.item_id, ref.sku_id) for ref in asked if ref.sku_id and ref.item_id in products]
         variations = self._gateway.variations(wanted, clock)
         readings = {ref: Reading(ref.listing_id, ReadOutcome.REFUSED, cause="bad-listing-id") for ref in batch}
-        readings |= {ref: parse.reading(ref, products, variations) for ref in asked}
+        readings |= {ref: parse.reading(ref, products, variations, with_amounts=self._with_amounts) for ref in asked}
         return [readings[ref] for ref in batch]
 
-    def discover_listings(self, *, now: datetime, skip: Container[str] = ()) -> Iterator[DiscoveredListing]:
+    def discover_listings(self, *, now: datetime, cursor: Mapping[str, Any] | None = None) -> Iterator[ListingPage]:
         clock = Clock(now)
         self._check_amounts(clock)
-        return self._listings({}, clock, skip)
+        return self._pages({}, clock, cursor or {})
 
     def read_changes(self, *, since: datetime, now: datetime) -> Iterator[DiscoveredListing]:
         """A variation can change without its product being touched, so both are asked for.
@@ -144,14 +167,15 @@ class WooCommerceConnector(Connector):
         clock = Clock(now)
         self._check_amounts(clock)
         if not self._gateway.can_list_variations(clock):
-            yield from self._listings({}, clock)
+            for page in self._pages({}, clock):
+                yield from page.listings
             return
         changed = {"modified_after": _stamp(since - _OVERLAP), "dates_are_gmt": "true"}
         told: set[str] = set()
         # A change of a product, of its state for one, is one of all its variations.
-        for listing in self._listings(changed, clock):
-            told.add(listing.sku_id)
-            yield listing
+        for listings, _cursor in self._pages(changed, clock):
+            told.update(listing.sku_id for listing in listings)
+            yield from listings
         rows = self._gateway.pages("variations", clock, changed, fields=parse.PRODUCT_FIELDS)
         while page := list(islice(rows, PAGE)):
             new = [row for row in page if parse.id_of(row) not in told]
@@ -159,34 +183,60 @@ class WooCommerceConnector(Connector):
             for row in new:
                 product = products.get(parse.id_of(row, "parent_id"))
                 if product is not None:
-                    yield parse.discovered(row, product)
+                    yield parse.discovered(row, product, with_amounts=self._with_amounts)
 
-    def _listings(
-        self, parameters: Mapping[str, str], clock: Clock, skip: Container[str] = ()
-    ) -> Iterator[DiscoveredListing]:
-        """Products without variations, and all variations of the others."""
-        rows = self._gateway.pages("products", clock, parameters, fields=parse.PRODUCT_FIELDS)
-        while page := list(islice(rows, PAGE)):
-            products = {parse.id_of(row): row for row in page if parse.id_of(row) not in skip}
-            ids: list[tuple[str, str]] = []
-            for product in products.values():
-                if product.get("type") == parse.VARIABLE:
-                    with whole(self.platform, "products"):
-                        ids += parse.variation_ids(product)
-                elif product.get("type") != parse.GROUPED:
-                    yield parse.discovered(product, product)
-            for start in range(0, len(ids), PAGE):
-                some = ids[start : start + PAGE]
-                variations = self._gateway.variations(some, clock)
-                for item_id, sku_id in some:
-                    if sku_id in variations:  # else it was deleted meanwhile
-                        yield parse.discovered(variations[sku_id], products[item_id])
+    def _pages(
+        self, parameters: Mapping[str, str], clock: Clock, cursor: Mapping[str, Any] | None = None
+    ) -> Iterator[ListingPage]:
+        """Products without variations, and all variations of the others.
+
+        The cursor is that of a page of products, and in `done` the ids of that page which were told: products and
+        variations have their ids out of one sequence.
+        """
+        here: Mapping[str, Any] = cursor or {}
+        done = list(here.get("done", ()))
+        for page, further in self._gateway.numbered(
+            "products", clock, parameters, fields=parse.PRODUCT_FIELDS, cursor=here
+        ):
+            for ids, listings in self._parts(page, frozenset(done), clock):
+                done += ids
+                yield ListingPage(listings, {**here, "done": list(done)})
+            yield ListingPage((), further)
+            here, done = further or {}, []
+
+    def _parts(
+        self, products: Sequence[Mapping[str, Any]], done: frozenset[str], clock: Clock
+    ) -> Iterator[tuple[list[str], list[DiscoveredListing]]]:
+        """The listings of some products without those done, a few calls' worth at a time, with the ids that end there."""
+        simple: dict[str, DiscoveredListing] = {}
+        ids: list[tuple[str, str]] = []
+        for product in products:
+            if product.get("type") == parse.VARIABLE:
+                with whole(self.platform, "products"):
+                    ids += [each for each in parse.variation_ids(product) if each[1] not in done]
+            elif product.get("type") != parse.GROUPED and parse.id_of(product) not in done:
+                simple[parse.id_of(product)] = parse.discovered(product, product)
+        if simple:
+            yield list(simple), list(simple.values())
+        by_id = {parse.id_of(product): product for product in products}
+        size = PAGE if ids and self._gateway.can_list_variations(clock) else _VARIATIONS_APART
+        for start in range(0, len(ids), size):
+            some = ids[start : start + size]
+            variations = self._gateway.variations(some, clock)
+            yield (
+                [sku_id for _item_id, sku_id in some],
+                [
+                    parse.discovered(variations[sku_id], by_id[item_id])
+                    for item_id, sku_id in some
+                    if sku_id in variations  # else it was deleted meanwhile
+                ],
+            )
 
     def _check_amounts(self, clock: Clock) -> None:
         """Raise Review where the shop is known to count in another currency than the channel: products name none.
 
-        A user who may read products need not be one who may read settings; then nobody can tell, which the test of the
-        connection says.
+        A user who may read products need not be one who may read settings; then nobody can tell, so no amount is told,
+        and the test of the connection says what is missing.
         """
         if not self.currency:
             return
@@ -195,8 +245,10 @@ class WooCommerceConnector(Connector):
         except Reauthorise as refused:
             if refused.cause != refusals.ROLE_TOO_WEAK:
                 raise
+            self._with_amounts = False
             return
         self._check_currency(currency)
+        self._with_amounts = True
 
     def _check_currency(self, currency: str) -> None:
         if self.currency and currency != self.currency:
@@ -215,7 +267,8 @@ class WooCommerceConnector(Connector):
 
     def read_orders(self, *, since: datetime, until: datetime, now: datetime) -> Iterator[Order]:
         clock = Clock(now)
-        # Both ends are outside of what the shop tells, and to the second.
+        since, until = since.replace(microsecond=0), until.replace(microsecond=0)
+        # Both ends are outside of what the shop tells.
         window = {
             "modified_after": _stamp(since - _SECOND),
             "modified_before": _stamp(until + _SECOND),

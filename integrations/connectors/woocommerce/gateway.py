@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -66,31 +67,48 @@ class Gateway:
     def pages(
         self, path: str, clock: Clock, parameters: Mapping[str, str] | None = None, *, fields: str
     ) -> Iterator[Mapping[str, Any]]:
-        """The rows of a whole list, each once.
+        """The rows of a whole list, each once."""
+        for rows, _further in self.numbered(path, clock, parameters, fields=fields):
+            yield from rows
+
+    def numbered(
+        self,
+        path: str,
+        clock: Clock,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        fields: str,
+        cursor: Mapping[str, Any] | None = None,
+    ) -> Iterator[tuple[list[Mapping[str, Any]], dict[str, Any] | None]]:
+        """The new rows of each page, with the cursor of the next page; None with the last, empty to begin anew.
 
         What leaves a list while it is read moves the rows behind it forward, past a reader who goes by numbers. So each
         page begins with the last row of the page before; where it does not, rows have moved and we step back.
         """
         asked = {**(parameters or {}), "per_page": str(PAGE), "orderby": "id", "order": "asc", "_fields": fields}
-        seen: set[str] = set()
-        offset = steps_back = 0
+        cursor = cursor or {}
+        # No further back than we step.
+        told = deque([frozenset[str](cursor.get("told", ()))], maxlen=_MOST_STEPS_BACK + 2)
+        offset, steps_back = int(cursor.get("offset", 0)), 0
         while True:
             rows, total = self.rows(path, {**asked, "offset": str(offset)}, clock)
-            if offset and (not rows or parse.id_of(rows[0]) not in seen):
+            if offset and (not rows or not any(parse.id_of(rows[0]) in ids for ids in told)):
                 steps_back += 1
                 offset = max(offset - PAGE, 0)
                 if steps_back > _MOST_STEPS_BACK:
+                    yield [], {}
                     raise Retry(PLATFORM, path, cause="half-answer", detail="a list that does not hold still")
                 continue
             if total and not rows:
                 raise Retry(PLATFORM, path, cause="half-answer", detail="no rows of a list that has some")
-            for row in rows:
-                if parse.id_of(row) not in seen:
-                    seen.add(parse.id_of(row))
-                    yield row
+            by_id = {parse.id_of(row): row for row in rows}
+            new = [row for row_id, row in by_id.items() if not any(row_id in ids for ids in told)]
+            told.append(frozenset(by_id))
             if len(rows) < PAGE if total is None else offset + len(rows) >= total:
+                yield new, None
                 return
             offset += max(len(rows) - 1, 1)
+            yield new, {"offset": offset, "told": list(by_id)}
 
     def by_id(
         self, path: str, ids: Sequence[str], clock: Clock, *, fields: str = parse.PRODUCT_FIELDS

@@ -102,9 +102,13 @@ def moment(value: Any) -> datetime | None:
 
 
 def reading(
-    ref: ListingRef, products: Mapping[str, Mapping[str, Any]], variations: Mapping[str, Mapping[str, Any]]
+    ref: ListingRef,
+    products: Mapping[str, Mapping[str, Any]],
+    variations: Mapping[str, Mapping[str, Any]],
+    *,
+    with_amounts: bool = True,
 ) -> Reading:
-    """What the products and variations of a read say about one ref."""
+    """What the products and variations of a read say about one ref; no amounts where nobody knows their currency."""
     product = products.get(ref.item_id)
     if product is None:
         return Reading(ref.listing_id, ReadOutcome.MISSING, cause="unknown-listing")
@@ -117,7 +121,7 @@ def reading(
     elif product.get("type") in {VARIABLE, GROUPED}:
         # Its price is the lowest of its variations, which nobody can order it for.
         return Reading(ref.listing_id, ReadOutcome.REFUSED, cause="has-variants")
-    facts, remark = _facts(row, product)
+    facts, remark = _facts(row, product, with_amounts=with_amounts)
     if facts == Facts():
         return Reading(ref.listing_id, ReadOutcome.FAILED, cause=remark or "nothing-usable")
     return Reading(
@@ -125,9 +129,9 @@ def reading(
     )
 
 
-def discovered(row: Mapping[str, Any], product: Mapping[str, Any]) -> DiscoveredListing:
+def discovered(row: Mapping[str, Any], product: Mapping[str, Any], *, with_amounts: bool = True) -> DiscoveredListing:
     """A product without variations, which is its own `product`, or a variation of one."""
-    facts, remark = _facts(row, product)
+    facts, remark = _facts(row, product, with_amounts=with_amounts)
     is_variation = row is not product
     return DiscoveredListing(
         item_id=id_of(product),
@@ -155,9 +159,9 @@ def _own_code(row: Mapping[str, Any], product: Mapping[str, Any], name: str) -> 
     return "" if row is not product and found == code(product.get(name)) else found
 
 
-def _facts(row: Mapping[str, Any], product: Mapping[str, Any]) -> tuple[Facts, str]:
-    live, live_remark = price(row.get("price"))
-    regular, regular_remark = price(row.get("regular_price"))
+def _facts(row: Mapping[str, Any], product: Mapping[str, Any], *, with_amounts: bool) -> tuple[Facts, str]:
+    live, live_remark = price(row.get("price")) if with_amounts else (None, "currency-unknown")
+    regular, regular_remark = price(row.get("regular_price")) if with_amounts else (None, "")
     stock: int | None = None
     stock_remark = ""
     # "parent": the variation sells from its parent's stock, and shows that figure.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from integrations.connectors.base import READS_ONLY
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review
 
 PLATFORM = "woocommerce"
@@ -14,6 +15,7 @@ SIGNATURE = "bad-signature"
 NO_API = "no-api"
 ANONYMOUS = "keys-not-taken"
 ROLE_TOO_WEAK = "role-too-weak"
+BAD_SECRET = "bad-secret"  # noqa: S105  # a cause
 NO_ORDER = "unknown-order"
 # What is written again in smaller parts.
 TOO_MANY_ROWS = "too-many-rows"
@@ -37,6 +39,7 @@ _REFUSED_BY_RULE = Meaning(Review, "refused-by-rule", "listing")
 _AUTHENTICATION = "woocommerce_rest_authentication_error"
 # Of that one code, by what its message says; the first that fits decides.
 _BY_AUTHENTICATION_MESSAGE: tuple[tuple[str, Meaning], ...] = (
+    ("write permission", Meaning(Reauthorise, READS_ONLY)),
     ("permission", Meaning(Reauthorise, "scope-missing")),
     ("timestamp", Meaning(Fatal, CLOCK)),
     ("nonce", Meaning(Retry, NONCE)),
@@ -46,7 +49,7 @@ _BY_AUTHENTICATION_MESSAGE: tuple[tuple[str, Meaning], ...] = (
 _NOT_ALLOWED = ("_cannot_view", "_cannot_edit", "_cannot_create", "_cannot_batch", "_cannot_delete")
 
 BY_CODE: dict[str, Meaning] = {
-    _AUTHENTICATION: Meaning(Reauthorise, "bad-secret"),
+    _AUTHENTICATION: Meaning(Reauthorise, BAD_SECRET),
     "woocommerce_rest_authentication_missing_parameter": _BAD_REQUEST,
     "rest_no_route": _NO_API,
     "woocommerce_rest_product_invalid_id": _UNKNOWN_LISTING,

@@ -1,5 +1,6 @@
 """`manage.py add_listings`: take over what the shops have, however long their lists are."""
 
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -25,8 +26,11 @@ class Command(BaseCommand):
             raise CommandError(_("There is no channel “%(name)s”.") % {"name": channel})
         read = shop_reads.begin(channel=found_channel, kind=ShopRead.Kind.LISTINGS, now=timezone.now())
         while read.ended_at is None:
-            sliced = shop_reads.take_slice(read=read, now_fn=timezone.now)
+            sliced = shop_reads.take_slice(read=read, now_fn=timezone.now, is_asked=True)
             read = sliced.read
+            if sliced.is_waiting:
+                time.sleep(max((read.next_at - timezone.now()).total_seconds(), 0) if read.next_at else 0)
+                continue
             if sliced.error is not None:
                 raise CommandError(sentence(cause=sliced.error.cause, channel=found_channel, at=timezone.now()))
             if read.lease_until is not None:

@@ -2,14 +2,20 @@
 
 import csv
 import io
+import re
+import zipfile
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 from openpyxl import Workbook, load_workbook
 
 from catalog.mapping import files
 from catalog.models import AuditEvent, Listing
+from catalog.services import map_listings
 from tests.factories import NOW, ChannelFactory, ListingFactory, SkuFactory, UserFactory
+from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +86,10 @@ def test_a_file_is_read_however_it_was_saved(content, listing, owner):
         (b"", "no column"),
         (csv_file(), "no rows"),
         (csv_file(heading=["channel", "sku"]), "no column “platform item id”"),
+        (csv_file(heading=["title"]), "no columns “channel”, “platform item id”, “SKU”"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "no CSV or Excel file"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "no CSV or Excel file"),
+        (b"%PDF-1.7\n", "no CSV or Excel file"),
         (csv_file(heading=[*HEADING, "SKU"]), "comes twice"),
         (b"PK\x03\x04 not a workbook", "cannot be read"),
         (b"x" * 5_000_001, "larger than 5 MB"),
@@ -92,6 +102,86 @@ def test_what_is_no_table_of_mappings_says_why(content, words, db):
         files.read_file(content)
 
 
+def repacked(change) -> bytes:
+    """A workbook, of whose parts `change(name, content)` says what becomes of them; None: left out."""
+    source, target = zipfile.ZipFile(io.BytesIO(excel(ROW))), io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in source.namelist():
+            if (content := change(name, source.read(name))) is not None:
+                packed.writestr(name, content)
+    return target.getvalue()
+
+
+def part(ending: str, new) -> bytes:
+    return repacked(lambda name, content: new(content) if name.endswith(ending) else content)
+
+
+def scrambled(name: str) -> bytes:
+    """A workbook of which a part's packed bytes are others."""
+    start = zipfile.ZipFile(io.BytesIO(WHOLE)).getinfo(name).header_offset + 30 + len(name)
+    return WHOLE[:start] + bytes(each ^ 0x55 for each in WHOLE[start : start + 40]) + WHOLE[start + 40 :]
+
+
+WHOLE = repacked(lambda _name, content: content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(part("sheet1.xml", lambda old: old[: len(old) // 2]), id="half a sheet"),
+        pytest.param(part("sheet1.xml", lambda _old: b""), id="an empty sheet"),
+        pytest.param(part("sheet1.xml", lambda _old: None), id="a sheet that is not there"),
+        pytest.param(part("xl/workbook.xml", lambda _old: b"junk"), id="no workbook"),
+        pytest.param(part("styles.xml", lambda _old: b"<styleSheet"), id="half the styles"),
+        pytest.param(
+            part(
+                "xl/workbook.xml",
+                lambda old: old.replace(b"<sheets>", b"<sheets><!--").replace(b"</sheets>", b"--></sheets>"),
+            ),
+            id="no sheets",
+        ),
+        pytest.param(scrambled("xl/worksheets/sheet1.xml"), id="other bytes"),
+        pytest.param(WHOLE[: len(WHOLE) // 2], id="half a file"),
+    ],
+)
+def test_a_damaged_workbook_is_an_error_of_the_form(client, owner, listing, content):
+    page = upload(client, content)
+    assert page.status_code == 400
+    assert "The file cannot be read." in page.text or "The file has no rows." in page.text
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_character_that_is_none_is_an_error_of_its_row(client, owner, listing, place):
+    SkuFactory(code="CUP-01")
+    row = [f"{cell[:1]}\x00{cell[1:]}" if number == place else cell for number, cell in enumerate(ROW)]
+    page = upload(client, csv_file(row))
+    assert page.status_code == 200
+    assert "Row 2" in page.text
+    assert page.context["token"] == ""
+
+
+def test_a_code_in_other_capitals_gets_a_hint(listing, owner):
+    SkuFactory(code="PAN-01-4")
+    (error,) = shown(csv_file([*ROW[:3], "pan-01-4", ""]), owner).errors
+    assert error.text == "There is no SKU “pan-01-4”. Did you mean PAN-01-4?"
+    stranger = UserFactory()
+    stranger.channels.add(listing.channel)
+    ListingFactory(sku=SkuFactory(code="THEIRS"))
+    assert "mean" not in shown(csv_file([*ROW[:3], "theirs", ""]), stranger).errors[0].text
+
+
+def test_a_preview_names_the_skus(client, owner, listing):
+    Listing.objects.update(sku=SkuFactory(code="OLD", product__name="保温杯", name="白色"))
+    SkuFactory(code="CUP-01", product__name="手冲壶")
+    page = upload(client, csv_file(ROW)).text
+    assert "保温杯 白色" in page
+    assert "手冲壶" in page
+
+
+def test_the_form_says_how_large_a_file_may_be(client, owner):
+    assert "at most 5 MB and 20,000 rows" in client.get("/catalog/proposal/mapping/").text
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
@@ -102,6 +192,7 @@ def test_what_is_no_table_of_mappings_says_why(content, words, db):
         (["天猫旗舰店", "616000000001", "9", "CUP-01", "0"], "whole number from 1"),
         (["天猫旗舰店", "616000000001", "9", "CUP-01", "1.5"], "whole number from 1"),
         (["天猫旗舰店", "6.16E+11", "9", "CUP-01", ""], "shortened an id"),
+        (["天猫旗舰店", "616000000001", "9", "6.9E+12", ""], "shortened an id or a SKU"),
     ],
 )
 def test_a_row_that_cannot_be_applied_says_why(row, words, listing, owner):
@@ -114,6 +205,11 @@ def test_a_row_that_cannot_be_applied_says_why(row, words, listing, owner):
 def test_a_number_of_more_digits_than_a_spreadsheet_keeps_is_not_believed(listing, owner):
     preview = shown(excel(["天猫旗舰店", 1234567890123456789, "", "CUP-01", ""]), owner)
     assert "shortened an id" in preview.errors[0].text
+
+
+def test_a_sku_of_more_digits_than_a_spreadsheet_keeps_is_not_believed(listing, owner):
+    preview = shown(excel(["天猫旗舰店", "616000000001", "9", 6901234567890120, ""]), owner)
+    assert "shortened an id or a SKU" in preview.errors[0].text
 
 
 def test_two_rows_about_one_listing_are_an_error(listing, owner):
@@ -140,18 +236,36 @@ def test_an_empty_sku_takes_the_mapping_away_and_empty_units_stay(listing, owner
 
 
 def test_an_export_brought_back_changes_nothing(owner):
-    for code in ("=1+1", "+86", "-5", "@x", "'quoted", "手冲壶,大", "A/B"):
+    codes = (
+        "=1+1",
+        "+86",
+        "-5",
+        "@x",
+        "'quoted",
+        "手冲壶,大",
+        "A/B",
+        "a;=1",
+        'a;"=1',
+        "a; '=1",
+        "＝1",
+        "a\n=1",
+        "''=1",
+    )
+    for code in codes:
         ListingFactory(sku=SkuFactory(code=code), title=code)
     ListingFactory()
     rows = list(files.export_rows(Listing.objects.all()))
-    assert all(not cell.startswith(("=", "+", "-", "@", "\t")) for row in rows for cell in row)
+    # Whatever a spreadsheet takes for the end of a cell, none begins a formula.
+    ends = re.compile(r"[;|\t\r\n]")
+    pieces = [piece.strip(' "') for row in rows for cell in row for piece in ends.split(cell)]
+    assert not [piece for piece in pieces if piece.startswith(("=", "+", "-", "@", "＝"))]
     book = load_workbook(io.BytesIO(files.excel_file(rows)))
     assert {cell.data_type for row in book.active.iter_rows() for cell in row} <= {"s", "inlineStr", "n"}
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     for content in (text.getvalue().encode(), files.excel_file(rows)):
         preview = shown(content, owner)
-        assert (preview.changes, preview.errors, preview.unchanged) == ([], [], 8)
+        assert (preview.changes, preview.errors, preview.unchanged) == ([], [], len(codes) + 1)
 
 
 def test_many_rows_cost_few_queries(owner, django_assert_max_num_queries):
@@ -243,3 +357,50 @@ def test_applying_waits_for_nobody_who_is_not_there(owner, listing):
     change = files.Change(2, listing.pk, "", "", "", None, "", 1, 999_999, "GONE", 1)
     with pytest.raises(files.Moved):
         files.apply(changes=[change], actor=owner, now=NOW)
+
+
+# --- Undone -----------------------------------------------------------------------------------------------------------
+
+
+def brought_back(client, *rows) -> AuditEvent:
+    page = upload(client, csv_file(*rows))
+    done = client.post("/catalog/proposal/mapping/apply/", {"token": page.context["token"]}, follow=True)
+    assert "Undo it below." in done.text
+    return AuditEvent.objects.get(action="imported")
+
+
+def undo(client, event):
+    return client.post(f"/catalog/proposal/mapping/undo/{event.pk}/", follow=True)
+
+
+def test_a_file_is_undone_and_what_changed_since_is_left_alone(client, owner, listing):
+    old, _new = SkuFactory(code="OLD"), SkuFactory(code="CUP-01")
+    Listing.objects.update(sku=old, pack_factor=3)
+    others = [ListingFactory(channel=listing.channel, platform_item_id=f"61600000000{n}") for n in (2, 3)]
+    rows = [["天猫旗舰店", each.platform_item_id, "", "CUP-01", ""] for each in others]
+    event = brought_back(client, ROW, *rows)
+    map_listings(skus={}, pack_factors={others[0].pk: 2}, actor=owner, now=timezone.now())
+    asked = client.get(f"/catalog/proposal/mapping/undo/{event.pk}/")
+    assert "Undo 3 mappings" in asked.text
+    done = undo(client, event).text
+    assert "2 mappings are as they were before." in done
+    assert "1 left alone: its listing was changed since." in done
+    assert "Brought back lately" not in done
+    stored = Listing.objects.in_bulk()
+    assert (stored[listing.pk].sku, stored[listing.pk].pack_factor) == (old, 3)
+    assert (stored[others[0].pk].sku.code, stored[others[0].pk].pack_factor) == ("CUP-01", 2)
+    assert stored[others[1].pk].sku is None
+    assert "Nothing was changed" in undo(client, event).text
+    undone = AuditEvent.objects.filter(action="mapping import undone")
+    assert undone.get(object_id=str(listing.pk)).changes == {"sku": ["CUP-01", "OLD"], "pack_factor": [6, 3]}
+
+
+def test_a_file_is_undone_within_a_week_and_by_those_who_see_its_deed(client, owner, listing):
+    SkuFactory(code="CUP-01")
+    event = brought_back(client, ROW)
+    assert files.recent_imports(owner, timezone.now() + timedelta(days=7, seconds=1)) == []
+    signed_in(client, "Operator", listing.channel)
+    assert "Nothing was changed" in undo(client, event).text
+    signed_in(client, "Viewer", listing.channel)
+    assert undo(client, event).status_code == 403
+    assert Listing.objects.get().sku.code == "CUP-01"

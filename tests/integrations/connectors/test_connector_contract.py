@@ -27,7 +27,8 @@ from integrations.connectors.base import (
     ReadOutcome,
     StockTarget,
 )
-from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Wait
+from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
+from tests.integrations.connectors.discovery import discovered
 from tests.integrations.connectors.subjects import SUBJECTS, Row, Subject, TaobaoSubject, authorised
 
 pytestmark = pytest.mark.pure
@@ -121,9 +122,12 @@ def reads_other_shops_without_inventing_their_stock(subject: Subject, now: datet
 
 
 def discovers_each_own_listing_once(subject: Subject, now: datetime) -> None:
-    found = list(subject.connector.discover_listings(now=now))
+    found = list(discovered(subject.connector, now))
     codes = subject.codes()
     assert len(found) == len(codes)
+    assert {(each.item_id, each.sku_id): each.outer_id for each in found} == codes
+    # Begun again from the cursor of each page, as another process does.
+    found = list(discovered(subject.connector, now, pages_at_once=1))
     assert {(each.item_id, each.sku_id): each.outer_id for each in found} == codes
 
 
@@ -445,6 +449,25 @@ def test_the_quota_is_told_exactly_where_answers_tell_one(subject, now):
         assert now - timedelta(seconds=1) <= told.told_at <= now + timedelta(seconds=30)
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(lambda subject, now: subject.connector.check_connection(now=now), id="the test of the connection"),
+        pytest.param(
+            lambda subject, now: subject.connector.read_listings([subject.rows()[0].ref()], now=now), id="a reading"
+        ),
+        pytest.param(lambda subject, now: list(subject.connector.discover_listings(now=now)), id="discovery"),
+        pytest.param(lambda subject, now: list(subject.connector.read_changes(since=now, now=now)), id="changes"),
+        pytest.param(lambda subject, now: list(subject.connector.read_promotions(now=now)), id="promotions"),
+    ],
+)
+def test_no_amount_is_told_for_a_channel_in_another_currency(subject, now, read):
+    subject.connector.currency = "XAF"
+    with pytest.raises(Review) as caught:
+        read(subject, now)
+    assert (caught.value.cause, caught.value.scope) == ("currency-differs", "channel")
+
+
 def test_throttling_is_a_wait_with_an_end(subject, now):
     subject.throttle()
     with pytest.raises(Wait) as caught:
@@ -534,6 +557,21 @@ def test_orders_of_a_window_do_not_come_in_the_next(subject, now):
 
     whole, parts = orders(start, end), {**orders(start, middle), **orders(middle, end)}
     assert whole.keys() == parts.keys()
+
+
+@pytest.mark.parametrize("fraction", [1, 700_000])
+def test_an_order_comes_in_the_later_of_two_windows_that_meet_within_its_second(subject, now, fraction):
+    start = subject.simulator.now() - timedelta(seconds=2)
+    order_id = subject.order(subject.ordinary()[0], 1)
+    end = subject.simulator.now() + timedelta(seconds=3)
+
+    def orders(since: datetime, until: datetime) -> dict[str, Order]:
+        return {order.order_id: order for order in subject.connector.read_orders(since=since, until=until, now=end)}
+
+    # Stamped to the second, it may have changed after the first window was read.
+    middle = orders(start, end)[order_id].changed_at + timedelta(microseconds=fraction)
+    assert order_id not in orders(start, middle)
+    assert order_id in orders(middle, end)
 
 
 # --- Without the simulator ------------------------------------------------------------------------------------------

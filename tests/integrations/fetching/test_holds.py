@@ -12,7 +12,8 @@ from django.utils import timezone
 from catalog.models import Channel, Listing
 from integrations.connections import LONGEST_HOLD
 from integrations.connectors.taobao import TaobaoConnector
-from integrations.fetching import engine, fetch_listings, fetch_slice, pass_over_channel
+from integrations.fetching import fetch_listings, fetch_slice, pass_over_channel
+from integrations.lanes import engine
 from integrations.models import ChannelHealth, QuotaSlot
 from monitoring.models import ListingWatch, PollRun
 from monitoring.services import close_idle_runs, close_run, ensure_watches, record
@@ -199,7 +200,7 @@ def test_a_chunk_that_the_database_refuses_is_stored_again_or_left_to_its_leases
 ):
     unlucky, other = connect(), connect("taobao-shanye")
     wanted = lambda kwargs: kwargs["run"].channel_id == unlucky.pk  # noqa: E731
-    monkeypatch.setattr("integrations.fetching.outcomes.record", failing(times, wanted, record))
+    monkeypatch.setattr("integrations.fetching.reading.record", failing(times, wanted, record))
     with caplog.at_level(logging.WARNING):
         summary = fetch_slice(seconds=10)
     assert summary.read == other.listings.count() + (0 if lost else unlucky.listings.count())
@@ -213,7 +214,7 @@ def test_a_chunk_that_the_database_refuses_is_stored_again_or_left_to_its_leases
 def test_a_pass_that_cannot_be_ended_is_ended_later_and_stops_no_other_channel(connect, monkeypatch):
     unlucky, other = connect(), connect("taobao-shanye")
     wanted = lambda kwargs: kwargs["run"].channel_id == unlucky.pk  # noqa: E731
-    monkeypatch.setattr("integrations.fetching.outcomes.close_run", failing(9, wanted, close_run))
+    monkeypatch.setattr("integrations.fetching.reading.close_run", failing(9, wanted, close_run))
     assert fetch_slice(seconds=10).read == Listing.objects.count()
     assert not PollRun.objects.filter(channel=other, finished_at__isnull=True).exists()
     close_idle_runs(now=timezone.now() + timedelta(minutes=2))
@@ -236,7 +237,7 @@ def broken(channel, original):
 
 def test_a_fault_while_recording_costs_its_own_channel_only(connect, monkeypatch, caplog):
     unlucky, other = connect(), connect("taobao-shanye")
-    monkeypatch.setattr("integrations.fetching.outcomes.record", broken(unlucky, record))
+    monkeypatch.setattr("integrations.fetching.reading.record", broken(unlucky, record))
     summary = fetch_slice(seconds=10)
     assert summary.read == other.listings.count()
     assert summary.failed == unlucky.listings.count()
@@ -255,7 +256,7 @@ def test_a_fault_while_recording_costs_its_own_channel_only(connect, monkeypatch
 def test_the_channel_is_read_again_when_our_fault_is_mended(connect, monkeypatch):
     channel = connect()
     with monkeypatch.context() as patched:
-        patched.setattr("integrations.fetching.outcomes.record", broken(channel, record))
+        patched.setattr("integrations.fetching.reading.record", broken(channel, record))
         fetch_slice(seconds=10)
     ChannelHealth.objects.update(retry_at=timezone.now())
     assert fetch_slice(seconds=10).read == channel.listings.count()
@@ -265,7 +266,7 @@ def test_the_channel_is_read_again_when_our_fault_is_mended(connect, monkeypatch
 
 def test_a_fault_of_ours_in_a_requested_reading_is_told(connect, monkeypatch):
     channel = connect(count=3)
-    monkeypatch.setattr("integrations.fetching.outcomes.record", broken(channel, record))
+    monkeypatch.setattr("integrations.fetching.reading.record", broken(channel, record))
     summary = fetch_listings(listing_ids=list(channel.listings.values_list("pk", flat=True)), now=timezone.now())
     assert [(each.kind, each.cause) for each in summary.problems] == [("fatal", "internal")]
     assert summary.failed == 3
@@ -273,12 +274,12 @@ def test_a_fault_of_ours_in_a_requested_reading_is_told(connect, monkeypatch):
 
 def test_what_cannot_be_given_back_after_a_fault_is_left_to_its_leases(connect, monkeypatch, caplog):
     unlucky, other = connect(), connect("taobao-shanye")
-    monkeypatch.setattr("integrations.fetching.outcomes.record", broken(unlucky, record))
+    monkeypatch.setattr("integrations.fetching.reading.record", broken(unlucky, record))
 
     def no_release(**kwargs):
         raise TypeError("another bug")
 
-    monkeypatch.setattr("integrations.fetching.outcomes.release", no_release)
+    monkeypatch.setattr("integrations.fetching.reading.release", no_release)
     assert fetch_slice(seconds=10).read == other.listings.count()
     assert "another bug" in caplog.text
     leased = ListingWatch.objects.filter(lease_token__isnull=False)

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from catalog.models import Channel, Listing
 from integrations.connectors.taobao import TaobaoConnector
-from integrations.fetching import engine, fetch_listings, fetch_slice, outcomes, pass_over_channel
+from integrations.fetching import fetch_listings, fetch_slice, pass_over_channel, reading
+from integrations.lanes import engine
 from integrations.models import ChannelHealth, Credential
 from monitoring.models import ListingWatch, Observation, PollRun
 
@@ -190,8 +191,8 @@ def test_a_quota_is_used_while_what_was_read_is_being_stored(connect, simulator,
         return record(**arguments)
 
     records: list[float] = []
-    record = outcomes.record  # type: ignore[attr-defined]
-    monkeypatch.setattr(outcomes, "record", slow_record)
+    record = reading.record  # type: ignore[attr-defined]
+    monkeypatch.setattr(reading, "record", slow_record)
     monkeypatch.setattr(engine, "CHUNK", 4)
     monkeypatch.setattr(TaobaoConnector, "max_items_per_read", 1)
     connect(calls_per_second=Decimal("8"))

@@ -20,7 +20,8 @@ from django.utils import timezone  # noqa: E402
 
 from catalog.models import Channel, Listing  # noqa: E402
 from integrations.connectors.taobao import TaobaoConnector  # noqa: E402
-from integrations.fetching import engine, fetch_slice  # noqa: E402
+from integrations.fetching import fetch_slice  # noqa: E402
+from integrations.lanes import engine  # noqa: E402
 from integrations.models import Credential  # noqa: E402
 from monitoring.models import ListingWatch, Observation, PollRun  # noqa: E402
 from monitoring.services import ensure_watches  # noqa: E402

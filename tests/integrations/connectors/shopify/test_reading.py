@@ -15,6 +15,7 @@ from integrations.connectors.shopify import documents
 from integrations.simulator.shopify.cost import Calculator
 from integrations.simulator.shopify.documents import operation_of
 from integrations.simulator.shopify.schema import schema_of
+from tests.integrations.connectors.discovery import discovered
 from tests.integrations.connectors.raw_server import RawServer, answer, answer_json
 
 from .conftest import Shop, levels, number, ref
@@ -145,7 +146,7 @@ def test_one_call_reads_250_variants_however_many_listings_stand_for_them(shop):
     "act",
     [
         pytest.param(lambda c, row, now: c.read_listings([ref(row)], now=now), id="read"),
-        pytest.param(lambda c, row, now: list(c.discover_listings(now=now)), id="discover"),
+        pytest.param(lambda c, row, now: list(discovered(c, now)), id="discover"),
         pytest.param(lambda c, row, now: list(c.read_changes(since=now, now=now)), id="changes"),
         pytest.param(lambda c, row, now: list(c.read_promotions(now=now)), id="promotions"),
         pytest.param(lambda c, row, now: c.check_connection(now=now), id="connection"),
@@ -166,7 +167,7 @@ def test_amounts_in_another_currency_than_the_channels_are_not_passed_on(shop, n
 
 
 def discovered_as_they_are(shop, now):
-    found = {(listing.item_id, listing.sku_id): listing for listing in shop.connect().discover_listings(now=now)}
+    found = {(listing.item_id, listing.sku_id): listing for listing in discovered(shop.connect(), now)}
     rows = shop.rows()
     assert len(found) == len(rows)
     for row in rows:
@@ -204,7 +205,7 @@ def test_a_failed_bulk_operation_is_no_discovery(shop, now, monkeypatch, code, e
     monkeypatch.setattr("integrations.connectors.shopify.client._BULK_FROM", 10)
     shop.simulator.shopify.set_bulk(fail=code)
     with pytest.raises(expected) as caught:
-        list(shop.connect().discover_listings(now=now))
+        list(discovered(shop.connect(), now))
     assert (caught.value.cause, caught.value.code) == (cause, code)
     discovered_as_they_are(shop, now)
 
@@ -216,18 +217,27 @@ def test_five_bulk_operations_at_once_are_all_there_are(shop, now, monkeypatch):
     for _ in range(5):
         connector._gateway.query("run-bulk", {"query": documents.BULK_VARIANTS}, _clock(now))
     with pytest.raises(Wait) as caught:
-        list(connector.discover_listings(now=now))
+        list(discovered(connector, now))
     assert caught.value.cause == "bulk-running"
     assert caught.value.retry_at > now
 
 
 def test_a_bulk_operation_that_never_ends_is_left_for_later(shop, now, monkeypatch):
     monkeypatch.setattr("integrations.connectors.shopify.client._BULK_FROM", 10)
-    monkeypatch.setattr("integrations.connectors.shopify.client._BULK_SECONDS", 0.5)
-    shop.simulator.shopify.set_bulk(seconds=60)
+    shop.simulator.shopify.set_bulk(seconds=600)
+    pages = shop.connect().discover_listings(now=now)
+    listings, cursor = next(pages)
+    assert not listings
     with pytest.raises(Wait) as caught:
-        list(shop.connect().discover_listings(now=now))
-    assert caught.value.cause == "bulk-running"
+        next(pages)
+    assert (caught.value.cause, caught.value.scope) == ("bulk-running", "operation")
+    assert now < caught.value.retry_at <= now + timedelta(seconds=10)
+    # Hours later it is asked less often.
+    later = now + timedelta(hours=3)
+    with pytest.raises(Wait) as caught:
+        list(shop.connect().discover_listings(now=later, cursor=cursor))
+    assert later + timedelta(seconds=30) < caught.value.retry_at <= later + timedelta(minutes=2)
+    assert len(shop.calls("bulkOperationRunQuery")) == 1
 
 
 def bulk_server(result, *, url=None, total="1", status="COMPLETED"):
@@ -246,7 +256,7 @@ LINE = b'{"id":"gid://shopify/ProductVariant/11","sku":"A-1","price":"1.00","pro
 
 def test_the_host_of_a_bulk_result_gets_no_token(shop, now):
     with RawServer(answer(LINE + b"\n")) as result, bulk_server(result) as server:
-        [listing] = shop.connect(base_url=server.url).discover_listings(now=now)
+        [listing] = discovered(shop.connect(base_url=server.url), now)
     assert (listing.item_id, listing.sku_id) == ("1", "11")
     assert len(result.heads) == 1
     assert "shopify" not in result.heads[0].lower()
@@ -276,7 +286,7 @@ def test_half_a_bulk_result_is_not_taken_for_the_whole(shop, now, handler, total
         connection.close()
 
     with RawServer(once) as result, bulk_server(result, total=total) as server:
-        found = shop.connect(base_url=server.url).discover_listings(now=now)
+        found = discovered(shop.connect(base_url=server.url), now)
         with pytest.raises(ConnectorError) as caught:
             list(found)
     assert caught.value.cause == cause
@@ -286,7 +296,7 @@ def test_half_a_bulk_result_is_not_taken_for_the_whole(shop, now, handler, total
 @pytest.mark.parametrize(("total", "is_whole"), [("0", True), ("3", False)])
 def test_a_bulk_operation_without_a_file_found_nothing(shop, now, total, is_whole):
     with RawServer(answer()) as result, bulk_server(result, url=" ", total=total) as server:
-        found = shop.connect(base_url=server.url).discover_listings(now=now)
+        found = discovered(shop.connect(base_url=server.url), now)
         if is_whole:
             assert list(found) == []
         else:

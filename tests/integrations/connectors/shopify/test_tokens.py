@@ -10,6 +10,7 @@ from integrations.connectors.base import InvalidSetting, ReadOutcome
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
 from integrations.connectors.shopify import ShopifyConnector, ShopifyCredentials
 from integrations.connectors.shopify.credentials import VERSION
+from integrations.models import settings_asked
 from tests.integrations.connectors.raw_server import RawServer, answer, answer_json
 
 from .conftest import ref
@@ -276,3 +277,16 @@ def test_the_shop_is_where_calls_go_unless_an_address_replaces_it():
 
 def test_every_setting_is_one_of_the_credentials():
     assert {setting.name for setting in ShopifyConnector.settings} < set(ShopifyCredentials.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("kind", ["client_credentials", "custom", "public"])
+def test_the_client_secret_can_be_entered_for_every_kind_of_app_and_only_a_custom_one_works_without(kind):
+    assert "app_secret" in {setting.name for setting in settings_asked(ShopifyConnector, {"app_kind": kind})}
+    settings = {"shop": "a.myshopify.com", "app_kind": kind, "app_key": "1", "access_token": "shpat_1"}
+    assert ShopifyCredentials.from_settings({**settings, "app_secret": "s"}).app_secret == "s"
+    if kind == "custom":
+        assert ShopifyCredentials.from_settings(settings).app_secret == ""
+    else:
+        with pytest.raises(InvalidSetting) as caught:
+            ShopifyCredentials.from_settings(settings)
+        assert caught.value.field == "app_secret"

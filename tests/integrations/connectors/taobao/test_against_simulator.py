@@ -12,6 +12,7 @@ from integrations.connectors.base import ListingRef, ReadOutcome
 from integrations.connectors.errors import Fatal, Reauthorise, Retry, Review, Wait
 from integrations.connectors.http import HttpClient, Limits
 from integrations.connectors.taobao import TaobaoConnector, TaobaoCredentials
+from tests.integrations.connectors.discovery import discovered
 
 pytestmark = pytest.mark.pure
 
@@ -120,7 +121,7 @@ def test_a_variant_without_its_list_is_fetched_apart(simulator, connect, own, no
 
 def test_the_whole_shop_is_discovered(simulator, connect, own, now):
     simulator.taobao.set_item(own[0]["num_iid"], approve_status="instock")
-    found = list(connect().discover_listings(now=now))
+    found = list(discovered(connect(), now))
     assert sorted((listing.item_id, listing.sku_id) for listing in found) == sorted(
         (str(row["num_iid"]), str(row["sku_id"] or "")) for row in own
     )

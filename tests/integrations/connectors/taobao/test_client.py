@@ -12,8 +12,8 @@ from integrations.connectors.base import InvalidSetting, ListingRef, ReadOutcome
 from integrations.connectors.errors import Fatal, Reauthorise, Retry, Review, Wait
 from integrations.connectors.http import HttpClient
 from integrations.connectors.taobao import TaobaoConnector, TaobaoCredentials
-from integrations.connectors.taobao.gateway import Clock
 from integrations.connectors.taobao.signing import signed
+from tests.integrations.connectors.discovery import discovered
 from tests.integrations.connectors.raw_server import RawServer, answer, answer_json
 
 pytestmark = pytest.mark.pure
@@ -325,7 +325,7 @@ def test_every_listing_of_a_shop_is_discovered_once(count, total):
     shop = Shop(count, total=total)
     with RawServer(shop) as server:
         shop.server = server
-        found = [listing.item_id for listing in connector(server).discover_listings(now=NOW)]
+        found = [listing.item_id for listing in discovered(connector(server), NOW)]
     assert sorted(map(int, found)) == list(range(1, count + 2))
 
 
@@ -333,7 +333,7 @@ def test_a_shop_too_large_for_paging_is_listed_in_slices_of_time():
     shop = Shop(20_450)
     with RawServer(shop) as server:
         shop.server = server
-        found = list(connector(server)._listed_item_ids(Clock(NOW)))
+        found = [listing.item_id for listing in discovered(connector(server), NOW)]
     assert len(found) == len(set(found)) == 20_451
 
 
@@ -342,14 +342,14 @@ def test_more_items_of_one_second_than_pages_allow_are_told_not_lost():
     with RawServer(shop) as server:
         shop.server = server
         with pytest.raises(Fatal) as caught:
-            list(connector(server)._listed_item_ids(Clock(NOW)))
+            list(discovered(connector(server), NOW))
     assert caught.value.cause == "paging-too-deep"
 
 
 def test_an_empty_page_in_the_middle_is_a_half_answer():
     empty = answer_json({"items_onsale_get_response": {"total_results": 500, "request_id": "r"}})
     with RawServer(empty) as server, pytest.raises(Retry) as caught:
-        list(connector(server).discover_listings(now=NOW))
+        list(discovered(connector(server), NOW))
     assert caught.value.cause == "half-answer"
 
 

@@ -9,7 +9,7 @@ import pytest
 from integrations.connectors.base import OrderStatus
 from integrations.connectors.errors import Reauthorise, Retry, Review, Wait
 from integrations.connectors.taobao import TaobaoConnector, TaobaoCredentials, orders
-from integrations.connectors.taobao.values import HalfAnswer
+from integrations.connectors.values import HalfAnswer
 from tests.integrations.connectors.raw_server import RawServer, answer_json
 from tests.integrations.connectors.taobao.test_client import refused
 

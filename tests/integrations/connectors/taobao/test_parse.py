@@ -10,7 +10,7 @@ from integrations.connectors.base import ListingRef, ReadOutcome
 from integrations.connectors.http import parse_json
 from integrations.connectors.taobao import parse
 from integrations.connectors.taobao.parse import Rows
-from integrations.connectors.taobao.values import HalfAnswer
+from integrations.connectors.values import HalfAnswer
 
 pytestmark = pytest.mark.pure
 

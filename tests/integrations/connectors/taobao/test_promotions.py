@@ -8,7 +8,7 @@ import pytest
 
 from integrations.connectors.errors import Retry, Review
 from integrations.connectors.taobao import TaobaoConnector, TaobaoCredentials, promotions
-from integrations.connectors.taobao.values import HalfAnswer
+from integrations.connectors.values import HalfAnswer
 from tests.integrations.connectors.raw_server import RawServer, answer_json
 from tests.integrations.connectors.taobao.test_client import refused
 

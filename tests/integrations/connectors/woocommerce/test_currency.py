@@ -6,6 +6,7 @@ import pytest
 
 from integrations.connectors.base import ListingRef
 from integrations.connectors.errors import Reauthorise, Retry, Review
+from tests.integrations.connectors.discovery import discovered
 
 pytestmark = pytest.mark.pure
 
@@ -15,7 +16,7 @@ ITEM = [ListingRef(1, "794")]
 READS = {
     "the test of the connection": lambda connector, now: connector.check_connection(now=now),
     "a reading": lambda connector, now: connector.read_listings(ITEM, now=now),
-    "discovery": lambda connector, now: list(connector.discover_listings(now=now)),
+    "discovery": lambda connector, now: list(discovered(connector, now)),
     "changes": lambda connector, now: list(connector.read_changes(since=now, now=now)),
     "promotions": lambda connector, now: list(connector.read_promotions(now=now)),
 }
@@ -49,15 +50,28 @@ def test_the_currency_is_asked_for_once_however_many_batches_are_read_at_once(co
     assert [method for method, _code in calls()].count(CURRENT) == 1
 
 
-def test_a_user_who_may_not_see_settings_still_reads_but_fails_the_test(connect_as, simulator, now):
+@pytest.fixture
+def settings_hidden(simulator):
+    """The keys' user may read products and may not read settings, which the currency is one of."""
     refused = {
         "status": 403,
         "sub_code": "woocommerce_rest_cannot_view",
         "msg": "Sorry, you cannot view this resource.",
     }
     simulator.woocommerce.fail_next(method=CURRENT, times=0, **refused)
-    [reading] = connect_as("EUR").read_listings(ITEM, now=now)
-    assert reading.facts is not None
+
+
+def test_amounts_in_nobody_knows_what_are_not_told_and_the_rest_is(connect_as, settings_hidden, now):
+    connector = connect_as("EUR")
+    [reading] = connector.read_listings(ITEM, now=now)
+    found = next(each for each in discovered(connector, now) if each.item_id == "794")
+    changed = next(each for each in connector.read_changes(since=now, now=now) if each.item_id == "794")
+    for each in (reading, found, changed):
+        assert (each.facts.list_price, each.facts.live_price, each.facts.stock) == (None, None, 12)
+        assert each.cause == "currency-unknown"
+
+
+def test_the_test_of_the_connection_says_what_hides_the_currency(connect_as, settings_hidden, now):
     with pytest.raises(Reauthorise) as caught:
         connect_as("EUR").check_connection(now=now)
     assert caught.value.cause == "role-too-weak"

@@ -11,6 +11,7 @@ import pytest
 
 from integrations.connectors.base import ListingRef, ReadOutcome, StockTarget
 from integrations.connectors.errors import Fatal, Reauthorise, Retry, Review, Wait
+from tests.integrations.connectors.discovery import discovered
 from tests.integrations.connectors.raw_server import RawServer, answer, answer_json, raw
 
 pytestmark = pytest.mark.pure
@@ -109,7 +110,26 @@ def test_a_key_for_reading_reads_and_does_not_write(simulator, connect, mug, now
     assert read(connector, now).outcome is ReadOutcome.READ
     with pytest.raises(Reauthorise) as caught:
         connector.push_stock([StockTarget(1, "794", "", 3)], key="p", now=now)
-    assert caught.value.cause == "scope-missing"
+    assert caught.value.cause == "key-reads-only"
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+@pytest.mark.parametrize("said", ["", "Ce jeton n'a pas d'autorisation d'écriture."])
+def test_the_test_of_the_connection_finds_a_key_that_cannot_write(simulator, connect, tls, mug, now, said, over_tls):
+    key = simulator.woocommerce.add_key(permissions="read")
+    refused = {"status": 401, "sub_code": "woocommerce_rest_authentication_error", "msg": said}
+    if said:  # as a shop does in its own language
+        simulator.woocommerce.fail_next(method="POST products/batch", times=0, **refused)
+    connector = connect(tls.url if over_tls else "", app_key=key["consumer_key"], app_secret=key["consumer_secret"])
+    with pytest.raises(Reauthorise) as caught:
+        connector.check_connection(now=now)
+    assert caught.value.cause == "key-reads-only"
+
+
+def test_the_test_of_the_connection_changes_nothing(simulator, connect, mug, now):
+    before = simulator.woocommerce.items("woo-yatai")
+    assert connect().check_connection(now=now)
+    assert simulator.woocommerce.items("woo-yatai") == before
 
 
 def test_a_key_that_is_revoked_in_mid_run_asks_for_another(simulator, connect, tls, mug, now):
@@ -195,16 +215,23 @@ def test_an_address_without_the_api_is_for_a_person(connect, now, page):
     assert dict(parse_qsl(paths[1].query))["rest_route"] == "/wc/v3/products"
 
 
-def test_the_connection_is_tested_with_the_calls_of_a_reader(simulator, connect, calls, now):
+def test_the_connection_is_tested_with_the_calls_of_a_reader_and_a_batch_of_nothing(simulator, connect, calls, now):
     assert connect().check_connection(now=now) == simulator.woocommerce.shop()["name"]
-    assert [method for method, _code in calls()] == [LIST, "GET orders", "GET coupons", CURRENCY, "GET "]
+    assert [method for method, _code in calls()] == [
+        LIST,
+        "GET orders",
+        "GET coupons",
+        CURRENCY,
+        "POST products/batch",
+        "GET ",
+    ]
 
 
 def test_a_shop_that_keeps_its_name_to_itself_is_called_by_its_host(connect, now):
     empty = answer(b"[]", X_WP_Total="0")
     currency = answer_json({"code": "EUR"})
     refused = answer_json({"code": "rest_forbidden"}, "401 Unauthorized")
-    with RawServer(empty, empty, empty, currency, refused) as server:
+    with RawServer(empty, empty, empty, currency, empty, refused) as server:
         assert connect(server.url).check_connection(now=now) == "127.0.0.1"
 
 
@@ -304,7 +331,7 @@ def page(*ids, total):
 
 
 def found_in(server, connect, now):
-    return [listing.item_id for listing in connect(server.url).discover_listings(now=now)]
+    return [listing.item_id for listing in discovered(connect(server.url), now)]
 
 
 def offsets(server):

@@ -29,7 +29,16 @@ def test_keys_that_are_refused_are_to_be_entered_again(simulator):
 
 
 @pytest.mark.parametrize(
-    "cause", ["bad-app-key", "bad-secret", "bad-signature", "keys-not-taken", "role-too-weak", "scope-missing"]
+    "cause",
+    [
+        "bad-app-key",
+        "bad-secret",
+        "bad-signature",
+        "key-reads-only",
+        "keys-not-taken",
+        "role-too-weak",
+        "scope-missing",
+    ],
 )
 def test_nobody_is_sent_to_authorise_where_there_are_only_keys(simulator, cause):
     channel = woocommerce_channel(simulator)
@@ -49,4 +58,4 @@ def test_new_keys_end_the_refusal(simulator):
     assert (stored().state(now), stored().revoked_cause) == (Credential.State.CONNECTED, "")
     name = simulator.woocommerce.shop()["name"]
     assert connector_for(stored().channel, now=now).check_connection(now=now) == name
-    assert services.check_connection(channel=stored().channel, actor=actor, now=now) == name
+    assert services.check_connection(channel=stored().channel, actor=actor, now=now).shop == name

@@ -27,7 +27,7 @@ def error_for(status, code, message=""):
         (401, AUTHENTICATION, "Invalid timestamp.", Fatal, "clock"),
         (401, AUTHENTICATION, "Invalid nonce - nonce has already been used.", Retry, "nonce-used"),
         (401, AUTHENTICATION, "The API key provided does not have read permissions.", Reauthorise, "scope-missing"),
-        (401, AUTHENTICATION, "The API key provided does not have write permissions.", Reauthorise, "scope-missing"),
+        (401, AUTHENTICATION, "The API key provided does not have write permissions.", Reauthorise, "key-reads-only"),
         (401, AUTHENTICATION, "密钥无效", Reauthorise, "bad-secret"),
         (401, "woocommerce_rest_authentication_missing_parameter", "", Fatal, "bad-request"),
         *(

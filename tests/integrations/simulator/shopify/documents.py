@@ -53,7 +53,9 @@ query Discounts($after: String) {
             ... on DiscountAmount { amount { amount currencyCode } appliesOnEachItem } }
           items {
             ... on AllDiscountItems { allItems }
-            ... on DiscountProducts { products(first: 50) { nodes { id } } } } } }
+            ... on DiscountProducts {
+              products(first: 50) { nodes { id } }
+              productVariants(first: 50) { nodes { id } } } } } }
       ... on DiscountAutomaticBasic { title status startsAt endsAt } } }
     pageInfo { hasNextPage endCursor }
   }
@@ -68,7 +70,8 @@ query Orders($after: String) {
     nodes { id name createdAt processedAt updatedAt cancelledAt test displayFinancialStatus displayFulfillmentStatus
       lineItems(first: 50) { nodes {
         id sku quantity currentQuantity variant { id }
-        discountedUnitPriceSet { shopMoney { amount currencyCode } } } } }
+        discountedUnitPriceSet { shopMoney { amount currencyCode } }
+        discountedUnitPriceAfterAllDiscountsSet { shopMoney { amount currencyCode } } } } }
     pageInfo { hasNextPage endCursor }
   }
 }

@@ -131,6 +131,9 @@ def test_discounts_are_codes_and_automatic_ones(shopify):
     assert welcome["codes"]["nodes"] == [{"code": "WELCOME5"}]
     assert save["customerGets"]["value"] == {"percentage": 0.2}
     assert len(save["customerGets"]["items"]["products"]["nodes"]) == 1
+    assert save["customerGets"]["items"]["productVariants"]["nodes"] == []
+    one = by_title["ONE15"]["customerGets"]["items"]
+    assert (len(one["products"]["nodes"]), len(one["productVariants"]["nodes"])) == (0, 1)
     assert by_title["10% off everything"]["__typename"] == "DiscountAutomaticBasic"
 
 
@@ -151,6 +154,19 @@ def test_orders_tell_what_was_sold_and_what_is_left(shopify, simulator):
         money = line["discountedUnitPriceSet"]["shopMoney"]
         assert Decimal(money["amount"]) > 0
         assert "." in money["amount"]
+
+
+def test_what_is_off_the_whole_order_is_in_one_of_the_two_prices_only(shopify, simulator):
+    simulator.reset(now=NOVEMBER, speed=0)
+    order = simulator.shopify.order(shopify.variant(), 2, discount=300)
+    nodes, _ = all_pages(shopify, ORDERS, "orders")
+    (node,) = [node for node in nodes if node["id"].endswith(f"/{order}")]
+    (line,) = node["lineItems"]["nodes"]
+    before, after = (
+        Decimal(line[name]["shopMoney"]["amount"])
+        for name in ("discountedUnitPriceSet", "discountedUnitPriceAfterAllDiscountsSet")
+    )
+    assert before - after == Decimal("1.50")
 
 
 def test_orders_take_their_units_at_one_location(shopify, simulator):

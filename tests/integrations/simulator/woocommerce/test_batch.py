@@ -69,7 +69,7 @@ def test_hundred_are_taken_and_more_are_not(shop, mug):
 def test_body_of_another_shape_is_refused(shop):
     assert shop.refusal("POST", "products/batch", {"update": ["x"]}) == (400, "rest_invalid_param")
     assert shop.refusal("POST", "products/batch", {"update": 7}) == (400, "rest_invalid_param")
-    assert shop.post("products/batch", {}) == {}
+    assert shop.post("products/batch", {}) == []
 
 
 def test_orders_and_coupons_have_batches_too(shop, mug):

@@ -71,4 +71,4 @@ def test_coupons_are_found_by_date(shop, simulator):
     coupon = shop.post("coupons", {"code": "late"})
     found = shop.get("coupons", modified_after=before, dates_are_gmt="true")
     assert [entry["id"] for entry in found] == [coupon["id"]]
-    assert len(shop.get("coupons")) == 3
+    assert len(shop.get("coupons")) == 4

@@ -1,65 +1,50 @@
-"""What becomes of the calls of a fetch: results are taken, errors are weighed, chunks are recorded, passes end."""
+"""What becomes of the calls of a slice: results are taken, errors are weighed, chunks are recorded, passes end."""
 
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import OperationalError
 
 from catalog.models import Channel
 from integrations.connections import Unconnected, connector_after_refusal, mark_failed, mark_good, needs_probe
-from integrations.connectors.base import Reading, ReadOutcome
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
-from integrations.fetching.lanes import OWN_QUOTA, READ, Batch, Chunk, Lane
-from integrations.fetching.summaries import Problem
+from integrations.lanes.lane import OWN_WAITS, Batch, Chunk, Job, Lane
+from integrations.lanes.pace import Clock
+from integrations.lanes.problem import Problem
 from integrations.models import ChannelHealth
-from monitoring.services import Recorded, close_run, record, release
 
 logger = logging.getLogger(__name__)
 
 INTERNAL = "internal"  # cause of what a bug of ours spoilt
 PERMISSION = "permission"  # cause of the refusal of one kind of call, not of the channel
 
-Clock = Callable[[], datetime]
 T = TypeVar("T")
 
 
 class Outcomes:
-    """The writer of a fetch; only the thread that runs it calls this."""
+    """The writer of a slice; only the thread that runs the lanes calls this."""
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        lock: "threading.RLock",
-        observed_at: datetime | None,
-        interval: timedelta | None,
-        watched_only: bool,
-        progress: Callable[[int], None] | None,
-    ) -> None:
+    def __init__(self, job: Job, *, clock: Clock, lock: "threading.RLock") -> None:
         """`lock` guards the batches of a lane that wait, which other threads take from."""
         self.counts: Counter[str] = Counter()
         self.problems: dict[int, Problem] = {}
+        self._job = job
         self._clock = clock
         self._lock = lock
-        self._observed_at = observed_at
-        self._interval = interval
-        self._watched_only = watched_only
-        self._progress = progress
 
     # --- Results ----------------------------------------------------------------------------------------------------
 
-    def take(self, batch: Batch, future: "Future[list[Reading]]") -> None:
+    def take(self, batch: Batch, future: "Future[Sequence[Any]]") -> None:
         lane, chunk = batch.chunk.lane, batch.chunk
         error = future.exception()
         if error is None:
-            chunk.readings += future.result()
+            chunk.results += future.result()
             self._take_good_news(lane, batch)
         else:
             goes_again = isinstance(error, Reauthorise) and self._goes_again(lane, batch, error)
@@ -86,13 +71,12 @@ class Outcomes:
         """Whether another token was got for the one that was refused, and the batch waits to be sent with it."""
         if batch.sent_at is None or lane.channel.pk in self.problems:
             return False
-        before_call = lane.pace.before_call if lane.pace is not None else None
-        renew = partial(connector_after_refusal, lane.channel, sent_at=batch.sent_at, before_call=before_call)
+        renew = partial(connector_after_refusal, lane.channel, sent_at=batch.sent_at, before_call=lane.before_call)
         try:
             connector = stored(lane.channel, lambda: renew(now=self._clock()))
         except Unconnected as unconnected:
             # Not to be had just now; what that means for the channel is noted. The listings stay due.
-            batch.chunk.held.setdefault(unconnected.cause, []).extend(batch.listing_ids)
+            batch.chunk.held.setdefault(unconnected.cause, []).extend(batch.keys)
             self.problems[lane.channel.pk] = Problem(lane.channel.pk, unconnected.kind, unconnected.cause)
             self.give_up(lane)
             self._take_back(batch.chunk)
@@ -108,52 +92,51 @@ class Outcomes:
     def _take_error(self, lane: Lane, batch: Batch, error: BaseException) -> None:
         if not isinstance(error, ConnectorError):
             # A bug in a connector: as loud as it gets, but the other channels go on.
-            logger.error("channel %s: reading failed", lane.channel.pk, exc_info=error)
-            error = Fatal(lane.channel.platform, READ, cause=INTERNAL)
-        if isinstance(error, Wait) and error.cause == OWN_QUOTA:
-            batch.chunk.untried += batch.listing_ids
+            logger.error("channel %s: %s failed", lane.channel.pk, self._job.name, exc_info=error)
+            error = Fatal(lane.channel.platform, self._job.name, cause=INTERNAL)
+        if isinstance(error, Wait) and error.cause in OWN_WAITS:
+            batch.chunk.untried += batch.keys
             return
         if isinstance(error, Review) and error.scope == "listing":
-            self._refuse(batch, error.cause)
+            self._refuse(batch, error)
             self._take_good_news(lane, batch)
             return
         logger.warning("channel %s: %s", lane.channel.pk, error)
         if isinstance(error, Review) and error.cause == PERMISSION and self._is_one_kind(lane, batch, error):
             return
         if isinstance(error, Wait | Reauthorise | Review):
-            # Nothing is wrong with these listings: they stay due, and the hold keeps them from being asked for.
-            batch.chunk.held.setdefault(error.cause, []).extend(batch.listing_ids)
+            # Nothing is wrong with these rows: they stay due, and the hold keeps them from being asked for.
+            batch.chunk.held.setdefault(error.cause, []).extend(batch.keys)
         else:
-            batch.chunk.readings += [Reading(pk, ReadOutcome.FAILED, cause=error.cause) for pk in batch.listing_ids]
+            batch.chunk.results += self._job.without_answer(batch, error, is_refused=False)
         if lane.good_sent_at is not None:
             self._mark_good(lane)
         health = stored(lane.channel, partial(self._mark_failed, lane, error, batch.sent_at))
         retry_at = health.retry_at if health is not None else None
         self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code, retry_at)
-        # Someone who asks for a reading now gets all of it, unless the channel as a whole has a problem.
+        # Someone who waits for it gets all of it, unless the channel as a whole has a problem.
         if lane.is_scheduled or not isinstance(error, Retry) or (health is not None and needs_probe(health)):
             self.give_up(lane)
 
     def _is_one_kind(self, lane: Lane, batch: Batch, error: Review) -> bool:
-        """Whether only one of several kinds of reads lacks a permission. Then the rest of that kind is refused without
-        being asked for, comes back at its listings' own pace, and the other kinds go on."""
+        """Whether only one of several kinds of calls lacks a permission. Then the rest of that kind is refused without
+        being asked for, comes back at its rows' own pace, and the other kinds go on."""
         lane.refused[batch.capability] = error.cause
-        if not lane.reads_besides_refused():
+        if not self._job.has_other_kinds(lane):
             return False
         self.problems[lane.channel.pk] = Problem(lane.channel.pk, error.kind, error.cause, error.code)
-        self._refuse(batch, error.cause)
+        self._refuse(batch, error)
         self._take_good_news(lane, batch)
         with self._lock:
             dropped = [waiting for waiting in lane.pending if waiting.capability == batch.capability]
             lane.pending = deque(waiting for waiting in lane.pending if waiting.capability != batch.capability)
         for waiting in dropped:
-            self._refuse(waiting, error.cause)
+            self._refuse(waiting, error)
             self._take_back(waiting.chunk)
         return True
 
-    @staticmethod
-    def _refuse(batch: Batch, cause: str) -> None:
-        batch.chunk.readings += [Reading(pk, ReadOutcome.REFUSED, cause=cause) for pk in batch.listing_ids]
+    def _refuse(self, batch: Batch, error: ConnectorError) -> None:
+        batch.chunk.results += self._job.without_answer(batch, error, is_refused=True)
 
     def _mark_failed(self, lane: Lane, error: ConnectorError, sent_at: datetime | None) -> ChannelHealth | None:
         mark_failed(lane.channel, error, self._clock(), sent_at=sent_at, quota=lane.connector.quota_told)
@@ -164,14 +147,14 @@ class Outcomes:
         lane.is_drained = True
         lane.is_probing = False
         if lane.requested:
-            ids = [claim.listing_id for claim in lane.requested]
-            stored(lane.channel, partial(release, listing_ids=ids, token=lane.token))
+            keys = [claim[0] for claim in lane.requested]
+            stored(lane.channel, partial(self._job.give_back, lane, keys, lane.token, self._clock()))
             lane.requested.clear()
         with self._lock:
             batches = list(lane.pending)
             lane.pending.clear()
         for batch in batches:
-            batch.chunk.untried += batch.listing_ids
+            batch.chunk.untried += batch.keys
             self._take_back(batch.chunk)
 
     # --- Recording --------------------------------------------------------------------------------------------------
@@ -180,57 +163,31 @@ class Outcomes:
         lane = chunk.lane
         lane.chunks.discard(chunk)
         try:
-            done = stored(lane.channel, partial(self._write, chunk))
+            done = stored(lane.channel, partial(self._job.record, chunk, self._clock()))
         except Exception:
             # A bug of ours: as loud as it gets, but the other channels go on.
             logger.exception("channel %s: recording failed", lane.channel.pk)
             self._take_unrecorded(chunk)
             done = None
         if done is not None:
-            failed = done.failed + sum(map(len, chunk.held.values()))
-            self.counts.update(
-                read=done.read, changed=done.changed, missing=done.missing, failed=failed, lost=done.lost
-            )
-            if self._progress is not None and chunk.readings:
-                self._progress(done.read + done.missing + done.failed)
+            self.counts.update(done)
         if lane.is_idle:
             self.close(lane)
-
-    def _write(self, chunk: Chunk) -> Recorded:
-        """Store what became of a chunk's listings; may be repeated."""
-        now = self._observed_at or chunk.started_at or self._clock()
-        if chunk.untried:
-            release(listing_ids=chunk.untried, token=chunk.token)
-        for cause, listing_ids in chunk.held.items():
-            release(listing_ids=listing_ids, token=chunk.token, run=chunk.lane.run, cause=cause, now=now)
-        if not chunk.readings:
-            return Recorded()
-        # Everyone locks rows in the order of their keys, so that nobody waits in a circle.
-        chunk.readings.sort(key=attrgetter("listing_id"))
-        return record(
-            run=_known(chunk.lane.run),
-            token=chunk.token,
-            claims=chunk.claims,
-            readings=chunk.readings,
-            now=now,
-            interval=self._interval,
-        )
 
     def _take_unrecorded(self, chunk: Chunk) -> None:
         """Have the channel rest, and give back what of it could not be recorded.
 
         Where that fails, too, it is left to its leases.
         """
-        lane, now = chunk.lane, self._observed_at or self._clock()
-        listing_ids = [reading.listing_id for reading in chunk.readings]
-        self.counts.update(failed=len(listing_ids) + sum(map(len, chunk.held.values())))
-        error = Fatal(lane.channel.platform, READ, cause=INTERNAL)
+        lane, now = chunk.lane, self._clock()
+        keys = self._job.keys_of(chunk.results)
+        self.counts.update(failed=len(keys) + sum(map(len, chunk.held.values())))
+        error = Fatal(lane.channel.platform, self._job.name, cause=INTERNAL)
         health = None
         try:
             # The hold comes first: what is given back is due, and would be claimed again at once.
             health = stored(lane.channel, partial(self._mark_failed, lane, error, None))
-            give_back = partial(release, listing_ids=listing_ids, token=chunk.token)
-            stored(lane.channel, partial(give_back, run=lane.run, cause=error.cause, now=now))
+            stored(lane.channel, partial(self._job.give_back, lane, keys, chunk.token, now, cause=error.cause))
         except Exception:
             logger.exception("channel %s: what was not recorded is left to its leases", lane.channel.pk)
         retry_at = health.retry_at if health is not None else None
@@ -240,9 +197,8 @@ class Outcomes:
     def close(self, lane: Lane) -> None:
         """End the channel's pass if nothing of it is left; the next claim opens another one."""
         if lane.run is not None and lane.is_drained and not lane.chunks:
-            now = self._observed_at or self._clock()
-            stored(lane.channel, partial(close_run, run=lane.run, now=now, watched_only=self._watched_only))
-            if lane.run.is_scheduled:
+            stored(lane.channel, partial(self._job.close, lane, self._clock()))
+            if lane.is_scheduled:
                 lane.run = None
 
     def _mark_good(self, lane: Lane, *, is_probe: bool = False) -> None:
@@ -275,8 +231,3 @@ def stored(channel: Channel, store: Callable[[], T]) -> T | None:
 
 def _first_line(error: OperationalError) -> str:
     return str(error).partition("\n")[0]
-
-
-def _known(value: T | None) -> T:
-    assert value is not None  # noqa: S101  # a lane that has chunks has a pass
-    return value

@@ -1,18 +1,18 @@
-"""The machine that fetches: claims, calls in a pool of threads, and one writer.
+"""The machine itself: claims, calls in a pool of threads, and one writer.
 
-Threads make HTTP calls and parse; they never touch the database. The thread that runs the fetch is the only one that
+Threads make HTTP calls and parse; they never touch the database. The thread that runs the lanes is the only one that
 does: it reserves quota slots, claims chunks, records each as soon as its batches are back, and ends passes. One thread
 more sends for channels with a quota when their slots come, since the writer may be busy just then.
 """
 
-import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from django.conf import settings
 
@@ -23,17 +23,14 @@ from integrations.connections import (
     connector_for,
     needs_probe,
 )
-from integrations.connectors.base import Reading
 from integrations.connectors.errors import Wait
-from integrations.fetching.lanes import OWN_QUOTA, Batch, Chunk, Lane, Pace, SlotWanted
-from integrations.fetching.outcomes import Clock, Outcomes, stored
-from integrations.fetching.summaries import Problem
+from integrations.lanes.lane import Batch, Chunk, Job, Lane
+from integrations.lanes.outcomes import Outcomes, stored
+from integrations.lanes.pace import OWN_QUOTA, Clock, Pace, SlotWanted
+from integrations.lanes.problem import Problem, problem_of
 from integrations.models import ChannelHealth, Credential
-from monitoring.services import Claim, claim_due, due_watches, open_run
 
-logger = logging.getLogger(__name__)
-
-CHUNK = 1_000  # listings that are claimed and recorded together
+CHUNK = 1_000  # rows that are claimed and recorded together
 SHARE = 8  # threads that a channel may hold while others have batches waiting
 _AHEAD = 64  # batches of a channel that should be ready to send, so that threads have work while we write
 _LOOK_EVERY = 1.0  # seconds between two looks for channels that became due
@@ -42,45 +39,23 @@ _LONGEST_CHUNK_SECONDS = 60.0  # what is leased is sent within this time, well i
 
 
 class Engine:
-    """One fetch, of any kind. Leases, holds and slots go by the clock; `observed_at` is for readings only."""
+    """One slice of a job, or one piece of it that somebody asked for. Leases, holds and slots go by the clock."""
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        seconds: float,
-        find_due: Callable[[datetime], list[int]],
-        observed_at: datetime | None = None,
-        interval: timedelta | None = None,
-        watched_only: bool = True,
-        is_alone: bool = False,
-        progress: Callable[[int], None] | None = None,
-    ) -> None:
-        """`find_due` names the channels with something to read; `is_alone`: no other channel needs threads.
-
-        `observed_at` and `interval` replace the present time and the listings' own interval in what is recorded.
-        """
+    def __init__(self, job: Job, *, clock: Clock, seconds: float, is_alone: bool = False) -> None:
+        """Calls are sent for at most `seconds`; `is_alone`: no other channel needs threads."""
+        self._job = job
         self.clock = clock
         self.lanes: dict[int, Lane] = {}
         self.looked_at: datetime | None = None  # when it last asked which channels are due
         self._ends = time.monotonic() + seconds
         self._ends_at = clock() + timedelta(seconds=seconds)
-        self._find_due = find_due
-        self._watched_only = watched_only
         self._threads = settings.FETCH_THREADS
         # The rest is kept free for a channel that becomes due while a slow one holds all it can get.
         self._most_for_one = self._threads if is_alone else max(self._threads - SHARE, SHARE)
         # A thread that is done with a call takes the next batch by itself, so that none is idle while we write. The
         # lock guards what it touches then: batches that wait, calls under way, threads that are busy.
         self._lock = threading.RLock()
-        self._outcomes = Outcomes(
-            clock=clock,
-            lock=self._lock,
-            observed_at=observed_at,
-            interval=interval,
-            watched_only=watched_only,
-            progress=progress,
-        )
+        self._outcomes = Outcomes(job, clock=clock, lock=self._lock)
         self.counts = self._outcomes.counts
         self.problems = self._outcomes.problems
         self._in_flight = 0  # calls whose results we have not taken yet
@@ -90,12 +65,12 @@ class Engine:
         self._slots_changed = threading.Event()  # the pacer has to look again when the next slot comes
         self._next_look = 0.0  # time.monotonic()
         self._wake_at: datetime | None = None  # when a held channel may be called again
-        self._results: SimpleQueue[tuple[Batch, Future[list[Reading]]] | SlotWanted] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Batch, Future[Sequence[Any]]] | SlotWanted] = SimpleQueue()
 
     # --- The loop ---------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="fetch")
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._job.name)
         # Calls that are under way at the end may finish; one that is still not back then is left to its lease.
         gives_up = self._ends + settings.HTTP_TOTAL_TIMEOUT_SECONDS + _PATIENCE.total_seconds()
         try:
@@ -158,7 +133,7 @@ class Engine:
         self._next_look = time.monotonic() + _LOOK_EVERY
         self._wake_at = None
         self.looked_at = self.clock()
-        due = [pk for pk in self._find_due(self.looked_at) if pk not in self.lanes or self.lanes[pk].is_idle]
+        due = [pk for pk in self._job.due_channels(self.looked_at) if pk not in self.lanes or self.lanes[pk].is_idle]
         if not due:
             return
         channels = Channel.objects.select_related("credential").in_bulk(due)
@@ -166,7 +141,7 @@ class Engine:
             channel = channels[channel_id]
             may_call, is_probe = self._may_call(channel)
             if may_call:
-                self.add_lane(Lane(channel, is_probing=is_probe))
+                self.add_lane(Lane(channel, clock=self.clock, is_probing=is_probe))
 
     def _may_call(self, channel: Channel) -> tuple[bool, bool]:
         """Whether the channel may be called now, and whether by one call only, to see whether it is back."""
@@ -191,7 +166,7 @@ class Engine:
         try:
             if lane.channel.credential.calls_per_second is not None:
                 lane.pace = Pace(lane.channel, ask=self._results.put, clock=self.clock, ends_at=self._ends_at)
-            lane.connector = connector_for(lane.channel, before_call=lane.pace.before_call if lane.pace else None)
+            lane.connector = connector_for(lane.channel, before_call=lane.before_call)
         except Credential.DoesNotExist:
             self.problems[lane.channel.pk] = Problem(lane.channel.pk, Unconnected.kind, "not-set-up")
             return False
@@ -211,34 +186,25 @@ class Engine:
             return False
         lane = min(hungry, key=lambda lane: len(lane.pending) + lane.in_flight)
         limit = self._chunk_limit(lane)
-        if lane.run is None or lane.run.is_scheduled:
-            chunk = Chunk(lane, {})
-            claims = stored(lane.channel, partial(self._claim_due, lane, limit, chunk)) or []
-            lane.is_drained = len(claims) < limit or lane.is_probing
-        else:
-            chunk = Chunk(lane, {}, token=lane.token)
-            claims = [lane.requested.popleft() for _ in range(min(limit, len(lane.requested)))]
-            lane.is_drained = not lane.requested or lane.is_probing
-        chunk.claims = {claim.listing_id: claim for claim in claims}
-        if claims:
-            lane.split(chunk)
-            if not chunk.waiting:
-                self._outcomes.record(chunk)
+        chunk = Chunk(lane)
+        stored(lane.channel, partial(self._job.claim, lane, chunk, limit, self.clock()))
+        lane.is_drained = len(chunk.claims) < limit or lane.is_probing
+        if chunk.claims:
+            self._split(chunk)
         else:
             self._outcomes.close(lane)
         return True
 
-    def _claim_due(self, lane: Lane, limit: int, chunk: Chunk) -> list[Claim]:
-        now = self.clock()
-        if lane.run is None:
-            # A pass covers what is due at its start; later ones wait for the next, so that passes end.
-            if not due_watches(lane.channel.pk, now, watched_only=self._watched_only).exists():
-                return []
-            lane.run = open_run(channel_id=lane.channel.pk, now=now)
-        return claim_due(run=lane.run, limit=limit, token=chunk.token, now=now, watched_only=self._watched_only)
+    def _split(self, chunk: Chunk) -> None:
+        batches = self._job.split(chunk)
+        chunk.waiting = len(batches)
+        chunk.lane.chunks.add(chunk)
+        chunk.lane.pending.extend(batches)
+        if not batches:
+            self._outcomes.record(chunk)
 
     def _chunk_limit(self, lane: Lane) -> int:
-        batch = lane.connector.max_items_per_read
+        batch = self._job.rows_per_call(lane.connector)
         if lane.is_probing:
             return batch
         if lane.pace is None or lane.pace.calls_per_second is None:
@@ -276,10 +242,15 @@ class Engine:
                 lane.sent += 1
                 self._in_flight += 1
                 self._busy += 1
-                future = pool.submit(_read, lane, batch, now)
+                future = pool.submit(self._call, batch, now)
                 future.add_done_callback(partial(self._put, pool, batch))
 
-    def _put(self, pool: ThreadPoolExecutor, batch: Batch, future: "Future[list[Reading]]") -> None:
+    def _call(self, batch: Batch, now: datetime) -> Sequence[Any]:
+        """In a thread: one batch, over HTTP."""
+        batch.chunk.lane.begin(batch)
+        return self._job.call(batch, now)
+
+    def _put(self, pool: ThreadPoolExecutor, batch: Batch, future: "Future[Sequence[Any]]") -> None:
         """In the thread that made the call: hand its result over, and go on with the next batch."""
         lane = batch.chunk.lane
         with self._lock:
@@ -352,15 +323,3 @@ class Engine:
             for chunk in list(lane.chunks):  # only those with a call that is still not back
                 self._outcomes.record(chunk)
             self._outcomes.leave(lane)
-
-
-def problem_of(health: ChannelHealth) -> Problem:
-    """The problem that holds a channel back."""
-    return Problem(health.channel_id, health.kind, health.cause, health.code, health.retry_at)
-
-
-def _read(lane: Lane, batch: Batch, now: datetime) -> list[Reading]:
-    """In a thread: one batch, over HTTP."""
-    if lane.pace is not None:
-        lane.pace.grant()
-    return lane.connector.read_listings(batch.refs, now=now)

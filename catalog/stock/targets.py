@@ -1,0 +1,161 @@
+"""What every listing is to show at each location of its shop, for any number of listings in as many queries."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from django.db.models import Q
+
+from catalog.database import among
+from catalog.models import (
+    BundleComponent,
+    Channel,
+    ChannelLocation,
+    Listing,
+    Sku,
+    StockLevel,
+    StockRule,
+    Warehouse,
+)
+from catalog.stock.availability import (
+    Blocked,
+    LocationMode,
+    Rule,
+    Target,
+    at_location,
+    bundle_available,
+    target_of,
+)
+
+_RULE_FIELDS = ("buffer", "share_percent", "cap", "stop_at", "is_paused")
+
+
+@dataclass(frozen=True, slots=True)
+class ListingTarget:
+    """The target of a listing at a location ("": the only one of its shop).
+
+    `stock_version` is the SKU's (0: not mapped) and was read before the stock: the target is of that version or a newer
+    one. `rule_mark` is a text of 32 characters that changes with the rule, the pack, the SKU and the warehouses.
+    """
+
+    listing_id: int
+    channel_id: int
+    location_id: str
+    sku_id: int | None
+    stock_version: int
+    rule_mark: str
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class _Location:
+    id: str
+    mode: LocationMode
+    warehouses: tuple[int, ...]
+
+
+def stock_targets(
+    *, listing_ids: Sequence[int] | None = None, sku_ids: Sequence[int] | None = None
+) -> list[ListingTarget]:
+    """Targets of our own current listings: these, those of these SKUs (without the bundles they are in), or all.
+
+    A listing whose channel shows several locations has one for each.
+    """
+    listings = Listing.objects.current().filter(ownership=Listing.Ownership.OWN).order_by("pk")
+    if listing_ids is not None:
+        listings = listings.filter(pk__in=among(listing_ids))
+    if sku_ids is not None:
+        listings = listings.filter(sku__in=among(sku_ids))
+    rows = list(listings.values_list("pk", "channel", "pack_factor", "sku", "sku__status", "sku__stock_version"))
+    if not rows:
+        return []
+    channels = {channel for _pk, channel, *_rest in rows}
+    locations = _locations(channels)
+    of_channels, of_listings = _rules(
+        channels, None if listing_ids is None and sku_ids is None else [r[0] for r in rows]
+    )
+    available = _Available(sorted({sku for _pk, _channel, _pack, sku, *_rest in rows if sku}))
+    marks: dict[tuple[object, ...], str] = {}
+    targets = []
+    for pk, channel, pack, sku, status, version in rows:
+        general = of_channels.get(channel, Rule())
+        rule = of_listings[pk].over(general) if pk in of_listings else general
+        for location in locations[channel]:
+            key = (sku, status, pack, rule, location)
+            if (mark := marks.get(key)) is None:
+                mark = marks[key] = blake2b(repr(key).encode(), digest_size=16).hexdigest()
+            if sku is None:
+                target = Target(None, blocked=Blocked.NOT_MAPPED)
+            elif status != Sku.Status.ACTIVE:
+                target = Target(None, blocked=Blocked.SKU_INACTIVE)
+            else:
+                target = target_of(available.at(sku, location), rule, pack)
+            targets.append(ListingTarget(pk, channel, location.id, sku, version or 0, mark, target))
+    return targets
+
+
+def _locations(channels: Iterable[int]) -> dict[int, list[_Location]]:
+    """The locations of each channel with their warehouses; one without any has one location, for all warehouses."""
+    everywhere = tuple(Warehouse.objects.values_list("pk", flat=True))
+    mapped: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    rows = ChannelLocation.objects.filter(channel__in=channels).order_by("position", "pk")
+    for channel, location, warehouse in rows.values_list("channel", "location_id", "warehouse"):
+        mapped[channel][location].append(warehouse)
+    modes = Channel.objects.filter(pk__in=channels).values_list("pk", "location_mode")
+    return {
+        channel: [
+            _Location(location, LocationMode(mode), tuple(warehouses))
+            for location, warehouses in (mapped.get(channel) or {"": everywhere}).items()
+        ]
+        for channel, mode in modes
+    }
+
+
+def _rules(channels: Iterable[int], listings: Sequence[int] | None) -> tuple[dict[int, Rule], dict[int, Rule]]:
+    """The rules of the channels, and those of the listings (None: of all)."""
+    of_listings = Q(listing__isnull=False) if listings is None else Q(listing__in=among(listings))
+    rows = StockRule.objects.filter(Q(channel__in=channels) | of_listings)
+    by_channel, by_listing = {}, {}
+    for channel, listing, *figures in rows.values_list("channel", "listing", *_RULE_FIELDS):
+        rule = Rule(**dict(zip(_RULE_FIELDS, figures, strict=True)))
+        if channel is None:
+            by_listing[listing] = rule
+        else:
+            by_channel[channel] = rule
+    return by_channel, by_listing
+
+
+class _Available:
+    """What can be sold of SKUs and bundles at a location; None where nobody knows."""
+
+    def __init__(self, skus: Sequence[int]) -> None:
+        self._components: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        components = BundleComponent.objects.filter(bundle__in=among(skus))
+        for bundle, component, units in components.values_list("bundle", "component", "units"):
+            self._components[bundle].append((component, units))
+        own = {component for parts in self._components.values() for component, _units in parts}
+        levels = StockLevel.objects.filter(sku__in=among(sorted({*skus, *own})), is_counted=True).order_by()
+        # Of a warehouse that is not active it is known that it offers nothing.
+        self._units: Mapping[tuple[int, int], int] = {
+            (sku, warehouse): available if is_active else 0
+            for sku, warehouse, available, is_active in levels.values_list(
+                "sku", "warehouse", "available", "warehouse__is_active"
+            )
+        }
+
+    def at(self, sku: int, location: _Location) -> int | None:
+        parts = self._components.get(sku)
+        if parts is None:
+            return self._of_one(sku, location)
+        if location.mode is LocationMode.SUM:
+            return bundle_available((self._of_one(component, location), units) for component, units in parts)
+        # One warehouse sends it, so that one must have all of its parts.
+        made = [
+            bundle_available((self._units.get((component, warehouse)), units) for component, units in parts)
+            for warehouse in location.warehouses
+        ]
+        return at_location(made, location.mode)
+
+    def _of_one(self, sku: int, location: _Location) -> int | None:
+        return at_location([self._units.get((sku, each)) for each in location.warehouses], location.mode)

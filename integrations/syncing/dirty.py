@@ -1,0 +1,148 @@
+"""Which rows are behind: marked at once when stock moves, and found by comparing where a mark was lost."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce
+
+from catalog.database import among, parts
+from catalog.models import Channel, Listing
+from integrations.syncing import runs
+from integrations.syncing.models import ChannelSync, ListingSync, SyncRun
+from integrations.syncing.rows import State, Wanted
+from integrations.syncing.wanted import wanted_of
+
+_LISTINGS_AT_ONCE = 2_000
+
+
+def mark_dirty(sku_ids: Collection[int], *, now: datetime) -> int:
+    """What can be sold of these SKUs changed: their listings are due, where sync is on; returns how many rows."""
+    return sum(_make_due(_on().filter(listing__sku__in=among(some)), now) for some in parts(sorted(sku_ids)))
+
+
+def retry(rows: QuerySet[ListingSync], *, now: datetime) -> int:
+    """Send these at once, also what was refused or dismissed; returns how many rows."""
+    with transaction.atomic():
+        keys = _locked(rows)
+        asked = ListingSync.objects.filter(pk__in=among(keys))
+        # As if nothing were known of them: they are read, and sent where they differ.
+        asked.update(state=State.WAITING, cause="", problem="", attempts=1, confirmed=None)
+        return _make_due(asked, now)
+
+
+def sweep(*, now: datetime, channel_ids: Collection[int] | None = None) -> int:
+    """Compare every listing with its target, on channels whose sync is on; returns how many rows are newly due.
+
+    Rows are made for listings that have none. What a reading saw differently from what we saw is read back.
+    """
+    on = ChannelSync.objects.filter(is_on=True)
+    if channel_ids is not None:
+        on = on.filter(channel__in=channel_ids)
+    found = 0
+    for channel_id in on.order_by("channel").values_list("channel", flat=True):
+        found += sum(compare(listing_ids, now=now) for listing_ids in _listing_ids(channel_id))
+        found += _doubt_what_was_seen(channel_id, now)
+    return found
+
+
+def compare(listing_ids: Sequence[int], *, now: datetime) -> int:
+    """Make those of these listings due that are behind their targets; returns how many rows."""
+    synced = set(
+        Listing.objects.filter(pk__in=among(list(listing_ids)), channel__sync__is_on=True).values_list("pk", "channel")
+    )
+    channel_of = dict(synced)
+    if not channel_of:
+        return 0
+    wanted = wanted_of(sorted(channel_of))
+    rows = {
+        (row.listing_id, row.location_id): row for row in ListingSync.objects.filter(listing__in=among(list(channel_of)))
+    }
+    new = [
+        ListingSync(
+            listing_id=listing_id, channel_id=channel_of[listing_id], location_id=location_id, due_at=now, changed_at=now
+        )
+        for (listing_id, location_id), each in wanted.items()
+        if (listing_id, location_id) not in rows and each.target.quantity is not None
+    ]
+    ListingSync.objects.bulk_create(new, ignore_conflicts=True)
+    behind = [row.pk for key, row in rows.items() if row.due_at is None and _is_behind(row, wanted.get(key))]
+    return len(new) + _make_due(ListingSync.objects.filter(pk__in=among(behind)), now)
+
+
+def begin_full(channel: Channel, *, now: datetime) -> SyncRun:
+    """Compare everything of the channel, and read all of it back: what does not show its target is sent again."""
+    running = runs.asked_run(channel)
+    if running is not None:
+        return running
+    sweep(now=now, channel_ids=[channel.pk])
+    rows = _on().filter(channel=channel).exclude(state=State.STOPPED)
+    total = rows.update(verify_at=now)
+    return runs.open_run(channel, SyncRun.Kind.FULL, now=now, total=total)
+
+
+def full(*, now: datetime) -> int:
+    """A full run of each channel that is synced; returns how many."""
+    channels = Channel.objects.filter(sync__is_on=True, sync__is_confirmed=True, sync__is_paused=False)
+    return len([begin_full(channel, now=now) for channel in channels.order_by("pk")])
+
+
+def _on() -> QuerySet[ListingSync]:
+    on = ChannelSync.objects.filter(channel=OuterRef("channel"), is_on=True)
+    return ListingSync.objects.filter(Exists(on))
+
+
+def _listing_ids(channel_id: int) -> Iterator[list[int]]:
+    """The listings of the channel that are ours to write, and those that were until now."""
+    has_rows = Exists(ListingSync.objects.filter(listing=OuterRef("pk")))
+    ours = Q(removed_at__isnull=True, sku__isnull=False, ownership=Listing.Ownership.OWN)
+    last = 0
+    while True:
+        listings = Listing.objects.filter(ours | has_rows, channel=channel_id, pk__gt=last).order_by("pk")
+        found = list(listings.values_list("pk", flat=True)[:_LISTINGS_AT_ONCE])
+        if not found:
+            return
+        yield found
+        last = found[-1]
+
+
+def _is_behind(row: ListingSync, wanted: Wanted | None) -> bool:
+    quantity = wanted.target.quantity if wanted is not None else None
+    if wanted is None or quantity is None:
+        blocked = str(wanted.target.blocked or "") if wanted is not None else row.cause
+        return row.state != State.STOPPED or row.cause != blocked
+    if row.state in {State.REFUSED, State.DISMISSED}:
+        return quantity != row.wanted
+    is_synced = row.synced_version >= wanted.version and row.synced_rule == wanted.rule
+    return row.state == State.STOPPED or quantity != row.wanted or not is_synced
+
+
+def _doubt_what_was_seen(channel_id: int, now: datetime) -> int:
+    """Read back what a later reading saw differently: somebody sold it, or wrote it by hand."""
+    rows = ListingSync.objects.filter(
+        channel=channel_id,
+        state=State.IN_SYNC,
+        verify_at__isnull=True,
+        listing__stock__isnull=False,
+        listing__observed_at__gt=F("confirmed_at"),
+    ).exclude(listing__stock=F("confirmed"))
+    with transaction.atomic():
+        return ListingSync.objects.filter(pk__in=among(_locked(rows))).update(verify_at=now)
+
+
+def _make_due(rows: QuerySet[ListingSync], now: datetime) -> int:
+    """Have these rows worked out now. A figure that is on its way stays noted as such."""
+    with transaction.atomic():
+        due = ListingSync.objects.filter(pk__in=among(_locked(rows)))
+        is_later = Q(due_at__isnull=True) | Q(due_at__gt=now)
+        return due.update(
+            due_at=Case(When(is_later, then=Value(now)), default=F("due_at")),
+            state=Case(When(state=State.IN_SYNC, then=Value(State.WAITING)), default=F("state")),
+            changed_at=Coalesce("changed_at", Value(now)),
+        )
+
+
+def _locked(rows: QuerySet[ListingSync]) -> list[int]:
+    """Their keys; everyone locks rows in the order of their keys, so that nobody waits in a circle."""
+    return list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))

@@ -1,0 +1,477 @@
+"""Pushing stock as a job of the lanes: every channel that is behind is sent its newest targets, and read back.
+
+A row is due once, however often its SKU moved: the target is worked out while its lease is held, so that the newest
+figure is what is sent. While a channel has nothing to send, what was sent is read back.
+"""
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID, uuid4, uuid5
+
+from django.db import transaction
+from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from catalog.database import among, claim_rows, update_rows
+from integrations.connectors.base import Capability, Connector, PushOutcome, StockTarget
+from integrations.connectors.errors import ConnectorError, Retry
+from integrations.lanes.engine import Engine
+from integrations.lanes.lane import Batch, Chunk, Job, Lane
+from integrations.lanes.outcomes import INTERNAL, stored
+from integrations.lanes.problem import Problem
+from integrations.syncing import runs, verifying
+from integrations.syncing.models import ChannelSync, ListingSync, SyncRun
+from integrations.syncing.rows import (
+    NOTHING_WANTED,
+    SENT,
+    Claim,
+    Result,
+    Standing,
+    State,
+    Status,
+    Wanted,
+    after_look,
+    after_push,
+)
+from integrations.syncing.wanted import wanted_of
+
+logger = logging.getLogger(__name__)
+
+LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a slice
+LEASE = timedelta(seconds=120)
+_LONGEST_CAUSE = 60
+_CLAIM_COLUMNS = (
+    "pk",
+    "listing_id",
+    "listing__platform_item_id",
+    "listing__platform_sku_id",
+    "listing__platform_stock_id",
+    "location_id",
+    "state",
+    "cause",
+    "attempts",
+    "wanted",
+    "pushed",
+    "confirmed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PushSummary:
+    """Rows by what became of them; `more_due` and `due_at` as of a slice of any lane."""
+
+    sent: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    failed: int = 0
+    looked: int = 0  # read back
+    problems: list[Problem] = field(default_factory=list)
+    more_due: bool = False
+    due_at: datetime | None = None
+
+    def __str__(self) -> str:
+        line = f"{self.sent} sent, {self.unchanged} unchanged, {self.refused} refused, {self.failed} failed"
+        line += f", {self.looked} read back"
+        return f"{line}, {len(self.problems)} problems" if self.problems else line
+
+
+def push_slice(
+    *, now_fn: Callable[[], datetime] = timezone.now, seconds: float, channel_ids: Collection[int] | None = None
+) -> PushSummary:
+    """Send what is due, fairly to all channels whose sync is on (or these of them), for at most `seconds`.
+
+    Any number of slices may run at once, on any number of hosts: each works on other rows.
+    """
+    runs.end_abandoned_runs(now=now_fn())
+    job = PushingJob(channel_ids=channel_ids)
+    engine = Engine(job, clock=now_fn, seconds=seconds, is_alone=_writable(channel_ids).count() == 1)
+    engine.run()
+    job.end_runs(now_fn())
+    now = engine.looked_at or now_fn()
+    counts = engine.counts
+    summary = PushSummary(
+        **{name: counts[name] for name in ("sent", "unchanged", "refused", "failed", "looked")},
+        problems=sorted(engine.problems.values(), key=lambda problem: problem.channel_id),
+        more_due=engine.has_more,
+        due_at=_next_due(now, now_fn() + LANE_EVERY, channel_ids),
+    )
+    if engine.lanes:
+        logger.info("pushed to %s channels: %s", len(engine.lanes), summary)
+    return summary
+
+
+def _writable(channel_ids: Collection[int] | None = None) -> QuerySet[ChannelSync]:
+    """The channels whose stock may be written now."""
+    on = ChannelSync.objects.filter(is_on=True, is_confirmed=True, is_paused=False).exclude(
+        channel__credential__reads_only=True
+    )
+    return on if channel_ids is None else on.filter(channel__in=channel_ids)
+
+
+def _free(now: datetime) -> Q:
+    return Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+
+
+def _next_due(now: datetime, until: datetime, channel_ids: Collection[int] | None) -> datetime | None:
+    """When the first row is due after `now` and before `until`; None when none is."""
+    moments = []
+    for name in ("due_at", "verify_at"):
+        rows = ListingSync.objects.filter(channel__in=_writable(channel_ids).values("channel"))
+        soon = rows.filter(**{f"{name}__gt": now, f"{name}__lt": until})
+        moments.append(soon.aggregate(first=Min(name))["first"])
+    return min(filter(None, moments), default=None)
+
+
+class PushingJob(Job):
+    """Rows that are due are worked out and sent; where none is, those to be verified are read back."""
+
+    name = "push"
+
+    def __init__(self, *, channel_ids: Collection[int] | None = None) -> None:
+        self._channel_ids = channel_ids
+        self._wanted: dict[int, Wanted] = {}  # by row, while its chunk is not recorded
+        self._runs: dict[int, SyncRun] = {}  # of this slice, by channel
+
+    def due_channels(self, now: datetime) -> list[int]:
+        rows = ListingSync.objects.filter(channel=OuterRef("channel")).filter(_free(now))
+        due = Exists(rows.filter(due_at__lte=now)) | Exists(rows.filter(verify_at__lte=now))
+        return list(_writable(self._channel_ids).filter(due).order_by("channel").values_list("channel", flat=True))
+
+    def rows_per_call(self, connector: Connector) -> int:
+        return max(connector.max_rows_per_push, 1)
+
+    # --- Claiming ---------------------------------------------------------------------------------------------------
+
+    def claim(self, lane: Lane, chunk: Chunk, limit: int, now: datetime) -> None:
+        _free_lost(lane.channel.pk, now)
+        chunk.lease_until = None
+        if lane.run is None:
+            lane.run = runs.asked_run(lane.channel)
+        rows = ListingSync.objects.filter(_free(now), channel=lane.channel)
+        lease = {"lease_token": chunk.token, "lease_until": now + LEASE}
+        due = rows.filter(due_at__lte=now).order_by("due_at", "pk")[:limit]
+        # Due again when the lease is over, should nobody tell what came of it; sooner when it is marked meanwhile.
+        claimed = claim_rows(due, _CLAIM_COLUMNS, {**lease, "due_at": now + LEASE})
+        if claimed:
+            chunk.lease_until = now + LEASE
+            claims = [Claim._make(row) for row in claimed]
+            wanted = wanted_of(sorted({claim.listing_id for claim in claims}))
+            for claim in claims:
+                self._wanted[claim.pk] = wanted.get((claim.listing_id, claim.location_id), NOTHING_WANTED)
+        else:
+            to_look_at = rows.filter(verify_at__lte=now).order_by("verify_at", "pk")[:limit]
+            claims = [Claim._make(row) for row in claim_rows(to_look_at, _CLAIM_COLUMNS, lease)]
+        chunk.claims = {claim.pk: claim for claim in claims}
+
+    def split(self, chunk: Chunk) -> list[Batch]:
+        return self._looks(chunk) if not _is_push(chunk) else self._pushes(chunk)
+
+    def _looks(self, chunk: Chunk) -> list[Batch]:
+        connector = chunk.lane.connector
+        capability = verifying.capability_of(connector)
+        return [
+            Batch(chunk, capability, [claim.pk for claim in claims], claims)
+            for _refs, claims in verifying.batches(connector, list(chunk.claims.values()))
+        ]
+
+    def _pushes(self, chunk: Chunk) -> list[Batch]:
+        lane, targets = chunk.lane, []
+        pks: dict[tuple[int, str], int] = {}
+        refusal = lane.refused.get(Capability.PUSH_STOCK, "")
+        for claim in chunk.claims.values():
+            result = _without_call(claim, self._wanted[claim.pk])
+            if result is None and Capability.PUSH_STOCK not in lane.connector.capabilities:
+                result = Result(claim.pk, Status.REFUSED, cause="unsupported")
+            elif result is None and refusal:
+                result = Result(claim.pk, Status.FAILED, cause=refusal)
+            if result is not None:
+                chunk.results.append(result)
+                continue
+            targets.append(_target(claim, self._wanted[claim.pk]))
+            pks[claim.listing_id, claim.location_id] = claim.pk
+        return [
+            Batch(
+                chunk,
+                Capability.PUSH_STOCK,
+                [pks[target.listing_id, target.location_id] for target in batch],
+                (uuid4(), batch),
+            )
+            for batch in (lane.connector.push_batches(targets) if targets else [])
+        ]
+
+    # --- Calling ----------------------------------------------------------------------------------------------------
+
+    def call(self, batch: Batch, now: datetime) -> list[Result]:
+        connector = batch.chunk.lane.connector
+        if not _is_push(batch.chunk):
+            return verifying.look(connector, batch.rows, now)
+        name, targets = batch.rows
+        claims = [batch.chunk.claims[pk] for pk in batch.keys]
+        return _push(connector, name, claims, targets, now)
+
+    def without_answer(self, batch: Batch, error: ConnectorError, *, is_refused: bool) -> list[Result]:
+        if not _is_push(batch.chunk):
+            status = Status.UNREAD
+        elif error.cause == INTERNAL or (isinstance(error, Retry) and error.may_have_arrived):
+            status = Status.LOST
+        else:
+            status = Status.FAILED
+        told = runs.error_fields(error)
+        if status is Status.UNREAD:
+            return [Result(pk, status, at=batch.sent_at, **told) for pk in batch.keys]
+        _name, targets = batch.rows
+        return [
+            Result(pk, status, at=batch.sent_at, quantity=target.quantity, expected=target.expected, **told)
+            for pk, target in zip(batch.keys, targets, strict=True)
+        ]
+
+    def has_other_kinds(self, lane: Lane) -> bool:
+        return True  # reading goes on where writing is not permitted
+
+    # --- Recording --------------------------------------------------------------------------------------------------
+
+    def keys_of(self, results: Sequence[Result]) -> list[int]:
+        return [result.pk for result in results]
+
+    def record(self, chunk: Chunk, now: datetime) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        _release(chunk.untried, chunk, now)
+        for cause, keys in chunk.held.items():
+            _release(keys, chunk, now, cause=cause)
+            counts["failed"] += len(keys)
+        if chunk.results:
+            counts += self._write(chunk, now)
+        for pk in chunk.claims:
+            self._wanted.pop(pk, None)
+        return counts
+
+    def _write(self, chunk: Chunk, now: datetime) -> Counter[str]:
+        results = {result.pk: result for result in chunk.results}
+        is_push = _is_push(chunk)
+        logs = is_push and any(result.at is not None for result in results.values())
+        run = chunk.lane.run or (self._run(chunk.lane, now) if logs else None)
+        with transaction.atomic():
+            before = _held_rows(results, chunk.token)
+            after = {
+                pk: after_push(standing, self._wanted[pk], results[pk], now)
+                if is_push
+                else after_look(standing, results[pk], now)
+                for pk, standing in before.items()
+            }
+            update_rows(
+                ListingSync,
+                "id",
+                Standing._fields,
+                [(pk, *standing._replace(cause=standing.cause[:_LONGEST_CAUSE])) for pk, standing in after.items()],
+                also={"lease_token": None, "lease_until": None},
+                only={"lease_token": chunk.token},
+            )
+            # Others have the lease by now; what we wrote may have come after what they wrote, so it is read back.
+            lost = [pk for pk, result in results.items() if pk not in before and result.status in SENT]
+            ListingSync.objects.filter(pk__in=among(lost)).update(verify_at=now)
+            ours = [results[pk] for pk in before]
+            if any(_has_moved(result, after[result.pk]) for result in ours):
+                _make_orders_due(chunk.lane.channel.pk, now)
+            if is_push:
+                counts = runs.counted(ours)
+                if run is not None:
+                    runs.count(run, counts)
+                    pushes = [
+                        (chunk.claims[result.pk], before[result.pk], self._wanted[result.pk], result)
+                        for result in ours
+                        if result.at is not None
+                    ]
+                    runs.log_pushes(run, pushes, now=now)
+            else:
+                counts = Counter(looked=len(ours))
+                if run is not None:
+                    in_sync = sum(after[result.pk].state == State.IN_SYNC for result in ours)
+                    runs.count(run, {"unchanged": in_sync})
+                looks = [
+                    (chunk.claims[result.pk], result, _seen(before[result.pk], after[result.pk])) for result in ours
+                ]
+                runs.log_looks(chunk.lane.channel, looks, now=now)
+        return counts
+
+    def give_back(self, lane: Lane, keys: Sequence[int], token: UUID, now: datetime, *, cause: str = "") -> None:
+        """What came of these rows could not be recorded: they are read back before they are sent again."""
+        ours = ListingSync.objects.filter(pk__in=among(list(keys)), lease_token=token)
+        ours.update(
+            lease_token=None,
+            lease_until=None,
+            due_at=now,
+            confirmed=None,
+            state=State.FAILED,
+            cause=cause,
+            attempts=F("attempts") + 1,
+        )
+
+    def close(self, lane: Lane, now: datetime) -> None:
+        runs.end_run(lane.run, now=now)
+
+    def _run(self, lane: Lane, now: datetime) -> SyncRun:
+        channel = lane.channel
+        if channel.pk not in self._runs:
+            self._runs[channel.pk] = runs.open_run(channel, SyncRun.Kind.INCREMENTAL, now=now)
+        return self._runs[channel.pk]
+
+    def end_runs(self, now: datetime) -> None:
+        """End the runs of changes that this slice began."""
+        for run in self._runs.values():
+            stored(run.channel, partial(runs.end_run, run, now=now))
+
+
+def _is_push(chunk: Chunk) -> bool:
+    """Whether its rows are sent, rather than read back: only a write must not outlast its lease."""
+    return chunk.lease_until is not None
+
+
+def _free_lost(channel_id: int, now: datetime) -> None:
+    """Rows whose worker did not say what came of them: what they show is not known, so they are read first."""
+    lost = ListingSync.objects.filter(
+        channel=channel_id, due_at__lte=now, lease_token__isnull=False, lease_until__lte=now
+    )
+    lost.update(
+        lease_token=None,
+        lease_until=None,
+        confirmed=None,
+        state=State.FAILED,
+        cause="interrupted",
+        attempts=F("attempts") + 1,
+    )
+
+
+def _held_rows(keys: Collection[int], token: UUID) -> dict[int, Standing]:
+    """The rows that are still ours, locked, as they stand once the claim is over."""
+    rows = ListingSync.objects.select_for_update().filter(pk__in=among(list(keys)), lease_token=token).order_by("pk")
+    held = {}
+    for pk, lease_until, *values in rows.values_list("pk", "lease_until", *Standing._fields):
+        standing = Standing._make(values)
+        if standing.due_at == lease_until:  # as the claim left it: nobody marked it since
+            standing = standing._replace(due_at=None)
+        held[pk] = standing
+    return held
+
+
+def _release(keys: Sequence[int], chunk: Chunk, now: datetime, *, cause: str = "") -> None:
+    """Give rows back that nothing was sent for; with a cause, it is their channel's and costs them nothing."""
+    if not keys:
+        return
+    ours = ListingSync.objects.filter(pk__in=among(list(keys)), lease_token=chunk.token)
+    changes: dict[str, object] = {"lease_token": None, "lease_until": None}
+    if _is_push(chunk):
+        changes["due_at"] = now
+    if cause:
+        changes["cause"] = cause[:_LONGEST_CAUSE]
+    ours.update(**changes)
+
+
+def _without_call(claim: Claim, wanted: Wanted) -> Result | None:
+    """What becomes of a row that needs no call; None for one that is to be sent."""
+    quantity = wanted.target.quantity
+    if quantity is None:
+        return Result(claim.pk, Status.STOPPED, cause=str(wanted.target.blocked or ""))
+    if claim.state in {State.REFUSED, State.DISMISSED} and quantity == claim.wanted:
+        return Result(claim.pk, Status.KEPT)
+    if quantity == claim.known:
+        return Result(claim.pk, Status.UNCHANGED)
+    return None
+
+
+def _target(claim: Claim, wanted: Wanted) -> StockTarget:
+    assert wanted.target.quantity is not None  # noqa: S101  # such a row is not sent
+    return StockTarget(
+        listing_id=claim.listing_id,
+        item_id=claim.item_id,
+        sku_id=claim.sku_id,
+        quantity=wanted.target.quantity,
+        expected=claim.known,
+        location_id=claim.location_id,
+        stock_id=claim.stock_id,
+    )
+
+
+def _push(
+    connector: Connector, name: UUID, claims: Sequence[Claim], targets: Sequence[StockTarget], now: datetime
+) -> list[Result]:
+    """Send one batch, in a thread; what nobody knows the figure of is read first, and not sent where it shows already.
+
+    Raises ConnectorError only when nothing was written.
+    """
+    unknown = [claim for claim in claims if _is_read_first(claim, connector)]
+    looks = {look.pk: look for look in verifying.look(connector, unknown, now)} if unknown else {}
+    results: dict[int, Result] = {}
+    sent: list[tuple[Claim, StockTarget]] = []
+    for claim, target in zip(claims, targets, strict=True):
+        look = looks.get(claim.pk)
+        if look is None:
+            sent.append((claim, target))
+        elif look.status is Status.REFUSED:
+            results[claim.pk] = Result(claim.pk, Status.REFUSED, at=now, cause=look.cause, looks=(look,))
+        elif look.shown == target.quantity:
+            results[claim.pk] = Result(claim.pk, Status.READ, at=now, shown=look.shown, looks=(look,))
+        else:
+            sent.append((claim, target._replace(expected=look.shown)))
+    if sent:
+        batch = [target for _claim, target in sent]
+        # The same rows of the same push have the same key whenever they are sent, and others never do.
+        key = str(uuid5(name, json.dumps(batch)))
+        started = time.monotonic()
+        outcomes = connector.push_stock(batch, key=key, now=now)
+        took = int((time.monotonic() - started) * 1000)
+        for (claim, target), outcome in zip(sent, outcomes, strict=True):
+            look = looks.get(claim.pk)
+            results[claim.pk] = _result(claim, target, outcome, key, now, took, (look,) if look else ())
+    return [results[claim.pk] for claim in claims]
+
+
+def _is_read_first(claim: Claim, connector: Connector) -> bool:
+    """Whether what it shows is to be known before it is written: to be compared with, or since nobody knows what an
+    earlier write did."""
+    return claim.known is None and (connector.has_compare_and_set or claim.attempts > 0)
+
+
+def _result(
+    claim: Claim,
+    target: StockTarget,
+    outcome: PushOutcome,
+    key: str,
+    now: datetime,
+    took: int,
+    looks: tuple[Result, ...],
+) -> Result:
+    return Result(
+        claim.pk,
+        Status(outcome.status),
+        at=now,
+        quantity=target.quantity,
+        expected=target.expected,
+        shown=outcome.shown,
+        cause=outcome.cause,
+        key=key,
+        duration_ms=took,
+        looks=looks,
+    )
+
+
+def _has_moved(result: Result, after: Standing) -> bool:
+    """Whether something else than we changed what it shows: an order may be on its way to us."""
+    return result.status is Status.STALE or (result.status is Status.READ and after.state == State.WAITING)
+
+
+def _make_orders_due(channel_id: int, now: datetime) -> None:
+    not_yet = Q(orders_due_at__isnull=True) | Q(orders_due_at__gt=now)
+    ChannelSync.objects.filter(not_yet, channel=channel_id).update(orders_due_at=now)
+
+
+def _seen(before: Standing, after: Standing) -> str:
+    """The outcome of an item by what was seen; "" leaves what it is."""
+    if after.state == State.IN_SYNC:
+        return "confirmed"
+    return "not-shown" if after.state in {State.WAITING, State.REFUSED} and before.state != after.state else ""

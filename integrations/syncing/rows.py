@@ -1,0 +1,196 @@
+"""Rows of ListingSync while they are worked on: what was claimed, what came of it, and how they stand after it. Pure."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from catalog.stock.availability import Blocked, Target
+from integrations.syncing.models import ListingSync
+
+State = ListingSync.State
+
+VERIFY_AFTER = timedelta(seconds=2)
+MOST_LOOKS = 6  # after which a figure that does not show is given up
+_DELAYS = (2, 10, 60, 300, 900)  # seconds after so many failures in a row; the last one stays
+
+
+def delay(failures: int) -> timedelta:
+    """How long a row rests after so many failures in a row; between three quarters of the time and all of it."""
+    seconds = _DELAYS[min(max(failures, 1), len(_DELAYS)) - 1]
+    return timedelta(seconds=seconds * random.uniform(0.75, 1))
+
+
+class Claim(NamedTuple):
+    """A row that we hold the lease of, as it was then."""
+
+    pk: int
+    listing_id: int
+    item_id: str
+    sku_id: str
+    stock_id: str
+    location_id: str
+    state: str
+    cause: str
+    attempts: int
+    wanted: int | None
+    pushed: int | None
+    confirmed: int | None
+
+    @property
+    def known(self) -> int | None:
+        """What the platform shows as far as we know: the last that was sent or seen."""
+        return self.pushed if self.state == State.SENT else self.confirmed
+
+
+class Status(StrEnum):
+    """What became of a row; the first five are those of connectors.base.PushStatus."""
+
+    APPLIED = "applied"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+    LOST = "lost"  # the call ended in a way that tells nothing of what it wrote
+    FAILED = "failed"  # nothing was written
+    READ = "read"
+    UNREAD = "unread"  # the platform did not tell what it shows
+    UNCHANGED = "unchanged"  # it shows its target already, and no call was made
+    KEPT = "kept"  # refused before, and the target is still the same
+    STOPPED = "stopped"
+
+
+SENT = frozenset({Status.APPLIED, Status.ACCEPTED, Status.REFUSED, Status.STALE, Status.UNKNOWN, Status.LOST})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A target with the versions it was worked out from."""
+
+    target: Target
+    version: int  # of Sku.stock_version
+    rule: str  # marks the rules and the pack
+
+
+NOTHING_WANTED = Wanted(Target(None, blocked=Blocked.NOT_MAPPED), 0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one call, or none, said about a row."""
+
+    pk: int
+    status: Status
+    at: datetime | None = None  # of the call
+    quantity: int | None = None  # sent
+    expected: int | None = None
+    shown: int | None = None
+    error_class: str = ""
+    cause: str = ""
+    code: str = ""
+    key: str = ""
+    duration_ms: int | None = None
+    looks: tuple["Result", ...] = field(default=())  # what was read before it
+
+
+class Standing(NamedTuple):
+    """How a row stands; the fields that a result may change, in the order in which they are written."""
+
+    state: str
+    cause: str
+    attempts: int
+    wanted: int | None
+    pushed: int | None
+    pushed_at: datetime | None
+    confirmed: int | None
+    confirmed_at: datetime | None
+    changed_at: datetime | None
+    synced_version: int
+    synced_rule: str
+    due_at: datetime | None
+    verify_at: datetime | None
+
+
+def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) -> Standing:
+    """How a row stands once its target was worked out, and sent where it had to be; `before` is not due any more."""
+    quantity = wanted.target.quantity
+    row = before._replace(wanted=quantity)
+    for look in result.looks:
+        row = row._replace(confirmed=look.shown, confirmed_at=look.at if look.shown is not None else row.confirmed_at)
+    if result.status is Status.STOPPED:
+        return row._replace(
+            state=State.STOPPED, cause=result.cause, attempts=0, changed_at=None, due_at=None, verify_at=None
+        )
+    if result.status is Status.KEPT:
+        return row
+    versions: dict[str, Any] = {
+        "synced_version": max(before.synced_version, wanted.version),
+        "synced_rule": wanted.rule if wanted.version >= before.synced_version else before.synced_rule,
+    }
+    if result.status is Status.UNCHANGED and before.state == State.SENT:
+        return row._replace(**versions)  # it is still to be seen there
+    if result.status in {Status.UNCHANGED, Status.READ}:
+        return _in_sync(row._replace(**versions))
+    if result.status in {Status.APPLIED, Status.ACCEPTED}:
+        return row._replace(
+            state=State.SENT,
+            cause="",
+            attempts=before.attempts if quantity == before.wanted else 0,
+            pushed=quantity,
+            pushed_at=result.at,
+            verify_at=now + VERIFY_AFTER,
+            **versions,
+        )
+    if result.status is Status.REFUSED:
+        return row._replace(state=State.REFUSED, cause=result.cause, attempts=0, verify_at=None)
+    failed = row._replace(attempts=row.attempts + 1, cause=result.cause, verify_at=None)
+    again = now + delay(failed.attempts)
+    if result.status is Status.STALE:
+        # What it shows now is news; where it was not told, it is read before the next write.
+        seen_at = result.at if result.shown is not None else row.confirmed_at
+        return failed._replace(
+            state=State.WAITING, confirmed=result.shown, confirmed_at=seen_at, due_at=_sooner(row.due_at, again)
+        )
+    if result.status is Status.FAILED:
+        # Whether a figure that was sent before this one shows there, nobody has seen.
+        seen = None if before.state == State.SENT else row.confirmed
+        return failed._replace(state=State.FAILED, confirmed=seen, due_at=_sooner(row.due_at, again))
+    return failed._replace(
+        state=State.FAILED,
+        pushed=quantity,
+        pushed_at=result.at,
+        confirmed=None,
+        due_at=_sooner(row.due_at, again),
+    )
+
+
+def after_look(before: Standing, result: Result, now: datetime) -> Standing:
+    """How a row stands once it was read back."""
+    row = before
+    if result.status is Status.REFUSED:  # the platform does not know the listing
+        return row._replace(state=State.REFUSED, cause=result.cause, attempts=0, verify_at=None)
+    attempts = row.attempts + 1
+    if result.shown is None:
+        later = now + delay(attempts) if attempts < MOST_LOOKS else None
+        state = row.state if later is not None else State.FAILED
+        return row._replace(state=state, cause=result.cause or "not-read", attempts=attempts, verify_at=later)
+    row = row._replace(confirmed=result.shown, confirmed_at=result.at, verify_at=None)
+    if row.wanted is None or row.state == State.STOPPED:
+        return row
+    if result.shown == row.wanted:
+        return _in_sync(row)
+    if row.state in {State.REFUSED, State.DISMISSED}:
+        return row
+    row = row._replace(attempts=attempts, cause="not-shown", changed_at=row.changed_at or now)
+    if attempts >= MOST_LOOKS:
+        return row._replace(state=State.REFUSED)
+    return row._replace(state=State.WAITING, due_at=_sooner(row.due_at, now + delay(attempts)))
+
+
+def _in_sync(row: Standing) -> Standing:
+    return row._replace(state=State.IN_SYNC, cause="", attempts=0, changed_at=None, verify_at=None)
+
+
+def _sooner(due_at: datetime | None, other: datetime) -> datetime:
+    return other if due_at is None else min(due_at, other)

@@ -1,0 +1,155 @@
+"""The log: a run over a channel, what it wanted of each listing, and each figure on its way."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Max
+
+from catalog.database import among
+from catalog.models import Channel, User
+from integrations.connectors.errors import ConnectorError
+from integrations.syncing.models import ChannelSync, SyncAttempt, SyncItem, SyncRun
+from integrations.syncing.rows import Claim, Result, Standing, Status, Wanted
+
+_LONGEST_CAUSE = 60
+_LONGEST_CODE = 120
+_ABANDONED_AFTER = timedelta(minutes=10)  # a run of changes lasts as long as its slice
+_OUTCOMES = {
+    Status.APPLIED: "sent",
+    Status.ACCEPTED: "sent",
+    Status.READ: "unchanged",
+    Status.UNCHANGED: "unchanged",
+    Status.KEPT: "unchanged",
+    Status.STOPPED: "unchanged",
+    Status.REFUSED: "refused",
+}
+
+
+def outcome_of(result: Result) -> str:
+    """sent, unchanged, refused or failed: what a run counts."""
+    return _OUTCOMES.get(result.status, "failed")
+
+
+def open_run(
+    channel: Channel,
+    kind: SyncRun.Kind,
+    *,
+    now: datetime,
+    total: int = 0,
+    scope: Mapping[str, Any] | None = None,
+    asked_by: User | None = None,
+) -> SyncRun:
+    return SyncRun.objects.create(
+        channel=channel, kind=kind, started_at=now, total=total, scope=dict(scope or {}), asked_by=asked_by
+    )
+
+
+def asked_run(channel: Channel) -> SyncRun | None:
+    """The full run, or the one that somebody asked for, that the channel's lane is to work on; None: only changes."""
+    kinds = [SyncRun.Kind.FULL, SyncRun.Kind.RETRY]
+    return SyncRun.objects.filter(channel=channel, kind__in=kinds, ended_at__isnull=True).order_by("pk").first()
+
+
+def end_run(run: SyncRun, *, now: datetime) -> None:
+    SyncRun.objects.filter(pk=run.pk, ended_at__isnull=True).update(ended_at=now)
+    field = "full_at" if run.kind == SyncRun.Kind.FULL else "incremental_at"
+    ChannelSync.objects.filter(channel=run.channel_id).update(**{field: now})
+
+
+def end_abandoned_runs(*, now: datetime) -> int:
+    """End the runs of changes whose worker was lost; returns how many."""
+    kinds = [SyncRun.Kind.INCREMENTAL]
+    lost = SyncRun.objects.filter(kind__in=kinds, ended_at__isnull=True, started_at__lte=now - _ABANDONED_AFTER)
+    return lost.update(ended_at=now)
+
+
+def count(run: SyncRun, counts: Mapping[str, int]) -> None:
+    """Add to what the run has done so far, whoever else is at it."""
+    added = {name: F(name) + counts[name] for name in ("sent", "unchanged", "refused", "failed") if counts.get(name)}
+    if run.kind == SyncRun.Kind.INCREMENTAL:
+        added["total"] = F("total") + sum(counts.values())
+    if added:
+        SyncRun.objects.filter(pk=run.pk).update(**added)
+
+
+def log_pushes(
+    run: SyncRun,
+    pushes: Sequence[tuple[Claim, Standing, Wanted, Result]],
+    *,
+    now: datetime,
+) -> None:
+    """An item for each listing that a call was made for, and its attempts."""
+    items = [
+        SyncItem(
+            run=run,
+            listing_id=claim.listing_id,
+            location_id=claim.location_id,
+            before=before.pushed if before.state == "sent" else before.confirmed,
+            wanted=wanted.target.quantity,
+            steps=[list(step) for step in wanted.target.steps],
+            version=wanted.version,
+            outcome=outcome_of(result),
+            created_at=now,
+        )
+        for claim, before, wanted, result in pushes
+    ]
+    SyncItem.objects.bulk_create(items)
+    SyncAttempt.objects.bulk_create(
+        attempt
+        for item, (_claim, _before, _wanted, result) in zip(items, pushes, strict=True)
+        for attempt in (
+            *(_attempt(item.pk, look, SyncAttempt.Kind.LOOK, now) for look in result.looks),
+            *([] if result.status is Status.READ else [_attempt(item.pk, result, SyncAttempt.Kind.PUSH, now)]),
+        )
+    )
+
+
+def log_looks(channel: Channel, looks: Sequence[tuple[Claim, Result, str]], *, now: datetime) -> None:
+    """Each look as an attempt of the last item of its listing; `looks` have the outcome that the item has by it.
+
+    A listing that nothing was ever sent for has none, and its look is not kept.
+    """
+    listing_ids = sorted({claim.listing_id for claim, _result, _outcome in looks})
+    last = SyncItem.objects.filter(listing__in=among(listing_ids), run__channel=channel)
+    found = {
+        (listing_id, location_id): pk
+        for listing_id, location_id, pk in last.values_list("listing_id", "location_id").annotate(Max("pk"))
+    }
+    attempts, by_outcome = [], {}
+    for claim, result, outcome in looks:
+        item_id = found.get((claim.listing_id, claim.location_id))
+        if item_id is not None:
+            attempts.append(_attempt(item_id, result, SyncAttempt.Kind.LOOK, now))
+            by_outcome.setdefault(outcome, []).append(item_id)
+    SyncAttempt.objects.bulk_create(attempts)
+    for outcome, item_ids in by_outcome.items():
+        if outcome:
+            SyncItem.objects.filter(pk__in=among(item_ids)).update(outcome=outcome)
+
+
+def _attempt(item_id: int, result: Result, kind: SyncAttempt.Kind, now: datetime) -> SyncAttempt:
+    return SyncAttempt(
+        item_id=item_id,
+        kind=kind,
+        sent_at=result.at or now,
+        duration_ms=result.duration_ms,
+        key=result.key,
+        expected=result.expected,
+        quantity=result.quantity,
+        shown=result.shown,
+        status=result.status,
+        error_class=result.error_class,
+        cause=result.cause[:_LONGEST_CAUSE],
+        code=result.code[:_LONGEST_CODE],
+    )
+
+
+def error_fields(error: ConnectorError) -> dict[str, str]:
+    """What a result holds of an error."""
+    return {"error_class": type(error).__name__.lower(), "cause": error.cause, "code": error.code}
+
+
+def counted(results: Sequence[Result]) -> Counter[str]:
+    return Counter(outcome_of(result) for result in results)
