@@ -38,6 +38,10 @@ _ACTIONS = (
     gettext_noop("assigned"),
     gettext_noop("noted"),
     gettext_noop("rejected"),
+    gettext_noop("counted"),
+    gettext_noop("adjusted"),
+    gettext_noop("received"),
+    gettext_noop("sent"),
     gettext_noop("demo begun"),
     gettext_noop("demo loaded"),
 )

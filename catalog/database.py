@@ -5,7 +5,7 @@ This is the only place that asks which database it is. What writes rows belongs 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from django.db import connection, models, transaction
@@ -15,8 +15,10 @@ from django.db.models.expressions import RawSQL
 _KEYS_AT_ONCE = 5_000
 _ROWS_AT_ONCE = 10_000  # in one text, on SQLite
 
+Key = TypeVar("Key", int, str)
 
-def parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+
+def parts(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
     """The keys in parts that one statement takes as parameters, on any database."""
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         yield keys[start : start + _KEYS_AT_ONCE]

@@ -61,8 +61,11 @@ class FrameChangeList(ChangeList):
         return found if ORDER_VAR in self.params else [*registry.orders.get(self.model, []), *found]
 
     def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
         self.tabs = [] if self.is_popup else self._counted_tabs(request)
+        super().get_results(request)
+        for tab in self.tabs:
+            if tab["is_current"] and not self.is_narrowed:
+                tab["count"] = self.result_count
 
     def _counted_tabs(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The tabs, each with how many rows it holds when nothing else narrows it."""
@@ -79,8 +82,9 @@ class FrameChangeList(ChangeList):
             found |= self._tab_counts(request, tabs)
             if perf_counter() - started > _DEAR_SECONDS:
                 cache.set(key, found, _REMEMBER_SECONDS)
-        if self.tab and not self.is_narrowed:
-            found[self.tab.slug] = self.result_count
+            if self.tab and not self.is_narrowed:
+                # Just counted: the rows of the open view need not be counted once more.
+                request.evenshelf_row_count = found[self.tab.slug]  # type: ignore[attr-defined]
         return [
             {
                 "label": tab.label,

@@ -79,6 +79,13 @@ class FrameModelAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return _visible(super().get_queryset(request), request)
 
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> "Paginator[Any]":
+        paginator = super().get_paginator(request, *args, **kwargs)
+        known = getattr(request, "evenshelf_row_count", None)
+        if known is not None:
+            paginator.count = known
+        return paginator
+
     def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any] | None:
         choices = super().get_field_queryset(db, db_field, request)
         if choices is None:

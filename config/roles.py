@@ -7,6 +7,28 @@ from django.utils.translation import gettext_noop
 
 _VIEW_CATALOG = ["view_product", "view_sku", "view_supplier", "view_channel", "view_listing", "view_proposal"]
 _VIEW_WATCH = ["view_observation", "view_pollrun", "view_listingwatch", "view_alert", "view_threshold"]
+_VIEW_STOCK = [
+    "view_warehouse",
+    "view_stocklevel",
+    "view_stockmovement",
+    "view_transfer",
+    "view_bundlecomponent",
+    "view_order",
+    "view_orderline",
+    "view_channellocation",
+    "view_stockrule",
+]
+_BOOK_STOCK = ["add_stockmovement", "add_transfer", "change_transfer"]  # count, adjust, receive, send
+_EDIT_STOCK = [
+    *_BOOK_STOCK,
+    "add_warehouse",
+    "change_warehouse",
+    *(
+        f"{verb}_{model}"
+        for model in ("bundlecomponent", "channellocation", "stockrule")
+        for verb in ("add", "change", "delete")
+    ),
+]
 _EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
 _VIEW_TARGETS = ["view_target", "view_route", "view_delivery"]
 _EDIT_TARGETS = [
@@ -20,6 +42,7 @@ ROLES: dict[str, list[str]] = {
     gettext_noop("Manager"): [
         *_VIEW_CATALOG,
         *_VIEW_WATCH,
+        *_VIEW_STOCK,
         *_EDIT_TARGETS,
         *_EDIT_THRESHOLDS,
         "delete_threshold",
@@ -32,15 +55,26 @@ ROLES: dict[str, list[str]] = {
     gettext_noop("Operator"): [
         *_VIEW_CATALOG,
         *_VIEW_WATCH,
+        *_VIEW_STOCK,
         *_EDIT_THRESHOLDS,
+        *_EDIT_STOCK,
         "change_alert",
         *(f"{verb}_{model}" for model in ("product", "sku", "listing", "listingwatch") for verb in ("add", "change")),
         "change_channel",
         "view_credential",
         *_VIEW_TARGETS,
     ],
-    gettext_noop("Buyer"): [*_VIEW_CATALOG, *_VIEW_WATCH, "view_cost", "add_supplier", "change_supplier", "change_sku"],
-    gettext_noop("Viewer"): [*_VIEW_CATALOG, *_VIEW_WATCH],
+    gettext_noop("Buyer"): [
+        *_VIEW_CATALOG,
+        *_VIEW_WATCH,
+        *_VIEW_STOCK,
+        *_BOOK_STOCK,
+        "view_cost",
+        "add_supplier",
+        "change_supplier",
+        "change_sku",
+    ],
+    gettext_noop("Viewer"): [*_VIEW_CATALOG, *_VIEW_WATCH, *_VIEW_STOCK],
 }
 
 

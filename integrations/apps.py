@@ -11,12 +11,15 @@ class IntegrationsConfig(AppConfig):
     def ready(self) -> None:
         from django_q.signals import pre_execute
 
-        from catalog.signals import channel_changed, listing_changed
+        from catalog.signals import channel_changed, listing_changed, stock_changed
         from integrations import tasks  # models are loaded only now
         from monitoring.signals import notification_queued
 
         listing_changed.connect(tasks.fetch_new_listings, dispatch_uid="integrations.fetch_new_listings")
         channel_changed.connect(tasks.fetch_changed_channels, dispatch_uid="integrations.fetch_changed_channels")
+        stock_changed.connect(tasks.push_changed_stock, dispatch_uid="integrations.push_changed_stock")
+        listing_changed.connect(tasks.push_changed_listings, dispatch_uid="integrations.push_changed_listings")
+        channel_changed.connect(tasks.push_changed_channels, dispatch_uid="integrations.push_changed_channels")
         notification_queued.connect(tasks.send_queued, dispatch_uid="integrations.send_queued")
         pre_execute.connect(tasks.beat_before_task, dispatch_uid="integrations.beat_before_task")
         # What is loaded by now lives as long as the process: the collector need not walk through it again and again

@@ -50,7 +50,7 @@ def _store(
     cursor: Mapping[str, Any] | None,
     now: datetime,
 ) -> None:
-    """Store listings, and then how far the reading is: for the page, and for a worker that goes on where this one died."""
+    """Store listings, and then how far the reading is: a worker may go on where this one died."""
     if listings:
         store_found(channel=channel, found=[_found(listing) for listing in listings], now=now)
         # Counted in the database, since some are told twice.

@@ -28,6 +28,9 @@ PLANS = (
     # A cluster runs the schedules of its own name, so each of these shows that one cluster's schedules move.
     *(Plan(f"heartbeat {name}", "integrations.tasks.beat", name, (name,)) for name in CLUSTERS),
     Plan("fetch lane", "integrations.tasks.fetch_lane", "bulk"),
+    Plan("push lane", "integrations.tasks.push_lane", "interactive"),
+    Plan("sweep stock", "integrations.tasks.sweep_stock", "bulk", cron="*/5 * * * *", timeout_seconds=550),
+    Plan("full sync", "integrations.tasks.full_sync", "bulk", cron="10 4 * * *", timeout_seconds=550),
     Plan("notify lane", "integrations.tasks.notify_lane", "interactive"),
     Plan("shop lane", "integrations.tasks.shop_lane", "bulk", timeout_seconds=550),
     Plan("check thresholds", "integrations.tasks.check_thresholds", "bulk"),

@@ -46,15 +46,10 @@ _READERS: dict[str, Reader] = {ShopRead.Kind.LISTINGS: discovery.read_listings, 
 
 @dataclass(frozen=True)
 class Sliced:
-    """How a reading stands after a slice; `error` is what ended the slice early."""
+    """How a reading stands after a slice; `error` is what went wrong. That it waits until `next_at` is no error."""
 
     read: ShopRead
     error: ConnectorError | Unconnected | None = None
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether nothing is wrong but that the platform, or our own quota, has the reading wait until `next_at`."""
-        return _is_own_wait(self.error)
 
 
 def begin(*, channel: Channel, kind: ShopRead.Kind, now: datetime) -> ShopRead:
@@ -92,7 +87,8 @@ def take_slice(
     read.refresh_from_db()
     channel = Channel.objects.select_related("credential").get(pk=read.channel_id)
     ends = time.monotonic() + seconds
-    is_all, error = False, None
+    is_all = False
+    error: ConnectorError | Unconnected | None = None
     try:
         held, is_probe = _hold(channel, now, is_asked)
         if held is not None:
@@ -102,7 +98,7 @@ def take_slice(
             is_all, error = _read_on(channel, read, pace, ends, is_probe)
     finally:
         _store(channel, read, is_all, error, now_fn())
-    return Sliced(read, error)
+    return Sliced(read, None if _is_own_wait(error) else error)
 
 
 def _hold(channel: Channel, now: datetime, is_asked: bool) -> tuple[Wait | None, bool]:

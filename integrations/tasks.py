@@ -21,8 +21,9 @@ from catalog.database import parts
 from catalog.models import Channel, Listing
 from integrations import fetching, services, shop_reads
 from integrations.connections import forget_other_currency
-from integrations.models import Heartbeat
+from integrations.models import ChannelSync, Heartbeat
 from integrations.notifying import lane as notifying
+from integrations.syncing import dirty, pushing
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
 
@@ -54,6 +55,11 @@ def fetch_lane() -> str:
 def notify_lane() -> str:
     """One slice of sending what people are to be told; kept going, and to one per host, as the fetch lane is."""
     return _lane("notify", notifying.send_slice, cluster=INTERACTIVE)
+
+
+def push_lane() -> str:
+    """One slice of sending stock to the channels that are behind, and of reading it back; kept going as the others."""
+    return _lane("push", pushing.push_slice, cluster=INTERACTIVE)
 
 
 def shop_lane() -> str:
@@ -146,6 +152,46 @@ def fetch_changed_channels(sender: Any, channel_ids: Sequence[int], **kwargs: An
     forget_other_currency(channel_ids)
     if Channel.objects.filter(pk__in=channel_ids, is_watched=True).exists():
         async_task("integrations.tasks.fetch_lane", cluster=BULK)
+
+
+def push_changed_stock(sender: Any, sku_ids: Sequence[int], **kwargs: Any) -> None:
+    """Receiver of stock_changed: every channel is told at once."""
+    if dirty.mark_dirty(sku_ids, now=timezone.now()):
+        request_push_lane()
+
+
+def push_changed_listings(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:
+    """Receiver of listing_changed: what was mapped, removed or packed otherwise may have another target now."""
+    if sum(dirty.compare(some, now=timezone.now()) for some in parts(listing_ids)):
+        request_push_lane()
+
+
+def push_changed_channels(sender: Any, channel_ids: Sequence[int], **kwargs: Any) -> None:
+    """Receiver of channel_changed: its rule or its warehouses may be others."""
+    synced = ChannelSync.objects.filter(channel__in=channel_ids, is_on=True)
+    if found := sorted(synced.values_list("channel", flat=True)):
+        async_task("integrations.tasks.sweep_stock", found, cluster=INTERACTIVE)
+
+
+def request_push_lane() -> None:
+    """Have what is due sent now."""
+    async_task("integrations.tasks.push_lane", cluster=INTERACTIVE)
+
+
+def sweep_stock(channel_ids: Sequence[int] | None = None) -> str:
+    """Find the listings that are behind their targets though nobody said so."""
+    found = dirty.sweep(now=timezone.now(), channel_ids=channel_ids)
+    if found:
+        request_push_lane()
+    return f"{found} due"
+
+
+def full_sync() -> str:
+    """Compare everything with its target, and read all of it back."""
+    begun = dirty.full(now=timezone.now())
+    if begun:
+        request_push_lane()
+    return f"{begun} channels"
 
 
 def send_queued(sender: Any, **kwargs: Any) -> None:

@@ -509,7 +509,7 @@ def _read_shop(request: HttpRequest, channel: Channel, kind: ShopRead.Kind) -> S
     sliced = shop_reads.take_slice(
         read=begun, now_fn=timezone.now, seconds=DISCOVER_SECONDS, is_asked=True, is_cut_short=True
     )
-    if sliced.error is not None and not sliced.is_waiting:
+    if sliced.error is not None:
         messages.error(request, _told(channel, sliced.error))
         if not sliced.read.count:
             return None

@@ -151,7 +151,8 @@ def take_back(*, proposals: QuerySet[Proposal], actor: User | None, now: datetim
     with transaction.atomic():
         in_parts(proposals, decide, reviews=False)
         kept, gone = _unmake(made, actor, now)
-        result.left[KEPT] += kept
+        if kept:
+            result.left[KEPT] = kept
     review_like(gone)
     return result
 

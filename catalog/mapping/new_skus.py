@@ -119,11 +119,12 @@ def create(
         names = dict.fromkeys(each.product for each in made.skus if each.product_id is None)
         products = Product.objects.bulk_create(Product(name=name) for name in names)
         audit_many(action="added", objects=products, actor=actor, now=now)
-        new = {product.name: product.pk for product in products}
+        new = {product.name: product for product in products}
+        known = Product.objects.in_bulk({each.product_id for each in made.skus if each.product_id})
         skus = Sku.objects.bulk_create(
             Sku(
                 code=each.code,
-                product_id=new[each.product] if each.product_id is None else each.product_id,
+                product=new[each.product] if each.product_id is None else known[each.product_id],
                 barcode=each.proposal.barcode,
             )
             for each in made.skus
@@ -135,7 +136,8 @@ def create(
         take(chosen, with_sku=True, result=result, actor=actor, now=now)
         for each in made.skus:
             if not each.proposal.is_open:
-                each.proposal.undo |= {"made": each.proposal.sku_id, "made_product": new.get(each.product)}
+                product_id = new[each.product].pk if each.product_id is None else None
+                each.proposal.undo |= {"made": each.proposal.sku_id, "made_product": product_id}
         Proposal.objects.bulk_update(chosen, ["undo"], batch_size=CHUNK)
     review_like(skus)
     return result

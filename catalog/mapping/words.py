@@ -1,6 +1,6 @@
 """What is found and what is done about it, in sentences."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from django.utils.translation import gettext, ngettext
 
@@ -9,8 +9,8 @@ from catalog.matching import Conflict, ConflictKind
 from config import formatting
 
 
-def conflict_text(conflict: Conflict, codes: Mapping[int, str]) -> str:
-    """What speaks against a proposal. `codes` are those of the SKUs that the person may see."""
+def conflict_text(conflict: Conflict, codes: Mapping[int, str], barcodes: Container[str] = ()) -> str:
+    """What speaks against a proposal. `codes` are those of the SKUs, and `barcodes` those that the person may see."""
     words = formatting.joined(conflict.words)
     skus = formatting.joined(codes.get(sku_id, gettext("a SKU of another channel")) for sku_id in conflict.sku_ids)
     match conflict.kind:
@@ -19,7 +19,10 @@ def conflict_text(conflict: Conflict, codes: Mapping[int, str]) -> str:
         case ConflictKind.TWO_LISTINGS:
             return gettext("The SKU fits other listings of this channel, too: %(ids)s.") % {"ids": words}
         case ConflictKind.BARCODE_DIFFERS:
-            return gettext("The SKU is known with another barcode: %(barcodes)s.") % {"barcodes": words}
+            shown = formatting.joined(word for word in conflict.words if word in barcodes)
+            if not shown:
+                return gettext("The SKU is known with another barcode.")
+            return gettext("The SKU is known with another barcode: %(barcodes)s.") % {"barcodes": shown}
         case ConflictKind.MAPPED_OTHERWISE:
             return gettext("The listing is mapped to %(sku)s.") % {"sku": skus}
         case ConflictKind.COMPETITOR:

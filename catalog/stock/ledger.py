@@ -15,7 +15,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 
-from catalog.database import add_up, among, insert_new
+from catalog.database import add_up, among, insert_new, parts
 from catalog.models import BundleComponent, Sku, StockLevel, StockMovement, Warehouse
 from catalog.models.stock import MOST_UNITS
 from catalog.signals import stock_changed
@@ -41,7 +41,6 @@ _FIELDS = (
     "created_at",
 )
 _LEVEL_FIELDS = ("on_hand", "reserved", "is_counted", "updated_at")
-_KEYS_AT_ONCE = 5_000
 
 
 class StockError(Exception):
@@ -81,11 +80,11 @@ def record_movements(movements: Sequence[Movement], *, now: datetime) -> list[Mo
         _check(movement, row)
         _row, first = rows.setdefault(movement.key, (row, movement))
         if _content(first) != _content(movement):
-            raise _key_taken(movement.key, row)
+            raise key_taken(movement.key, row)
     if not rows:
         return []
     with transaction.atomic():
-        _check_references(rows.values())
+        check_places([(movement.sku_id, movement.warehouse_id, row) for row, movement in rows.values()])
         new = _insert(rows, now)
         sums: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
         counted = set()
@@ -106,7 +105,8 @@ def record_movements(movements: Sequence[Movement], *, now: datetime) -> list[Mo
 
 def _check(movement: Movement, row: int) -> None:
     quantity = movement.quantity
-    if abs(quantity) > MOST_UNITS:
+    # A count may find that everything of many receipts is gone.
+    if abs(quantity) > MOST_UNITS and movement.kind != Kind.COUNT:
         message = gettext("%(units)s is more than the %(most)s units that can be booked at once.")
         raise StockError(
             message % {"units": formatting.count(quantity), "most": formatting.count(MOST_UNITS)},
@@ -121,19 +121,19 @@ def _check(movement: Movement, row: int) -> None:
         raise StockError(gettext("A movement needs a key of 1 to 200 characters."), row)
 
 
-def _check_references(rows: Iterable[tuple[int, Movement]]) -> None:
-    """Lock the SKUs, and raise StockError for what cannot be booked on."""
-    sku_ids = sorted({movement.sku_id for _row, movement in rows})
+def check_places(places: Collection[tuple[int, int, int | None]]) -> None:
+    """Lock the SKUs of (SKU, warehouse, row), and raise StockError with the row that nothing can be booked on."""
+    sku_ids = sorted({sku for sku, _warehouse, _row in places})
     there = set(lock_skus(sku_ids))
     bundles = dict(BundleComponent.objects.filter(bundle__in=among(sku_ids)).values_list("bundle", "bundle__code"))
     warehouses = set(Warehouse.objects.values_list("pk", flat=True))
-    for row, movement in rows:
-        if movement.sku_id not in there:
+    for sku, warehouse, row in places:
+        if sku not in there:
             raise StockError(gettext("This SKU does not exist any more."), row)
-        if movement.sku_id in bundles:
+        if sku in bundles:
             message = gettext("%(sku)s is a bundle and has no stock of its own. Book the SKUs it consists of.")
-            raise StockError(message % {"sku": bundles[movement.sku_id]}, row)
-        if movement.warehouse_id not in warehouses:
+            raise StockError(message % {"sku": bundles[sku]}, row)
+        if warehouse not in warehouses:
             raise StockError(gettext("This warehouse does not exist any more."), row)
 
 
@@ -164,13 +164,13 @@ def _insert(rows: Mapping[str, tuple[int, Movement]], now: datetime) -> list[Mov
     )
     if len(inserted) == len(movements):
         return movements
-    ours, keys, old = set(inserted), list(rows), set()
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
-        for stored in StockMovement.objects.filter(key__in=keys[start : start + _KEYS_AT_ONCE]):
+    ours, old = set(inserted), set()
+    for keys in parts(list(rows)):
+        for stored in StockMovement.objects.filter(key__in=keys):
             if stored.pk not in ours:
                 row, movement = rows[stored.key]
                 if _content(stored) != _content(movement):
-                    raise _key_taken(stored.key, row)
+                    raise key_taken(stored.key, row)
                 old.add(stored.key)
     return [movement for movement in movements if movement.key not in old]
 
@@ -186,7 +186,7 @@ def _content(movement: Movement | StockMovement) -> tuple[object, ...]:
     )
 
 
-def _key_taken(key: str, row: int | None) -> StockError:
+def key_taken(key: str, row: int | None) -> StockError:
     message = gettext("“%(key)s” was booked already, with another content. Reload the page and look at what is there.")
     return StockError(message % {"key": key}, row)
 
@@ -246,7 +246,7 @@ def reserve(
         )
         if promised:
             if promised != needs:
-                raise _key_taken(key, None)
+                raise key_taken(key, None)
             return True
         warehouses = active_warehouses()
         if not warehouses:

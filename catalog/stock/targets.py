@@ -1,7 +1,7 @@
 """What every listing is to show at each location of its shop, for any number of listings in as many queries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -52,7 +52,7 @@ class ListingTarget:
 class _Location:
     id: str
     mode: LocationMode
-    warehouses: tuple[int, ...]
+    warehouses: tuple[tuple[int, bool], ...]  # in the order of their position; whether it is active
 
 
 def stock_targets(
@@ -67,7 +67,9 @@ def stock_targets(
         listings = listings.filter(pk__in=among(listing_ids))
     if sku_ids is not None:
         listings = listings.filter(sku__in=among(sku_ids))
-    rows = list(listings.values_list("pk", "channel", "pack_factor", "sku", "sku__status", "sku__stock_version"))
+    rows: list[tuple[int, int, int, int | None, str | None, int | None]] = list(
+        listings.values_list("pk", "channel", "pack_factor", "sku", "sku__status", "sku__stock_version")
+    )
     if not rows:
         return []
     channels = {channel for _pk, channel, *_rest in rows}
@@ -97,16 +99,17 @@ def stock_targets(
 
 def _locations(channels: Iterable[int]) -> dict[int, list[_Location]]:
     """The locations of each channel with their warehouses; one without any has one location, for all warehouses."""
-    everywhere = tuple(Warehouse.objects.values_list("pk", flat=True))
+    is_active = dict(Warehouse.objects.values_list("pk", "is_active"))
     mapped: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     rows = ChannelLocation.objects.filter(channel__in=channels).order_by("position", "pk")
     for channel, location, warehouse in rows.values_list("channel", "location_id", "warehouse"):
         mapped[channel][location].append(warehouse)
     modes = Channel.objects.filter(pk__in=channels).values_list("pk", "location_mode")
+    everywhere = {"": list(is_active)}
     return {
         channel: [
-            _Location(location, LocationMode(mode), tuple(warehouses))
-            for location, warehouses in (mapped.get(channel) or {"": everywhere}).items()
+            _Location(location, LocationMode(mode), tuple((each, is_active.get(each, False)) for each in warehouses))
+            for location, warehouses in (mapped.get(channel) or everywhere).items()
         ]
         for channel, mode in modes
     }
@@ -136,26 +139,25 @@ class _Available:
             self._components[bundle].append((component, units))
         own = {component for parts in self._components.values() for component, _units in parts}
         levels = StockLevel.objects.filter(sku__in=among(sorted({*skus, *own})), is_counted=True).order_by()
-        # Of a warehouse that is not active it is known that it offers nothing.
-        self._units: Mapping[tuple[int, int], int] = {
-            (sku, warehouse): available if is_active else 0
-            for sku, warehouse, available, is_active in levels.values_list(
-                "sku", "warehouse", "available", "warehouse__is_active"
-            )
-        }
+        self._units = {(sku, place): units for sku, place, units in levels.values_list("sku", "warehouse", "available")}
 
     def at(self, sku: int, location: _Location) -> int | None:
         parts = self._components.get(sku)
         if parts is None:
-            return self._of_one(sku, location)
+            return at_location(self._of_one(sku, location), location.mode)
+        of_parts = [(self._of_one(component, location), units) for component, units in parts]
         if location.mode is LocationMode.SUM:
-            return bundle_available((self._of_one(component, location), units) for component, units in parts)
+            return bundle_available((at_location(available, location.mode), units) for available, units in of_parts)
         # One warehouse sends it, so that one must have all of its parts.
         made = [
-            bundle_available((self._units.get((component, warehouse)), units) for component, units in parts)
-            for warehouse in location.warehouses
+            bundle_available((available[place], units) for available, units in of_parts)
+            for place in range(len(location.warehouses))
         ]
         return at_location(made, location.mode)
 
-    def _of_one(self, sku: int, location: _Location) -> int | None:
-        return at_location([self._units.get((sku, each)) for each in location.warehouses], location.mode)
+    def _of_one(self, sku: int, location: _Location) -> list[int | None]:
+        """What each warehouse of the location offers; one that is not active offers 0 of what is known to it."""
+        return [
+            None if (units := self._units.get((sku, warehouse))) is None else units if is_active else 0
+            for warehouse, is_active in location.warehouses
+        ]

@@ -49,19 +49,20 @@ def sweep(*, now: datetime, channel_ids: Collection[int] | None = None) -> int:
 
 def compare(listing_ids: Sequence[int], *, now: datetime) -> int:
     """Make those of these listings due that are behind their targets; returns how many rows."""
-    synced = set(
-        Listing.objects.filter(pk__in=among(list(listing_ids)), channel__sync__is_on=True).values_list("pk", "channel")
-    )
-    channel_of = dict(synced)
+    synced = Listing.objects.filter(pk__in=among(list(listing_ids)), channel__sync__is_on=True)
+    channel_of = dict(synced.values_list("pk", "channel"))
     if not channel_of:
         return 0
     wanted = wanted_of(sorted(channel_of))
-    rows = {
-        (row.listing_id, row.location_id): row for row in ListingSync.objects.filter(listing__in=among(list(channel_of)))
-    }
+    stored = ListingSync.objects.filter(listing__in=among(sorted(channel_of)))
+    rows = {(row.listing_id, row.location_id): row for row in stored}
     new = [
         ListingSync(
-            listing_id=listing_id, channel_id=channel_of[listing_id], location_id=location_id, due_at=now, changed_at=now
+            listing_id=listing_id,
+            channel_id=channel_of[listing_id],
+            location_id=location_id,
+            due_at=now,
+            changed_at=now,
         )
         for (listing_id, location_id), each in wanted.items()
         if (listing_id, location_id) not in rows and each.target.quantity is not None

@@ -222,12 +222,18 @@ class PushingJob(Job):
             status = Status.LOST
         else:
             status = Status.FAILED
-        told = runs.error_fields(error)
-        if status is Status.UNREAD:
-            return [Result(pk, status, at=batch.sent_at, **told) for pk in batch.keys]
-        _name, targets = batch.rows
+        targets: Sequence[StockTarget | None] = batch.rows[1] if _is_push(batch.chunk) else [None] * len(batch.keys)
         return [
-            Result(pk, status, at=batch.sent_at, quantity=target.quantity, expected=target.expected, **told)
+            Result(
+                pk,
+                status,
+                at=batch.sent_at,
+                quantity=target.quantity if target is not None else None,
+                expected=target.expected if target is not None else None,
+                error_class=error.kind,
+                cause=error.cause,
+                code=error.code,
+            )
             for pk, target in zip(batch.keys, targets, strict=True)
         ]
 

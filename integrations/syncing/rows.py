@@ -1,4 +1,4 @@
-"""Rows of ListingSync while they are worked on: what was claimed, what came of it, and how they stand after it. Pure."""
+"""Rows of ListingSync while they are worked on: what was claimed, what came of it, and how they stand then."""
 
 import random
 from dataclasses import dataclass, field
@@ -125,8 +125,11 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
     if result.status is Status.KEPT:
         return row
     versions: dict[str, Any] = {
-        "synced_version": max(before.synced_version, wanted.version),
-        "synced_rule": wanted.rule if wanted.version >= before.synced_version else before.synced_rule,
+        # It only rises, but for another SKU, whose versions are others: the mark tells.
+        "synced_version": max(before.synced_version, wanted.version)
+        if wanted.rule == before.synced_rule
+        else wanted.version,
+        "synced_rule": wanted.rule,
     }
     if result.status is Status.UNCHANGED and before.state == State.SENT:
         return row._replace(**versions)  # it is still to be seen there

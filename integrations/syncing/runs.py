@@ -9,7 +9,6 @@ from django.db.models import F, Max
 
 from catalog.database import among
 from catalog.models import Channel, User
-from integrations.connectors.errors import ConnectorError
 from integrations.syncing.models import ChannelSync, SyncAttempt, SyncItem, SyncRun
 from integrations.syncing.rows import Claim, Result, Standing, Status, Wanted
 
@@ -117,7 +116,8 @@ def log_looks(channel: Channel, looks: Sequence[tuple[Claim, Result, str]], *, n
         (listing_id, location_id): pk
         for listing_id, location_id, pk in last.values_list("listing_id", "location_id").annotate(Max("pk"))
     }
-    attempts, by_outcome = [], {}
+    attempts: list[SyncAttempt] = []
+    by_outcome: dict[str, list[int]] = {}
     for claim, result, outcome in looks:
         item_id = found.get((claim.listing_id, claim.location_id))
         if item_id is not None:
@@ -144,11 +144,6 @@ def _attempt(item_id: int, result: Result, kind: SyncAttempt.Kind, now: datetime
         cause=result.cause[:_LONGEST_CAUSE],
         code=result.code[:_LONGEST_CODE],
     )
-
-
-def error_fields(error: ConnectorError) -> dict[str, str]:
-    """What a result holds of an error."""
-    return {"error_class": type(error).__name__.lower(), "cause": error.cause, "code": error.code}
 
 
 def counted(results: Sequence[Result]) -> Counter[str]:

@@ -7,8 +7,8 @@ from integrations.syncing.rows import Wanted
 
 
 def wanted_of(listing_ids: Sequence[int]) -> dict[tuple[int, str], Wanted]:
-    """By listing and location of its shop; constant statements. What is left alone is there, with no quantity."""
+    """By listing and location of its shop, in constant statements; removed listings and competitors' are left out."""
     return {
-        (row.listing_id, row.location_id): Wanted(row.target, row.stock_version, row.rule_version)
+        (row.listing_id, row.location_id): Wanted(row.target, row.stock_version, row.rule_mark)
         for row in stock_targets(listing_ids=listing_ids)
     }

@@ -21,7 +21,7 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-MAX_QUERIES = 13
+MAX_QUERIES = 12
 
 
 def fill(count):

@@ -368,7 +368,7 @@ def test_a_form_asks_for_what_its_platform_needs_and_says_where_to_find_it(clien
     assert "read_products, read_inventory, write_inventory, read_locations, read_orders, read_discounts" in shopify
     assert "give it them in the Dev Dashboard" in shopify
     taobao = client.get(f"/connect/channels/{ChannelFactory().pk}/credential/").text
-    assert "affiliate (Taobaoke) package" in taobao
+    assert "Affiliate (Taobaoke), for competitors" in taobao
     assert "connection.js" in shopify
 
 

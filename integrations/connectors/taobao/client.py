@@ -98,8 +98,11 @@ class TaobaoConnector(Connector):
     default_base_url = "https://eco.taobao.com"
     default_auth_url = "https://oauth.taobao.com"
     permissions = (
-        _("the packages for reading and writing items, for orders, for promotions, and for messages"),
-        _("for competitors' listings the affiliate (Taobaoke) package"),
+        _("Items (read and write)"),
+        _("Orders"),
+        _("Promotions"),
+        _("Messages"),
+        _("Affiliate (Taobaoke), for competitors' listings"),
     )
     settings = (
         Setting("app_key", _("App key"), help_text=_("In the open platform's console: the app, App certificate.")),

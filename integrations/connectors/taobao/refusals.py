@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from integrations.connectors.errors import ConnectorError, Fatal, Reauthorise, Retry, Review, Wait
 from integrations.connectors.taobao.parse import Refusal
@@ -141,7 +141,7 @@ def _error(
 ) -> ConnectorError:
     # The platform does not say which permission is missing: it is the one of the call that was made.
     lacking = f"{operation}: " if found is PERMISSION else ""
-    said = {
+    said: dict[str, Any] = {
         "request_id": mask(refusal.request_id),
         "code": mask(" ".join(filter(None, (refusal.code, refusal.sub_code)))),
         "detail": lacking + mask(refusal.message),

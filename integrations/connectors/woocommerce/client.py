@@ -167,8 +167,8 @@ class WooCommerceConnector(Connector):
         clock = Clock(now)
         self._check_amounts(clock)
         if not self._gateway.can_list_variations(clock):
-            for page in self._pages({}, clock):
-                yield from page.listings
+            for listings, _cursor in self._pages({}, clock):
+                yield from listings
             return
         changed = {"modified_after": _stamp(since - _OVERLAP), "dates_are_gmt": "true"}
         told: set[str] = set()
@@ -183,7 +183,7 @@ class WooCommerceConnector(Connector):
             for row in new:
                 product = products.get(parse.id_of(row, "parent_id"))
                 if product is not None:
-                    yield parse.discovered(row, product, with_amounts=self._with_amounts)
+                    yield self._discovered(row, product)
 
     def _pages(
         self, parameters: Mapping[str, str], clock: Clock, cursor: Mapping[str, Any] | None = None
@@ -207,7 +207,7 @@ class WooCommerceConnector(Connector):
     def _parts(
         self, products: Sequence[Mapping[str, Any]], done: frozenset[str], clock: Clock
     ) -> Iterator[tuple[list[str], list[DiscoveredListing]]]:
-        """The listings of some products without those done, a few calls' worth at a time, with the ids that end there."""
+        """The ids of some products and variations without those done, and their listings: a few calls' worth at a time."""
         simple: dict[str, DiscoveredListing] = {}
         ids: list[tuple[str, str]] = []
         for product in products:
@@ -215,7 +215,7 @@ class WooCommerceConnector(Connector):
                 with whole(self.platform, "products"):
                     ids += [each for each in parse.variation_ids(product) if each[1] not in done]
             elif product.get("type") != parse.GROUPED and parse.id_of(product) not in done:
-                simple[parse.id_of(product)] = parse.discovered(product, product)
+                simple[parse.id_of(product)] = self._discovered(product, product)
         if simple:
             yield list(simple), list(simple.values())
         by_id = {parse.id_of(product): product for product in products}
@@ -226,11 +226,14 @@ class WooCommerceConnector(Connector):
             yield (
                 [sku_id for _item_id, sku_id in some],
                 [
-                    parse.discovered(variations[sku_id], by_id[item_id])
+                    self._discovered(variations[sku_id], by_id[item_id])
                     for item_id, sku_id in some
                     if sku_id in variations  # else it was deleted meanwhile
                 ],
             )
+
+    def _discovered(self, row: Mapping[str, Any], product: Mapping[str, Any]) -> DiscoveredListing:
+        return parse.discovered(row, product, with_amounts=self._with_amounts)
 
     def _check_amounts(self, clock: Clock) -> None:
         """Raise Review where the shop is known to count in another currency than the channel: products name none.

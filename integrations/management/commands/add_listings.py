@@ -28,13 +28,12 @@ class Command(BaseCommand):
         while read.ended_at is None:
             sliced = shop_reads.take_slice(read=read, now_fn=timezone.now, is_asked=True)
             read = sliced.read
-            if sliced.is_waiting:
-                time.sleep(max((read.next_at - timezone.now()).total_seconds(), 0) if read.next_at else 0)
-                continue
             if sliced.error is not None:
                 raise CommandError(sentence(cause=sliced.error.cause, channel=found_channel, at=timezone.now()))
             if read.lease_until is not None:
                 raise CommandError(_("Another worker reads this shop just now. Try again when it is done."))
+            if read.next_at is not None:
+                time.sleep(max((read.next_at - timezone.now()).total_seconds(), 0))
         proposals = Proposal.objects.filter(channel=found_channel)
         new = proposals.open().count()
         self.stdout.write(_("%(found)d found, %(open)d to decide about.") % {"found": read.count, "open": new})
