@@ -94,9 +94,13 @@ def _problems(listing_ids: Sequence[int], summary: FetchSummary, now: datetime) 
         channel = channels[problem.channel_id]
         health = health_of(channel)
         # What holds a channel back may have happened before this was asked.
-        at = health.failed_at if health.kind and health.cause == problem.cause else now
+        is_channels = bool(health.kind) and health.cause == problem.cause
         told[problem.channel_id, problem.cause] = sentence(
-            cause=problem.cause, channel=channel, at=at, retry_at=problem.retry_at
+            cause=problem.cause,
+            channel=channel,
+            at=health.failed_at if is_channels else now,
+            retry_at=problem.retry_at,
+            detail=health.detail if is_channels else "",
         )
     groups = (
         ListingWatch.objects.filter(listing__in=listing_ids, tried_at__gte=now, outcome__in=TROUBLE)

@@ -53,17 +53,26 @@ class Sliced:
 
 
 def begin(*, channel: Channel, kind: ShopRead.Kind, now: datetime) -> ShopRead:
-    """The channel's reading of that kind: the one that is not finished, or a new one. It is due now."""
+    """The channel's reading of that kind: the one that is not finished, or a new one. It is due now.
+
+    One that stopped is begun anew when it is so old that its beginning may not be true any more.
+    """
     read, created = ShopRead.objects.get_or_create(
         channel=channel, kind=kind, defaults={"started_at": now, "next_at": now}
     )
     if not created:
-        ShopRead.objects.filter(pk=read.pk, ended_at__isnull=True).update(next_at=now)
-        ShopRead.objects.filter(pk=read.pk, ended_at__isnull=False).update(
+        stopped = Q(next_at__isnull=True, started_at__lte=now - _GIVE_UP_AFTER) & _free(now)
+        ShopRead.objects.filter(Q(ended_at__isnull=False) | stopped, pk=read.pk).update(
             started_at=now, ended_at=None, slice_at=None, next_at=now, count=0, cause="", code="", state={}
         )
+        ShopRead.objects.filter(pk=read.pk).update(next_at=now)
         read.refresh_from_db()
     return read
+
+
+def _free(now: datetime) -> Q:
+    """No worker is at it."""
+    return Q(lease_until__isnull=True) | Q(lease_until__lte=now)
 
 
 def take_slice(
@@ -80,8 +89,7 @@ def take_slice(
     `is_asked`: a person waits for it, who may try a channel that rests, though not one that was told to wait.
     """
     now = now_fn()
-    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    if not ShopRead.objects.filter(free, pk=read.pk, ended_at__isnull=True).update(lease_until=now + _LEASE):
+    if not ShopRead.objects.filter(_free(now), pk=read.pk, ended_at__isnull=True).update(lease_until=now + _LEASE):
         read.refresh_from_db()
         return Sliced(read)
     read.refresh_from_db()
@@ -234,9 +242,7 @@ def read_due(*, now_fn: Callable[[], datetime], seconds: float) -> ReadSlices:
     tried: set[Any] = set()
     while True:
         now = now_fn()
-        due = ShopRead.objects.filter(
-            Q(lease_until__isnull=True) | Q(lease_until__lte=now), ended_at__isnull=True, next_at__lte=now
-        )
+        due = ShopRead.objects.filter(_free(now), ended_at__isnull=True, next_at__lte=now)
         read = due.exclude(pk__in=tried).order_by("next_at").first()
         if read is None:
             summary.more_due = due.exists()

@@ -454,7 +454,10 @@ def undo_import(*, event: AuditEvent, actor: User, now: datetime) -> tuple[int, 
             return 0, 0
         events = list(AuditEvent.objects.filter(action=IMPORTED, at=event.at, actor=event.actor).order_by("pk"))
         done = fixes.undo(events=events, actor=actor, now=now, action=UNDONE)
-        changes = {gettext_noop("import"): [event.at.isoformat(), None], gettext_noop("mappings"): [done, None]}
+        changes: dict[str, list[Any]] = {
+            gettext_noop("import"): [event.at.isoformat(), None],
+            gettext_noop("mappings"): [done, None],
+        }
         audit(action=_IMPORT_UNDONE, obj=actor, actor=actor, now=now, changes=changes)
     return done, len(events) - done
 

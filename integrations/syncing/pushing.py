@@ -23,7 +23,7 @@ from integrations.connectors.base import Capability, Connector, PushOutcome, Sto
 from integrations.connectors.errors import ConnectorError, Retry
 from integrations.lanes.engine import Engine
 from integrations.lanes.lane import Batch, Chunk, Job, Lane
-from integrations.lanes.outcomes import INTERNAL, stored
+from integrations.lanes.outcomes import INTERNAL, PERMISSION, stored
 from integrations.lanes.problem import Problem
 from integrations.syncing import runs, verifying
 from integrations.syncing.models import ChannelSync, ListingSync, SyncRun
@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a slice
 LEASE = timedelta(seconds=120)
+_LONGEST_WAIT_FOR_ORDERS = timedelta(seconds=15)
 _LONGEST_CAUSE = 60
 _CLAIM_COLUMNS = (
     "pk",
@@ -137,6 +138,7 @@ class PushingJob(Job):
         self._channel_ids = channel_ids
         self._wanted: dict[int, Wanted] = {}  # by row, while its chunk is not recorded
         self._runs: dict[int, SyncRun] = {}  # of this slice, by channel
+        self._awaits_orders: set[int] = set()  # channels whose orders are about to be read
 
     def due_channels(self, now: datetime) -> list[int]:
         rows = ListingSync.objects.filter(channel=OuterRef("channel")).filter(_free(now))
@@ -161,6 +163,7 @@ class PushingJob(Job):
         if claimed:
             chunk.lease_until = now + LEASE
             claims = [Claim._make(row) for row in claimed]
+            self._note_awaited_orders(claims, lane.channel.pk, now)
             wanted = wanted_of(sorted({claim.listing_id for claim in claims}))
             for claim in claims:
                 self._wanted[claim.pk] = wanted.get((claim.listing_id, claim.location_id), NOTHING_WANTED)
@@ -168,6 +171,14 @@ class PushingJob(Job):
             to_look_at = rows.filter(verify_at__lte=now).order_by("verify_at", "pk")[:limit]
             claims = [Claim._make(row) for row in claim_rows(to_look_at, _CLAIM_COLUMNS, lease)]
         chunk.claims = {claim.pk: claim for claim in claims}
+
+    def _note_awaited_orders(self, claims: Sequence[Claim], channel_id: int, now: datetime) -> None:
+        self._awaits_orders.discard(channel_id)
+        if any(claim.has_moved for claim in claims):
+            since = now - _LONGEST_WAIT_FOR_ORDERS
+            sync = ChannelSync.objects.filter(channel=channel_id, orders_due_at__gt=since, orders_due_at__lte=now)
+            if sync.exists():
+                self._awaits_orders.add(channel_id)
 
     def split(self, chunk: Chunk) -> list[Batch]:
         return self._looks(chunk) if not _is_push(chunk) else self._pushes(chunk)
@@ -186,6 +197,8 @@ class PushingJob(Job):
         refusal = lane.refused.get(Capability.PUSH_STOCK, "")
         for claim in chunk.claims.values():
             result = _without_call(claim, self._wanted[claim.pk])
+            if result is None and claim.has_moved and lane.channel.pk in self._awaits_orders:
+                result = Result(claim.pk, Status.POSTPONED)
             if result is None and Capability.PUSH_STOCK not in lane.connector.capabilities:
                 result = Result(claim.pk, Status.REFUSED, cause="unsupported")
             elif result is None and refusal:
@@ -218,6 +231,8 @@ class PushingJob(Job):
     def without_answer(self, batch: Batch, error: ConnectorError, *, is_refused: bool) -> list[Result]:
         if not _is_push(batch.chunk):
             status = Status.UNREAD
+        elif is_refused and error.cause != PERMISSION:
+            status = Status.REFUSED
         elif error.cause == INTERNAL or (isinstance(error, Retry) and error.may_have_arrived):
             status = Status.LOST
         else:

@@ -12,6 +12,8 @@ from integrations.syncing.models import ListingSync
 State = ListingSync.State
 
 VERIFY_AFTER = timedelta(seconds=2)
+MOVED, NOT_SHOWN = "moved", "not-shown"  # causes: it showed another figure before a write, or after it
+POSTPONED_FOR = timedelta(seconds=1)
 MOST_LOOKS = 6  # after which a figure that does not show is given up
 _DELAYS = (2, 10, 60, 300, 900)  # seconds after so many failures in a row; the last one stays
 
@@ -43,6 +45,11 @@ class Claim(NamedTuple):
         """What the platform shows as far as we know: the last that was sent or seen."""
         return self.pushed if self.state == State.SENT else self.confirmed
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether somebody else changed what it shows, as a sale does."""
+        return self.state == State.WAITING and self.cause in {MOVED, NOT_SHOWN}
+
 
 class Status(StrEnum):
     """What became of a row; the first five are those of connectors.base.PushStatus."""
@@ -59,6 +66,7 @@ class Status(StrEnum):
     UNCHANGED = "unchanged"  # it shows its target already, and no call was made
     KEPT = "kept"  # refused before, and the target is still the same
     STOPPED = "stopped"
+    POSTPONED = "postponed"  # somebody else moved its figure, and the orders that may tell why are being read
 
 
 SENT = frozenset({Status.APPLIED, Status.ACCEPTED, Status.REFUSED, Status.STALE, Status.UNKNOWN, Status.LOST})
@@ -124,6 +132,8 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
         )
     if result.status is Status.KEPT:
         return row
+    if result.status is Status.POSTPONED:
+        return before._replace(due_at=_sooner(before.due_at, now + POSTPONED_FOR))
     versions: dict[str, Any] = {
         # It only rises, but for another SKU, whose versions are others: the mark tells.
         "synced_version": max(before.synced_version, wanted.version)
@@ -153,7 +163,11 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
         # What it shows now is news; where it was not told, it is read before the next write.
         seen_at = result.at if result.shown is not None else row.confirmed_at
         return failed._replace(
-            state=State.WAITING, confirmed=result.shown, confirmed_at=seen_at, due_at=_sooner(row.due_at, again)
+            state=State.WAITING,
+            cause=MOVED,
+            confirmed=result.shown,
+            confirmed_at=seen_at,
+            due_at=_sooner(row.due_at, again),
         )
     if result.status is Status.FAILED:
         # Whether a figure that was sent before this one shows there, nobody has seen.
@@ -185,7 +199,7 @@ def after_look(before: Standing, result: Result, now: datetime) -> Standing:
         return _in_sync(row)
     if row.state in {State.REFUSED, State.DISMISSED}:
         return row
-    row = row._replace(attempts=attempts, cause="not-shown", changed_at=row.changed_at or now)
+    row = row._replace(attempts=attempts, cause=NOT_SHOWN, changed_at=row.changed_at or now)
     if attempts >= MOST_LOOKS:
         return row._replace(state=State.REFUSED)
     return row._replace(state=State.WAITING, due_at=_sooner(row.due_at, now + delay(attempts)))

@@ -22,6 +22,7 @@ _OUTCOMES = {
     Status.UNCHANGED: "unchanged",
     Status.KEPT: "unchanged",
     Status.STOPPED: "unchanged",
+    Status.POSTPONED: "unchanged",
     Status.REFUSED: "refused",
 }
 

@@ -131,7 +131,7 @@ def test_a_partial_reading_names_what_was_not_read(summary, text):
     ("fault", "part"),
     [
         pytest.param({"code": 27, "sub_code": "invalid-sessionkey"}, "refused our access at", id="token"),
-        pytest.param({"code": 25}, "The app secret is most likely wrong", id="signature"),
+        pytest.param({"code": 25}, "“App secret” is most likely wrong", id="signature"),
         pytest.param(
             {"code": 11, "sub_code": "isv.permission-api-package-limit"}, "lacks a permission", id="permission"
         ),

@@ -214,6 +214,18 @@ def test_a_person_is_not_kept_waiting_by_a_slow_shop(simulator, client, monkeypa
     assert read.goes_on(timezone.now())
 
 
+def test_a_reading_that_stopped_days_ago_is_begun_anew(simulator, small_pages):
+    channel = taobao_channel(simulator)
+    take_slice(begin(channel))
+    days_ago = timezone.now() - timedelta(days=2)
+    ShopRead.objects.update(started_at=days_ago)
+    assert begin(channel).state  # it goes on
+    ShopRead.objects.update(next_at=None)
+    read = begin(channel)
+    assert (read.state, read.count) == ({}, 0)
+    assert read.started_at > days_ago
+
+
 # --- A token that ended -----------------------------------------------------------------------------------------------
 
 

@@ -292,7 +292,7 @@ class ProposalAdmin(ReadOnly, FrameModelAdmin):
 
 def _visible_barcodes(proposal: Proposal, user: User) -> set[str]:
     """The barcodes of the suggested SKU that the person may see: its own, and those of its listings."""
-    own = Sku.objects.visible_to(user).filter(pk=proposal.sku_id).values_list("barcode", flat=True)
+    own = Sku.objects.visible_to(user).filter(proposals=proposal).values_list("barcode", flat=True)
     seen = Proposal.objects.visible_to(user).filter(listing__sku=proposal.sku_id) if own else Proposal.objects.none()
     return {plain_barcode(barcode) for barcode in [*own, *seen.values_list("barcode", flat=True)]}
 
@@ -504,7 +504,7 @@ def codes_cell(proposal: Proposal) -> SafeString | str:
     if not proposal.outer_id and not proposal.barcode:
         return parts.none(_("none"))
     first, *rest = filter(None, [proposal.outer_id, proposal.barcode])
-    return format_html('<span class="code">{}</span><small>{}</small>', first, "".join(rest))
+    return format_html('<span class="whole">{}</span><small>{}</small>', first, "".join(rest))
 
 
 @admin.display(ordering="evidence")
@@ -515,7 +515,7 @@ def suggestion_cell(proposal: Any) -> SafeString | str:
         return sku.code if sku else format_html('<span class="quiet">{}</span>', _("not mapped"))
     evidence = EVIDENCE_LABELS[Evidence(proposal.evidence)]
     if proposal.sku_id is None:
-        return format_html('<span class="quiet">{}</span>', evidence)
+        return format_html('<span class="quiet whole">{}</span>', evidence)
     code = proposal.codes.get(proposal.sku_id, _("a SKU of another channel"))
     return format_html("{}<small>{}</small>", code, evidence)
 

@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin import listing as listings
@@ -13,6 +15,7 @@ from catalog.admin.mapping.proposals import MOST_SOLD_FIRST, sales_cell, shop_re
 from catalog.models import ShopRead, UnmappedListing
 from config.admin_site import add_column, add_menu_item
 from config.model_admin import FrameModelAdmin, ReadOnly
+from config.templatetags import evenshelf as parts
 
 
 @admin.register(UnmappedListing)
@@ -38,7 +41,16 @@ class UnmappedListingAdmin(ReadOnly, FrameModelAdmin):
         return HttpResponseRedirect(reverse("admin:catalog_listing_change", args=[object_id]))
 
 
+@admin.display(ordering="outer_id")
+def code_cell(listing: UnmappedListing) -> SafeString:
+    """The merchant code: what tells variants of one title apart."""
+    if not listing.outer_id:
+        return parts.none(_("none"))
+    return format_html('<span class="whole">{}</span>', listing.outer_id)
+
+
 add_column(UnmappedListing, "name", _("listing"), listings.name_cell, order=10)
+add_column(UnmappedListing, "code", _("merchant code"), code_cell, order=15)
 add_column(UnmappedListing, "sales", _("sold in 30 days"), sales_cell, order=20, classes="num")
 add_column(UnmappedListing, "live_price", _("live price"), listings.live_price_cell, order=30, classes="num")
 add_column(UnmappedListing, "stock", _("stock"), listings.stock_cell, order=40, classes="num")

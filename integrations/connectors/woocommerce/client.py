@@ -207,7 +207,7 @@ class WooCommerceConnector(Connector):
     def _parts(
         self, products: Sequence[Mapping[str, Any]], done: frozenset[str], clock: Clock
     ) -> Iterator[tuple[list[str], list[DiscoveredListing]]]:
-        """The ids of some products and variations without those done, and their listings: a few calls' worth at a time."""
+        """The ids of products and variations without those done, and their listings: a few calls' worth at a time."""
         simple: dict[str, DiscoveredListing] = {}
         ids: list[tuple[str, str]] = []
         for product in products:

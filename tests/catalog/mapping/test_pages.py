@@ -1,8 +1,10 @@
 """Pages of proposals and unmapped listings: what they show, do and leave alone."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.utils.http import urlencode
 
 from catalog.mapping import review
 from catalog.mapping.unmapped import store_sales
@@ -158,6 +160,137 @@ def test_a_reading_that_stopped_says_why(client, operator, channel):
     assert "no answer in time" in page
 
 
+def batch(client, proposal, *, post: bool = False):
+    proposal.refresh_from_db()
+    address = f"{LIST}undo/?{urlencode({'at': proposal.decided_at.isoformat()})}"
+    return client.post(address, follow=True) if post else client.get(address)
+
+
+def test_what_was_decided_together_is_undone_together_but_for_what_changed_since(client, operator, channel):
+    for number in range(4):
+        SkuFactory(code=f"CUP-{number}")
+    before, *chosen = [proposed(channel, outer_id=f"CUP-{number}") for number in range(4)]
+    act(client, "accept_proposals", before)
+    told = act(client, "accept_proposals", *chosen).text
+    assert "Look at them or undo" in told
+    Listing.objects.filter(sku__code="CUP-1").update(sku=SkuFactory())
+    asked = batch(client, chosen[0])
+    assert "Undo: 3 proposals" in asked.text
+    assert before.title not in asked.text
+    undone = batch(client, chosen[0], post=True).text
+    assert "Took back 2 decisions." in undone
+    assert "1 left alone: its listing was changed since." in undone
+    assert set(Proposal.objects.open()) == set(chosen[1:])
+    assert Listing.objects.current().filter(sku__code="CUP-0").exists()
+
+
+def test_only_what_one_decided_oneself_is_undone_by_its_time(client, operator, channel):
+    proposal = proposed(channel)
+    act(client, "reject_proposals", proposal)
+    signed_in(client, "Operator", channel)
+    batch(client, proposal, post=True)
+    assert not Proposal.objects.open().exists()
+    for at in ("", "x", "2026-11-21", "2026-11-21 04:00"):
+        assert client.get(f"{LIST}undo/?{urlencode({'at': at})}").status_code == 404
+    signed_in(client, "Viewer", channel)
+    assert batch(client, proposal, post=True).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"price": "59.90", "list_price": "99"}, "¥59.90"),
+        ({"list_price": "99"}, "list price ¥99.00"),
+        ({}, "not supplied"),
+    ],
+)
+def test_a_list_price_is_shown_under_its_own_name(client, operator, channel, fields, shown):
+    proposal = proposed(channel, **fields)
+    listed, page = client.get(LIST).text, client.get(f"{LIST}{proposal.pk}/change/").text
+    assert shown in listed
+    assert ("List price" in page) is ("list price" in shown)
+
+
+def test_conflicts_come_first_then_what_is_clear_and_of_each_the_most_sold(client, operator, channel):
+    SkuFactory(code="CUP-1")
+    SkuFactory(code="CUP-2", barcode="")
+    SkuFactory(barcode="6901234567892")
+    for title in ("nothing", "clear", "conflict", "nothing sold"):
+        codes = {"clear": {"outer_id": "CUP-1"}, "conflict": {"outer_id": "CUP-2", "barcode": "6901234567892"}}
+        proposed(channel, title=title, **codes.get(title, {}))
+    sold(channel, **{"nothing sold": 40})
+    rows = client.get(LIST).context["cl"].result_list
+    assert [row.title for row in rows] == ["conflict", "clear", "nothing sold", "nothing"]
+
+
+def test_tabs_count_what_the_chosen_channel_has(client, operator, channel):
+    other = ChannelFactory()
+    operator.channels.add(other)
+    for place in (channel, other, other):
+        proposed(place)
+    proposed(other, status="rejected", decided_at=NOW)
+    tabs = client.get(LIST, {"channel__id__exact": other.pk}).context["cl"].tabs
+    assert {tab["url"]: tab["count"] for tab in tabs if tab["count"]} == {
+        f"?tab=open&channel__id__exact={other.pk}": 2,
+        f"?tab=weak&channel__id__exact={other.pk}": 2,
+        f"?tab=rejected&channel__id__exact={other.pk}": 1,
+    }
+    assert next(tab["count"] for tab in client.get(LIST).context["cl"].tabs) == 3
+
+
+def test_every_shop_that_was_read_is_told_of(client, operator, channel):
+    for number in range(7):
+        other = ChannelFactory(name=f"shop {number}")
+        operator.channels.add(other)
+        ShopRead.objects.create(channel=other, kind="listings", started_at=NOW, ended_at=NOW, slice_at=NOW)
+    page = client.get(LIST).text
+    assert all(f"<strong>shop {number}</strong>" in page for number in range(7))
+    assert "and 3 more" in page
+
+
+def test_sales_that_are_not_read_lead_to_where_they_are(client, operator, channel):
+    proposed(channel)
+    page = client.get(LIST).text
+    address = f"?channel__id__exact={channel.pk}"
+    assert f'<a href="{address}#readings">not read</a>' in page
+    narrowed = client.get(f"{LIST}{address}").text
+    assert '<section class="card collapse" id="readings"><details open>' in narrowed
+    assert "not read yet" in narrowed
+    assert "Open the channel" in narrowed
+
+
+def test_codes_and_barcodes_of_skus_that_one_does_not_see_are_not_found_out(client, operator, channel):
+    sku = SkuFactory(code="SECRET-01", barcode="6900000000007")
+    ListingFactory(sku=sku, outer_id="CUP-01")
+    proposal = proposed(channel, outer_id="CUP-01", barcode="6901234567892")
+    page = client.get(f"{LIST}{proposal.pk}/change/").text
+    assert "The SKU is known with another barcode." in page
+    assert "6900000000007" not in page
+    assert client.get(LIST, {"q": "SECRET"}).context["cl"].result_count == 0
+    ListingFactory(channel=channel, sku=sku, outer_id="other")
+    page = client.get(f"{LIST}{proposal.pk}/change/").text
+    assert "The SKU is known with another barcode: 6900000000007." in page
+    assert client.get(LIST, {"q": "secret"}).context["cl"].result_count == 1
+
+
+@pytest.mark.parametrize(("codes", "primary"), [({"outer_id": "CUP-01"}, "Map to CUP-01"), ({}, "Create a SKU…")])
+def test_the_page_of_one_has_one_filled_button(client, operator, channel, codes, primary):
+    SkuFactory(code="CUP-01")
+    proposal = proposed(channel, **codes)
+    page = client.get(f"{LIST}{proposal.pk}/change/").text
+    filled = re.findall(r'<button class="btn primary"[^>]*>([^<]*)', page)
+    assert filled == [primary]
+    assert 'type="submit"' not in page.partition("<main")[2]
+
+
+def test_with_a_conflict_no_choice_is_put_before_the_others(client, operator, channel):
+    SkuFactory(code="CUP-01", barcode="6901234567892")
+    SkuFactory(code="CUP-02")
+    proposal = proposed(channel, outer_id="CUP-02", barcode="6901234567892")
+    page = client.get(f"{LIST}{proposal.pk}/change/").text
+    assert "primary" not in page.partition("<main")[2]
+
+
 def sold(channel, **units) -> None:
     """Store what was sold of proposals, by their titles; of all others: none."""
     found = channel.proposals.filter(title__in=units)
@@ -264,6 +397,15 @@ def test_unmapped_listings_come_by_what_they_sold_and_unknown_is_not_zero(client
     assert (shown[none.pk], shown[variant.pk], shown[late.pk]) == (0, None, "not read")
     assert "variant not told" in answer.text
     assert "not read" in answer.text
+
+
+def test_unmapped_variants_of_one_title_are_told_apart(client, operator, channel):
+    for number in "12":
+        ListingFactory(
+            channel=channel, title="保温杯", platform_item_id="616", platform_sku_id=number, outer_id=f"CUP-{number}"
+        )
+    page = client.get("/catalog/unmappedlisting/").text
+    assert all(words in page for words in ("CUP-1", "CUP-2", "616/1", "616/2"))
 
 
 def test_an_unmapped_listing_opens_its_own_page(client, operator, channel):

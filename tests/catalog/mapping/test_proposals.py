@@ -77,6 +77,17 @@ def test_a_title_is_a_hint_that_is_not_clear(channel):
     assert not Proposal.objects.clear().exists()
 
 
+def test_half_a_barcode_is_not_kept(channel):
+    SkuFactory(barcode="6901234567892" + "0" * 19)
+    proposal = found(channel, replace(CUP, outer_id="", barcode="6901234567892" + "0" * 20))
+    assert (proposal.barcode, proposal.sku) == ("", None)
+
+
+def test_a_list_price_is_not_taken_for_a_live_one(channel):
+    proposal = found(channel, replace(CUP, price=None, list_price=Decimal("99.00")))
+    assert (proposal.price, proposal.list_price) == (None, Decimal("99.00"))
+
+
 def test_two_skus_that_fit_are_a_conflict(channel):
     by_barcode, by_code = SkuFactory(barcode=CUP.barcode), SkuFactory(code=CUP.outer_id)
     proposal = found(channel, CUP)

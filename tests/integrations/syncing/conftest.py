@@ -68,7 +68,7 @@ def open_shop(simulator, db):
         if platform == "taobao":
             channel.credential.options = {**channel.credential.options, "shop_kind": "tmall"}
             channel.credential.save()
-        if chosen[0].location_id:
+        if chosen and chosen[0].location_id:
             ChannelLocation.objects.create(channel=channel, warehouse=warehouse(), location_id=chosen[0].location_id)
         made = skus or []
         for row in chosen if not made else []:

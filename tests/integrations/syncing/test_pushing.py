@@ -6,13 +6,16 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from catalog.models import StockRule
+from catalog.models import ChannelLocation, Listing, Sku, StockMovement, StockRule
+from catalog.stock.ledger import Movement, record_movements
 from integrations.connectors.errors import Wait
-from integrations.models import ChannelHealth, ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
+from integrations.models import ChannelHealth, ChannelSync, Credential, ListingSync, SyncAttempt, SyncItem, SyncRun
 from integrations.syncing import dirty, pushing
 from integrations.syncing.pushing import push_slice
 from integrations.syncing.rows import MOST_LOOKS
+from tests.factories import ListingFactory, ProductFactory, SkuFactory
 from tests.integrations.connectors.subjects import SUBJECTS
+from tests.integrations.syncing.conftest import warehouse
 
 pytestmark = pytest.mark.django_db
 PLATFORMS = sorted(SUBJECTS)
@@ -153,6 +156,11 @@ def test_a_figure_that_moved_meanwhile_is_read_and_orders_are_asked_for(open_sho
     assert (row.state, row.cause, row.attempts) == ("waiting", "moved", 1)
     assert ChannelSync.objects.get().orders_due_at is not None
     assert shop.shown() == before - 1, "nothing was written over it"
+    soon = timezone.now() + timedelta(seconds=5)
+    assert push_slice(now_fn=lambda: soon, seconds=0.5).sent == 0, "the orders may tell why"
+    assert shop.sync().due_at > soon
+    ChannelSync.objects.update(orders_due_at=soon + timedelta(minutes=1))  # they were read
+    assert push_slice(now_fn=lambda: soon + timedelta(seconds=2), seconds=2).sent == 1
     settle()
     assert (shop.shown(), shop.sync().state) == (before - 2, "in-sync")
 
@@ -180,10 +188,13 @@ def test_a_token_that_ends_in_mid_run_is_renewed_and_everything_is_sent(open_sho
     shop = open_shop("shopify", 2)
     settle()
     before = shop.shown()
+    Credential.objects.update(authorised_at=timezone.now() - timedelta(hours=1))
     shop.subject.end_access()
     shop.count(-1)
-    settle()
-    assert (shop.shown(), shop.sync().state) == (before - 1, "in-sync")
+    shop.count(-1, 1)
+    summary = push_slice(seconds=5)
+    assert (summary.sent, summary.problems) == (2, [])
+    assert shop.shown() == before - 1
 
 
 def test_a_throttled_channel_waits_and_loses_nothing(shop, settle):
@@ -317,7 +328,7 @@ def test_what_a_reading_saw_differently_is_read_back_and_set_right(shop, settle)
     before = shop.shown()
     shop.subject.move_stock(shop.rows[0], before + 5)
     listing = shop.sync().listing
-    seen_at = timezone.now()
+    seen_at = timezone.now() + timedelta(hours=1)
     type(listing).objects.filter(pk=listing.pk).update(stock=before + 5, observed_at=seen_at)
     assert dirty.sweep(now=timezone.now()) == 1
     settle()
@@ -384,3 +395,40 @@ def test_threads_touch_no_database(shop, monkeypatch):
     with connection.execute_wrapper(note):
         push_slice(seconds=5)
     assert threads == {threading.current_thread().name}
+
+
+@pytest.mark.parametrize(
+    ("platform", "count", "call"),
+    [("shopify", 260, "inventorySetQuantities"), ("woocommerce", 120, "POST products/batch")],
+)
+def test_as_few_writes_are_made_as_the_batches_allow(open_shop, platform, count, call):
+    shop = open_shop(platform, 0)
+    control = shop.subject.control
+    control.add_products(count)
+    rows = SUBJECTS[platform](shop.subject.simulator).rows()[-count:]
+    if rows[0].location_id:
+        ChannelLocation.objects.create(channel=shop.channel, warehouse=warehouse(), location_id=rows[0].location_id)
+    skus = Sku.objects.bulk_create(SkuFactory.build_batch(count, product=ProductFactory()))
+    listings = Listing.objects.bulk_create(
+        ListingFactory.build(
+            channel=shop.channel, platform_item_id=row.item_id, platform_sku_id=row.sku_id, sku=sku, title=""
+        )
+        for row, sku in zip(rows, skus, strict=True)
+    )
+    ListingSync.objects.bulk_create(
+        ListingSync(listing=listing, channel=shop.channel, location_id=row.location_id, confirmed=row.shown)
+        for listing, row in zip(listings, rows, strict=True)
+    )
+    movements = [
+        Movement(sku.pk, warehouse().pk, StockMovement.Kind.COUNT, 3, f"of {sku.pk}", StockMovement.Source.COUNT)
+        for sku in skus
+    ]
+    record_movements(movements, now=timezone.now())
+    dirty.mark_dirty([sku.pk for sku in skus], now=timezone.now())
+    shop.subject.simulator.clear_ledger()
+    summary = push_slice(seconds=20)
+    changed = summary.sent
+    assert changed + summary.unchanged == count
+    written = [entry for entry in shop.subject.simulator.ledger() if call in entry["method"]]
+    most = shop.subject.connector.max_rows_per_push
+    assert 0 < len(written) <= 1.1 * -(-changed // most)
