@@ -112,5 +112,6 @@ def _problems(listing_ids: Sequence[int], summary: FetchSummary, now: datetime) 
         key = group["channel"], group["cause"]
         if key not in told:
             text = sentence(cause=group["cause"], channel=Channel.objects.get(pk=key[0]), at=group["at"])
-            told[key] = text if group["count"] == 1 else f"{text} ({group['count']})"
+            listings = ngettext("%(count)d listing", "%(count)d listings", group["count"]) % {"count": group["count"]}
+            told[key] = text if group["count"] == 1 else f"{listings}: {text}"
     return list(told.values())

@@ -5,15 +5,16 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('catalog', '0008_stock'),
+        ("catalog", "0008_stock"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='proposal',
-            name='list_price',
-            field=catalog.models.listing.MoneyField(decimal_places=4, max_digits=14, null=True, verbose_name='list price'),
+            model_name="proposal",
+            name="list_price",
+            field=catalog.models.listing.MoneyField(
+                decimal_places=4, max_digits=14, null=True, verbose_name="list price"
+            ),
         ),
     ]

@@ -239,7 +239,9 @@ def reserve(
         needs = {component: units * quantity for component, units in components} or {sku_id: quantity}
         lock_skus(needs)
         promised = dict(
-            StockMovement.objects.filter(key__in=[_piece(key, sku, n) for sku in needs for n in range(_MOST_PIECES)])
+            StockMovement.objects.filter(
+                key__in=[_piece(key, sku, n) for sku in needs for n in range(_MOST_PIECES + 1)]
+            )
             .order_by()
             .values_list("sku")
             .annotate(Sum("quantity"))
@@ -248,16 +250,20 @@ def reserve(
             if promised != needs:
                 raise key_taken(key, None)
             return True
-        warehouses = active_warehouses()
-        if not warehouses:
-            raise StockError(gettext("There is no active warehouse. Add one, or switch one on."))
-        available = available_units(needs)
+        levels = StockLevel.objects.filter(sku__in=among(sorted(needs)), warehouse__is_active=True)
+        available: dict[int, dict[int, int]] = {sku: {} for sku in needs}
+        rows = levels.order_by("warehouse__position", "warehouse__code").values_list("sku", "warehouse", "available")
+        for sku, warehouse, units in rows:
+            available[sku][warehouse] = units
         movements = []
         for sku, units in needs.items():
-            taken = _take(units, {each: available.get((sku, each), 0) for each in warehouses})
+            taken = _take(units, available[sku])
             if (missing := units - sum(taken.values())) > 0:
                 if only_if_available:
                     return False
+                warehouses = active_warehouses()
+                if not warehouses:
+                    raise StockError(gettext("There is no active warehouse. Add one, or switch one on."))
                 taken[warehouses[0]] = taken.get(warehouses[0], 0) + missing
             movements += [
                 Movement(sku, warehouse, Kind.RESERVE, some, _piece(key, sku, n), source, reason, actor_id, channel_id)
@@ -267,7 +273,7 @@ def reserve(
     return True
 
 
-_MOST_PIECES = 20  # warehouses that one promise is taken from
+_MOST_PIECES = 20  # warehouses that one promise is taken from; what is missing may be one more
 
 
 def _piece(key: str, sku_id: int, n: int) -> str:

@@ -62,7 +62,7 @@ class Lane:
         is_scheduled: bool = True,
         is_probing: bool = False,
     ) -> None:
-        """`requested` are claims leased beforehand, with `token`.
+        """`requested` are claims leased beforehand, with `token`; the first of each claim is its key.
 
         `is_scheduled`: its rows are worked on because they are due, not because somebody waits for them.
         """

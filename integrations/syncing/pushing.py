@@ -334,7 +334,10 @@ class PushingJob(Job):
         )
 
     def close(self, lane: Lane, now: datetime) -> None:
-        runs.end_run(lane.run, now=now)
+        """End the run that somebody asked for, unless the slice was over before it was."""
+        left = ListingSync.objects.filter(Q(due_at__lte=now) | Q(verify_at__lte=now), channel=lane.channel)
+        if not left.exists():
+            runs.end_run(lane.run, now=now)
 
     def _run(self, lane: Lane, now: datetime) -> SyncRun:
         channel = lane.channel

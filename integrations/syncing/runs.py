@@ -5,16 +5,43 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from django.db.models import F, Max
 
-from catalog.database import among
+from catalog.database import among, copy_rows, insert_new
 from catalog.models import Channel, User
-from integrations.syncing.models import ChannelSync, SyncAttempt, SyncItem, SyncRun
+from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
 from integrations.syncing.rows import Claim, Result, Standing, Status, Wanted
 
 _LONGEST_CAUSE = 60
 _LONGEST_CODE = 120
 _ABANDONED_AFTER = timedelta(minutes=10)  # a run of changes lasts as long as its slice
+_ITEM_FIELDS = (
+    "run",
+    "listing",
+    "location_id",
+    "before",
+    "wanted",
+    "steps",
+    "blocked",
+    "version",
+    "outcome",
+    "created_at",
+)
+_ATTEMPT_FIELDS = (
+    "item",
+    "kind",
+    "sent_at",
+    "duration_ms",
+    "key",
+    "expected",
+    "quantity",
+    "shown",
+    "status",
+    "error_class",
+    "cause",
+    "code",
+)
 _OUTCOMES = {
     Status.APPLIED: "sent",
     Status.ACCEPTED: "sent",
@@ -81,29 +108,28 @@ def log_pushes(
     now: datetime,
 ) -> None:
     """An item for each listing that a call was made for, and its attempts."""
-    items = [
-        SyncItem(
-            run=run,
-            listing_id=claim.listing_id,
-            location_id=claim.location_id,
-            before=before.pushed if before.state == "sent" else before.confirmed,
-            wanted=wanted.target.quantity,
-            steps=[list(step) for step in wanted.target.steps],
-            version=wanted.version,
-            outcome=outcome_of(result),
-            created_at=now,
+    rows = [
+        (
+            run.pk,
+            claim.listing_id,
+            claim.location_id,
+            before.pushed if before.state == ListingSync.State.SENT else before.confirmed,
+            wanted.target.quantity,
+            orjson.dumps([tuple(step) for step in wanted.target.steps]).decode(),
+            "",
+            wanted.version,
+            outcome_of(result),
+            now,
         )
         for claim, before, wanted, result in pushes
     ]
-    SyncItem.objects.bulk_create(items)
-    SyncAttempt.objects.bulk_create(
-        attempt
-        for item, (_claim, _before, _wanted, result) in zip(items, pushes, strict=True)
-        for attempt in (
-            *(_attempt(item.pk, look, SyncAttempt.Kind.LOOK, now) for look in result.looks),
-            *([] if result.status is Status.READ else [_attempt(item.pk, result, SyncAttempt.Kind.PUSH, now)]),
-        )
-    )
+    item_ids = sorted(insert_new(SyncItem, _ITEM_FIELDS, rows))  # in the order of the rows
+    attempts = []
+    for item_id, (_claim, _before, _wanted, result) in zip(item_ids, pushes, strict=True):
+        attempts += [_attempt(item_id, look, SyncAttempt.Kind.LOOK, now) for look in result.looks]
+        if result.status is not Status.READ:
+            attempts.append(_attempt(item_id, result, SyncAttempt.Kind.PUSH, now))
+    copy_rows(SyncAttempt, _ATTEMPT_FIELDS, attempts)
 
 
 def log_looks(channel: Channel, looks: Sequence[tuple[Claim, Result, str]], *, now: datetime) -> None:
@@ -117,33 +143,33 @@ def log_looks(channel: Channel, looks: Sequence[tuple[Claim, Result, str]], *, n
         (listing_id, location_id): pk
         for listing_id, location_id, pk in last.values_list("listing_id", "location_id").annotate(Max("pk"))
     }
-    attempts: list[SyncAttempt] = []
+    attempts: list[tuple[Any, ...]] = []
     by_outcome: dict[str, list[int]] = {}
     for claim, result, outcome in looks:
         item_id = found.get((claim.listing_id, claim.location_id))
         if item_id is not None:
             attempts.append(_attempt(item_id, result, SyncAttempt.Kind.LOOK, now))
             by_outcome.setdefault(outcome, []).append(item_id)
-    SyncAttempt.objects.bulk_create(attempts)
+    copy_rows(SyncAttempt, _ATTEMPT_FIELDS, attempts)
     for outcome, item_ids in by_outcome.items():
         if outcome:
             SyncItem.objects.filter(pk__in=among(item_ids)).update(outcome=outcome)
 
 
-def _attempt(item_id: int, result: Result, kind: SyncAttempt.Kind, now: datetime) -> SyncAttempt:
-    return SyncAttempt(
-        item_id=item_id,
-        kind=kind,
-        sent_at=result.at or now,
-        duration_ms=result.duration_ms,
-        key=result.key,
-        expected=result.expected,
-        quantity=result.quantity,
-        shown=result.shown,
-        status=result.status,
-        error_class=result.error_class,
-        cause=result.cause[:_LONGEST_CAUSE],
-        code=result.code[:_LONGEST_CODE],
+def _attempt(item_id: int, result: Result, kind: SyncAttempt.Kind, now: datetime) -> tuple[Any, ...]:
+    return (
+        item_id,
+        kind.value,
+        result.at or now,
+        result.duration_ms,
+        result.key,
+        result.expected,
+        result.quantity,
+        result.shown,
+        result.status.value,
+        result.error_class,
+        result.cause[:_LONGEST_CAUSE],
+        result.code[:_LONGEST_CODE],
     )
 
 

@@ -139,7 +139,9 @@ def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, 
     expect(status(page)).to_contain_text("Changed 1 mapping.")
     assert Listing.objects.get(proposals=sold).sku.code == alone["code"]
 
-    # The check finds the SKU twice on the channel; that is mended, taken back, and said to be fine.
+    # The check finds the SKU twice on the channel, and by the merchant code which of the two is wrong; that is mended,
+    # taken back, and said to be fine.
+    SkuFactory(code=sold.outer_id)
     page.goto("/watch/mapping/")
     found = page.locator(".problem", has_text="sells as many units of the same SKU")
     expect(found).to_have_count(1)

@@ -51,7 +51,7 @@ def test_a_fuzzy_string_and_a_lost_placeholder_are_faults(locale):
     text = text.replace(f'msgid "{before}"\nmsgstr ""', f'msgid "{before}"\nmsgstr "“%(nom)s” 不是时区"')
     path.write_text(text, encoding="utf-8")
     faults = translations.faults("zh-hans")
-    assert "fuzzy: 'list price' (catalog/models/listing.py)" in faults
+    assert any(fault.startswith("fuzzy: 'list price' (") for fault in faults)
     assert any("is not a time zone" in fault and "not translated" not in fault for fault in faults)
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 HEADING = ["channel", "platform_item_id", "platform_sku_id", "sku", "pack_factor"]
 ENGLISH = ["Channel", "Platform item ID", "Platform SKU id", "sku", "Units per listing"]
-CHINESE = ["渠道", "平台商品编号", "平台 SKU 编号", "SKU", "每件含量"]
+CHINESE = ["渠道", "平台商品编号", "平台 SKU 编号", "SKU", "每个商品含件数"]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Orders become movements exactly once, whatever order and company they arrive in."""
 
-from collections import defaultdict
 from datetime import timedelta
 from decimal import Decimal
 
@@ -328,9 +327,9 @@ def test_any_history_in_any_order_ends_as_the_newest_states_say(states, data):
     listing.save()
     book_waiting(now=NOW)
 
-    newest = defaultdict(lambda: None)
+    newest: dict[str, base.Order] = {}
     for each in told:
-        known = newest[each.order_id]
+        known = newest.get(each.order_id)
         if known is None or each.status != S.UNKNOWN or known.status == S.UNKNOWN:
             newest[each.order_id] = each
     kept = [(each.status, max(each.lines[0].quantity - each.lines[0].returned, 0)) for each in newest.values()]

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import django
@@ -112,5 +113,12 @@ def report() -> None:
 
 if __name__ == "__main__":
     job, *arguments = sys.argv[1:]
-    {"set_up": set_up, "sell": sell, "book": book, "begin": begin, "report": report}[job](*arguments)
+    jobs: dict[str, Callable[..., None]] = {
+        "set_up": set_up,
+        "sell": sell,
+        "book": book,
+        "begin": begin,
+        "report": report,
+    }
+    jobs[job](*arguments)
     connection.close()

@@ -26,7 +26,9 @@ def warehouse():
 
 def count(sku, units):
     """A count finds so many units of the SKU more, or fewer."""
-    movement = Movement(sku.pk, warehouse().pk, StockMovement.Kind.COUNT, units, str(uuid4()), "count")
+    movement = Movement(
+        sku.pk, warehouse().pk, StockMovement.Kind.COUNT, units, str(uuid4()), StockMovement.Source.COUNT
+    )
     record_movements([movement], now=timezone.now())
     dirty.mark_dirty([sku.pk], now=timezone.now())
 

@@ -9,10 +9,11 @@ from django.utils import timezone
 from catalog.models import ChannelLocation, Listing, Sku, StockMovement, StockRule
 from catalog.stock.ledger import Movement, record_movements
 from integrations.connectors.errors import Wait
+from integrations.lanes.lane import Chunk, Lane
 from integrations.models import ChannelHealth, ChannelSync, Credential, ListingSync, SyncAttempt, SyncItem, SyncRun
 from integrations.syncing import dirty, pushing
 from integrations.syncing.pushing import push_slice
-from integrations.syncing.rows import MOST_LOOKS
+from integrations.syncing.rows import MOST_LOOKS, Result, Status
 from tests.factories import ListingFactory, ProductFactory, SkuFactory
 from tests.integrations.connectors.subjects import SUBJECTS
 from tests.integrations.syncing.conftest import warehouse
@@ -231,8 +232,8 @@ def test_a_dead_channel_stops_no_other(open_shop, settle):
 def claim(shop, now):
     """A worker claims what is due of the shop's channel, and is killed."""
     job = pushing.PushingJob()
-    lane = pushing.Lane(shop.channel, clock=lambda: now)
-    chunk = pushing.Chunk(lane)
+    lane = Lane(shop.channel, clock=lambda: now)
+    chunk = Chunk(lane)
     job.claim(lane, chunk, 100, now)
     return job, lane, chunk
 
@@ -281,7 +282,7 @@ def test_a_result_that_comes_after_its_lease_changes_nothing_but_is_read_back(sh
     _job, _lane, other = claim(shop, later)
     [pk] = other.claims
     before = ListingSync.objects.get(pk=pk)
-    chunk.results = [pushing.Result(pk, pushing.Status.APPLIED, at=now, quantity=1)]
+    chunk.results = [Result(pk, Status.APPLIED, at=now, quantity=1)]
     assert job.record(chunk, later)["sent"] == 0
     after = ListingSync.objects.get(pk=pk)
     assert (after.pushed, after.state, after.lease_token) == (before.pushed, before.state, other.token)
@@ -294,7 +295,7 @@ def test_a_change_while_a_push_is_out_leaves_the_row_due(shop, settle):
     job, _lane, chunk = claim(shop, now)
     shop.count(-1)
     [pk] = chunk.claims
-    chunk.results = [pushing.Result(pk, pushing.Status.APPLIED, at=now, quantity=shop.shown() - 1)]
+    chunk.results = [Result(pk, Status.APPLIED, at=now, quantity=shop.shown() - 1)]
     job.record(chunk, now)
     row = shop.sync()
     assert row.due_at is not None
@@ -357,6 +358,19 @@ def test_a_full_run_reads_everything_back_and_sends_what_differs(shop, settle):
     run.refresh_from_db()
     assert run.ended_at is not None
     assert ChannelSync.objects.get().full_at is not None
+
+
+def test_a_full_run_that_the_slice_does_not_finish_goes_on_in_the_next(open_shop, settle):
+    shop = open_shop("shopify", 3)
+    settle()
+    run = dirty.begin_full(shop.channel, now=timezone.now())
+    assert push_slice(seconds=0).looked == 0
+    run.refresh_from_db()
+    assert run.ended_at is None
+    assert dirty.begin_full(shop.channel, now=timezone.now()) == run
+    settle()
+    run.refresh_from_db()
+    assert (run.ended_at is not None, run.unchanged) == (True, 3)
 
 
 def test_a_person_may_have_what_was_refused_sent_again(shop, settle):

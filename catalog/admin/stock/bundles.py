@@ -1,0 +1,63 @@
+"""What a bundle consists of, as a part of its SKU's form."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import BundleComponent, Sku, StockLevel
+from catalog.services import audit
+from catalog.stock.ledger import raise_versions
+from config.model_admin import person
+
+
+class ComponentFormSet(BaseInlineFormSet):
+    def clean(self) -> None:
+        """What concerns the bundle as a whole; a SKU that is added just now has no stock and is in no bundle."""
+        super().clean()
+        kept = [form for form in self.forms if form not in self.deleted_forms and form.has_changed()]
+        if not kept or not self.instance.pk:
+            return
+        if BundleComponent.objects.filter(component=self.instance).exists():
+            raise ValidationError(gettext("This SKU is a component of a bundle, so it cannot be a bundle itself."))
+        if StockLevel.objects.filter(sku=self.instance).exclude(on_hand=0, reserved=0).exists():
+            raise ValidationError(gettext("This SKU has stock of its own. Count it to 0 before it becomes a bundle."))
+
+
+class BundleInline(admin.StackedInline):
+    model = BundleComponent
+    fk_name = "bundle"
+    formset = ComponentFormSet
+    fields = ["component", "units"]
+    autocomplete_fields = ["component"]
+    extra = 0
+    verbose_name_plural = _("Bundle: what one unit consists of")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BundleComponent]:
+        return super().get_queryset(request).select_related("component__product", "bundle")
+
+    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any] | None:
+        return Sku.objects.visible_to(person(request)).select_related("product")
+
+
+def save_components(request: HttpRequest, formset: BaseInlineFormSet, sku: Sku) -> None:
+    """Save the parts of a bundle, tell who changed them, and that something else can be sold of it now."""
+    before = _text(sku)
+    formset.save()
+    after = _text(sku)
+    if before != after:
+        raise_versions([sku.pk])
+        audit(
+            action="changed", obj=sku, actor=person(request), now=timezone.now(), changes={"components": [before, after]}
+        )
+
+
+def _text(sku: Sku) -> str:
+    parts = BundleComponent.objects.filter(bundle=sku).order_by("component__code").values_list("units", "component__code")
+    return ", ".join(f"{units} × {code}" for units, code in parts)
