@@ -29,6 +29,7 @@ PLANS = (
     *(Plan(f"heartbeat {name}", "integrations.tasks.beat", name, (name,)) for name in CLUSTERS),
     Plan("fetch lane", "integrations.tasks.fetch_lane", "bulk"),
     Plan("push lane", "integrations.tasks.push_lane", "interactive"),
+    Plan("orders lane", "integrations.tasks.orders_lane", "interactive"),
     Plan("sweep stock", "integrations.tasks.sweep_stock", "bulk", cron="*/5 * * * *", timeout_seconds=550),
     Plan("full sync", "integrations.tasks.full_sync", "bulk", cron="10 4 * * *", timeout_seconds=550),
     Plan("notify lane", "integrations.tasks.notify_lane", "interactive"),

@@ -19,11 +19,12 @@ from django_q.tasks import async_task
 
 from catalog.database import parts
 from catalog.models import Channel, Listing
+from catalog.stock.booking import book_waiting
 from integrations import fetching, services, shop_reads
 from integrations.connections import forget_other_currency
 from integrations.models import ChannelSync, Heartbeat
 from integrations.notifying import lane as notifying
-from integrations.syncing import dirty, pushing
+from integrations.syncing import dirty, orders, pushing
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
 
@@ -60,6 +61,11 @@ def notify_lane() -> str:
 def push_lane() -> str:
     """One slice of sending stock to the channels that are behind, and of reading it back; kept going as the others."""
     return _lane("push", pushing.push_slice, cluster=INTERACTIVE)
+
+
+def orders_lane() -> str:
+    """One slice of reading the orders of synced channels and booking them; kept to one per host as the others."""
+    return _lane("orders", orders.read_slice, cluster=INTERACTIVE)
 
 
 def shop_lane() -> str:
@@ -166,6 +172,12 @@ def push_changed_listings(sender: Any, listing_ids: Sequence[int], **kwargs: Any
         request_push_lane()
 
 
+def book_mapped_listings(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:
+    """Receiver of listing_changed: what was sold of a listing before it was mapped is booked now."""
+    for some in parts(listing_ids):
+        book_waiting(listing_ids=some, now=timezone.now())
+
+
 def push_changed_channels(sender: Any, channel_ids: Sequence[int], **kwargs: Any) -> None:
     """Receiver of channel_changed: its rule or its warehouses may be others."""
     synced = ChannelSync.objects.filter(channel__in=channel_ids, is_on=True)
@@ -179,7 +191,9 @@ def request_push_lane() -> None:
 
 
 def sweep_stock(channel_ids: Sequence[int] | None = None) -> str:
-    """Find the listings that are behind their targets though nobody said so."""
+    """Find the listings that are behind their targets, and sales that can be booked, though nobody said so."""
+    if channel_ids is None:
+        book_waiting(now=timezone.now())
     found = dirty.sweep(now=timezone.now(), channel_ids=channel_ids)
     if found:
         request_push_lane()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
@@ -10,7 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from catalog.admin.stock.bundles import BundleInline, save_components
 from catalog.models import Product, Sku, Supplier
+from catalog.stock.ledger import raise_versions
 from config import formatting
 from config.admin_site import add_column, add_menu_item, add_panel
 from config.model_admin import FrameModelAdmin, person
@@ -54,6 +57,7 @@ class SkuAdmin(FrameModelAdmin):
     autocomplete_fields = ["product", "supplier"]
     fields = ["product", "code", "name", "barcode", "supplier", "status", "cost_price", "cost_currency"]
     ordering = ["code"]
+    inlines = [BundleInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sku]:
         return super().get_queryset(request).select_related("product", "supplier")
@@ -65,6 +69,14 @@ class SkuAdmin(FrameModelAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         shown = super().get_list_display(request)
         return [*shown, cost_cell] if may_see_cost(request) else shown
+
+    def save_model(self, request: HttpRequest, obj: Sku, form: forms.ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "status" in form.changed_data:
+            raise_versions([obj.pk])  # what is not active is offered nowhere
+
+    def save_formset(self, request: HttpRequest, form: forms.ModelForm, formset: Any, change: bool) -> None:
+        save_components(request, formset, form.instance)
 
     def search_line(self, obj: Sku) -> str:
         return f"{obj.product} {obj.name}".strip()

@@ -152,10 +152,10 @@ def plain_cell(text: str) -> str:
     return _APOSTROPHE.sub(lambda found: found[1] or "", text)
 
 
-def excel_file(rows: Iterable[Sequence[str]]) -> bytes:
+def excel_file(rows: Iterable[Sequence[str]], sheet_name: str = "mapping") -> bytes:
     """The rows as a workbook of one sheet, every cell of it text, so that long ids keep their digits."""
     book = Workbook(write_only=True)
-    sheet = book.create_sheet("mapping")
+    sheet = book.create_sheet(sheet_name)
     for row in rows:
         sheet.append([re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", cell) for cell in row])
     target = io.BytesIO()
@@ -168,17 +168,26 @@ def excel_file(rows: Iterable[Sequence[str]]) -> bytes:
 
 def read_file(content: bytes) -> list[Row]:
     """The lines of a CSV or Excel file. Raises Unreadable."""
+    return [_row(number, cells) for number, cells in read_table(content, COLUMNS, _NEEDED)]
+
+
+def read_table(content: bytes, columns: Mapping[str, Any], needed: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
+    """The lines of a CSV or Excel file with their numbers, each cell by the name of its column; empty lines left out.
+
+    `columns`: names and their headings, which are understood in every language. Raises Unreadable.
+    """
     if len(content) > MOST_BYTES:
         raise Unreadable(gettext("The file is larger than 5 MB. Split it."))
     if content.startswith(_NO_TABLE):
         raise Unreadable(gettext("This is no CSV or Excel file. Save the table as CSV (UTF-8) or .xlsx."))
     try:
         table = _excel_cells(content) if content.startswith(b"PK") else _csv_cells(content)
-        columns = _columns(next(table, []))
+        places = _places(next(table, []), columns, needed)
         rows = []
         for number, cells in enumerate(table, start=2):
             if any(cell not in (None, "") for cell in cells):
-                rows.append(_row(number, columns, cells))
+                named = {name: cells[place] if place < len(cells) else None for name, place in places.items()}
+                rows.append((number, named))
             if len(rows) > MOST_ROWS:
                 raise Unreadable(gettext("The file has more than 20,000 rows. Split it."))
     except _DAMAGED as error:
@@ -219,29 +228,29 @@ def _excel_cells(content: bytes) -> Iterator[list[Any]]:
     return (list(row) for row in book.worksheets[0].iter_rows(values_only=True))
 
 
-def _columns(heading: Sequence[Any]) -> dict[str, int]:
+def _places(heading: Sequence[Any], columns: Mapping[str, Any], needed: Sequence[str]) -> dict[str, int]:
     """Where each column stands."""
-    named = _headings()
+    named = _headings(columns)
     found: dict[str, int] = {}
     for place, cell in enumerate(heading):
         name = named.get(_folded(str(cell or "")))
         if name in found:
-            raise Unreadable(gettext("The column “%(name)s” comes twice.") % {"name": COLUMNS[name]})
+            raise Unreadable(gettext("The column “%(name)s” comes twice.") % {"name": columns[name]})
         if name is not None:
             found[name] = place
-    if missing := [str(COLUMNS[name]) for name in _NEEDED if name not in found]:
+    if missing := [str(columns[name]) for name in needed if name not in found]:
         names = formatting.joined(gettext("“%(name)s”") % {"name": name} for name in missing)
         text = ngettext("The file has no column %(names)s.", "The file has no columns %(names)s.", len(missing))
         raise Unreadable(text % {"names": names})
     return found
 
 
-def _headings() -> dict[str, str]:
+def _headings(columns: Mapping[str, Any]) -> dict[str, str]:
     """Every heading that is understood, folded, with the column that it stands for."""
-    found = {_folded(name): name for name in COLUMNS}
+    found = {_folded(name): name for name in columns}
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
-            found |= {_folded(str(label)): name for name, label in COLUMNS.items()}
+            found |= {_folded(str(label)): name for name, label in columns.items()}
     return found
 
 
@@ -249,18 +258,8 @@ def _folded(heading: str) -> str:
     return re.sub(r"[\s_\ufeff-]", "", plain_cell(heading)).casefold()
 
 
-def _row(number: int, columns: Mapping[str, int], cells: Sequence[Any]) -> Row:
-    texts, fault = {}, ""
-    for name, place in columns.items():
-        value = cells[place] if place < len(cells) else None
-        texts[name] = _text(value)
-        is_id = name in {"platform_item_id", "platform_sku_id", "sku"}
-        if is_id and (_lost_digits(value) or _SCIENTIFIC.fullmatch(texts[name])):
-            fault = gettext(
-                "The spreadsheet shortened an id or a SKU. Format these columns as text and enter it again."
-            )
-        elif "\x00" in texts[name]:  # which no database holds
-            fault = gettext("A cell holds a character that is none. Enter it again.")
+def _row(number: int, cells: Mapping[str, Any]) -> Row:
+    texts = {name: cell_text(value) for name, value in cells.items()}
     return Row(
         number=number,
         channel=texts["channel"],
@@ -268,11 +267,25 @@ def _row(number: int, columns: Mapping[str, int], cells: Sequence[Any]) -> Row:
         sku_id=texts.get("platform_sku_id", ""),
         code=texts["sku"],
         pack_factor=texts.get("pack_factor", ""),
-        fault=fault,
+        fault=cell_fault(cells, ids=("platform_item_id", "platform_sku_id", "sku")),
     )
 
 
-def _text(value: Any) -> str:
+def cell_fault(cells: Mapping[str, Any], *, ids: Sequence[str]) -> str:
+    """Why the line cannot be believed: a spreadsheet shortened one of the `ids`, or a cell is no text; "" if it can."""
+    fault = ""
+    for name, value in cells.items():
+        text = cell_text(value)
+        if name in ids and (_lost_digits(value) or _SCIENTIFIC.fullmatch(text)):
+            fault = gettext(
+                "The spreadsheet shortened an id or a SKU. Format these columns as text and enter it again."
+            )
+        elif "\x00" in text:  # which no database holds
+            fault = gettext("A cell holds a character that is none. Enter it again.")
+    return fault
+
+
+def cell_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -5,6 +5,7 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from catalog.models.channel import Channel
 from catalog.models.listing import Listing, MoneyField
@@ -44,7 +45,7 @@ class Order(models.Model):
     class Status(models.TextChoices):
         UNPAID = "unpaid", _("not paid")
         PAID = "paid", _("paid")
-        SENT = "sent", _("sent")
+        SENT = "sent", pgettext_lazy("state of an order", "sent")
         FINISHED = "finished", _("finished")
         CANCELLED = "cancelled", _("cancelled")
         UNKNOWN = "unknown", _("unknown")

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from catalog.models.channel import Channel
 from catalog.models.listing import Listing
@@ -25,7 +26,9 @@ class Warehouse(models.Model):
         _("active"), default=True, help_text=_("Off: what it holds is not offered on any channel.")
     )
     position = models.PositiveIntegerField(
-        _("order"), default=1, help_text=_("Sales are taken from the lowest that has enough.")
+        pgettext_lazy("place in a sequence", "order"),
+        default=1,
+        help_text=_("Sales are taken from the lowest that has enough."),
     )
 
     class Meta:
@@ -234,7 +237,7 @@ class ChannelLocation(models.Model):
     location_id = models.CharField(
         _("location of the shop"), max_length=128, blank=True, help_text=_("Empty: the shop has only one.")
     )
-    position = models.PositiveIntegerField(_("order"), default=1)
+    position = models.PositiveIntegerField(pgettext_lazy("place in a sequence", "order"), default=1)
 
     class Meta:
         ordering = ["channel", "position", "pk"]

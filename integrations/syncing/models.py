@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from catalog.models import Channel, Listing, User
 
@@ -88,7 +89,7 @@ class ListingSync(models.Model):
     # What the last figure that reached the platform was made from.
     synced_version = models.PositiveBigIntegerField(default=0)  # of Sku.stock_version
     synced_rule = models.CharField(max_length=64, blank=True)  # versions of the rules and of the pack it went through
-    wanted = models.IntegerField(_("target"), null=True)  # null: not to be written
+    wanted = models.IntegerField(pgettext_lazy("stock to be shown", "target"), null=True)  # null: not to be written
     pushed = models.IntegerField(_("sent"), null=True)
     pushed_at = models.DateTimeField(_("sent at"), null=True)
     confirmed = models.IntegerField(_("seen there"), null=True)  # what it was read to show; null: not known
@@ -117,7 +118,7 @@ class SyncRun(models.Model):
     """One pass over a channel's stock, for one reason; it may span slices."""
 
     class Kind(models.TextChoices):
-        INCREMENTAL = "incremental", _("changes")
+        INCREMENTAL = "incremental", pgettext_lazy("kind of run", "changes")
         FULL = "full", _("everything")
         RETRY = "retry", _("asked for")
         DRY = "dry", _("dry run")
@@ -157,7 +158,7 @@ class SyncItem(models.Model):
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="sync_items")
     location_id = models.CharField(max_length=128, blank=True)
     before = models.IntegerField(_("before"), null=True)  # what it was last seen to show; null: not known
-    wanted = models.IntegerField(_("target"), null=True)
+    wanted = models.IntegerField(pgettext_lazy("stock to be shown", "target"), null=True)
     steps = models.JSONField(default=list)  # of availability.Target: how the target came about
     blocked = models.CharField(max_length=20, blank=True)
     version = models.PositiveBigIntegerField(default=0)  # Sku.stock_version the target was worked out from

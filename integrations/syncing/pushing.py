@@ -25,7 +25,7 @@ from integrations.lanes.engine import Engine
 from integrations.lanes.lane import Batch, Chunk, Job, Lane
 from integrations.lanes.outcomes import INTERNAL, PERMISSION, stored
 from integrations.lanes.problem import Problem
-from integrations.syncing import runs, verifying
+from integrations.syncing import orders, runs, verifying
 from integrations.syncing.models import ChannelSync, ListingSync, SyncRun
 from integrations.syncing.rows import (
     NOTHING_WANTED,
@@ -298,7 +298,7 @@ class PushingJob(Job):
             ListingSync.objects.filter(pk__in=among(lost)).update(verify_at=now)
             ours = [results[pk] for pk in before]
             if any(_has_moved(result, after[result.pk]) for result in ours):
-                _make_orders_due(chunk.lane.channel.pk, now)
+                orders.make_due([chunk.lane.channel.pk], now=now)
             if is_push:
                 counts = runs.counted(ours)
                 if run is not None:
@@ -487,11 +487,6 @@ def _result(
 def _has_moved(result: Result, after: Standing) -> bool:
     """Whether something else than we changed what it shows: an order may be on its way to us."""
     return result.status is Status.STALE or (result.status is Status.READ and after.state == State.WAITING)
-
-
-def _make_orders_due(channel_id: int, now: datetime) -> None:
-    not_yet = Q(orders_due_at__isnull=True) | Q(orders_due_at__gt=now)
-    ChannelSync.objects.filter(not_yet, channel=channel_id).update(orders_due_at=now)
 
 
 def _seen(before: Standing, after: Standing) -> str:

@@ -54,10 +54,16 @@ def save_components(request: HttpRequest, formset: BaseInlineFormSet, sku: Sku) 
     if before != after:
         raise_versions([sku.pk])
         audit(
-            action="changed", obj=sku, actor=person(request), now=timezone.now(), changes={"components": [before, after]}
+            action="changed",
+            obj=sku,
+            actor=person(request),
+            now=timezone.now(),
+            changes={"components": [before, after]},
         )
 
 
 def _text(sku: Sku) -> str:
-    parts = BundleComponent.objects.filter(bundle=sku).order_by("component__code").values_list("units", "component__code")
+    parts = (
+        BundleComponent.objects.filter(bundle=sku).order_by("component__code").values_list("units", "component__code")
+    )
     return ", ".join(f"{units} × {code}" for units, code in parts)

@@ -1,4 +1,4 @@
-"""What people book by hand: counts, adjustments, receipts and transfers; each is shown in a sentence before it is booked.
+"""What people book by hand: counts, adjustments, receipts, transfers; each is shown in a sentence before it is booked.
 
 A form bears a key from the moment it is opened, so that pressing its button twice books once.
 """
@@ -158,7 +158,9 @@ def _after(level: StockLevel, on_hand: int) -> str:
 def _booked(level: StockLevel, is_new: bool, change: int | None) -> Done:
     place = {"sku": level.sku, "warehouse": level.warehouse, "on_hand": formatting.count(level.on_hand)}
     if not is_new or change is None:
-        text = gettext("This was booked already and is not booked again. %(sku)s in %(warehouse)s: %(on_hand)s on hand.")
+        text = gettext(
+            "This was booked already and is not booked again. %(sku)s in %(warehouse)s: %(on_hand)s on hand."
+        )
         return Done(text % place, url("stocklevel_change", level.pk), is_new=False)
     text = gettext("Booked %(change)s. %(sku)s in %(warehouse)s: %(on_hand)s on hand.")
     return Done(text % {**place, "change": signed(change)}, url("stocklevel_change", level.pk))
@@ -263,7 +265,9 @@ class ReceiptForm(AdjustForm):
     kind = Kind.RECEIPT
 
     units = units_field(_("units"), least=1)
-    reason = forms.CharField(label=_("note"), max_length=200, required=False, help_text=_("For example the delivery note."))
+    reason = forms.CharField(
+        label=_("note"), max_length=200, required=False, help_text=_("For example the delivery note.")
+    )
 
 
 class SendForm(BookingForm):
@@ -356,7 +360,7 @@ class ReceiveForm(forms.Form):
             "missing": formatting.count(missing),
         }
         if missing:
-            sentence = gettext("%(units)s of %(sent)s arrived in %(destination)s; %(missing)s are missing.")
+            sentence = gettext("%(units)s of %(sent)s arrived in %(destination)s; missing: %(missing)s.")
         else:
             sentence = gettext("All %(sent)s arrived in %(destination)s.")
         warning = gettext("What is missing is in no warehouse from then on.") if missing else ""

@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.stock import deeds, file_pages
+from catalog.admin.stock.movements import units_cell, who, why
 from catalog.admin.stock.scope import (
     BOOK,
     hide_foreign,
@@ -146,9 +147,7 @@ add_tab(
     lambda levels, request: levels.filter(available__lt=0, is_counted=True),
     order=10,
 )
-add_tab(
-    StockLevel, "uncounted", _("Never counted"), lambda levels, request: levels.filter(is_counted=False), order=20
-)
+add_tab(StockLevel, "uncounted", _("Never counted"), lambda levels, request: levels.filter(is_counted=False), order=20)
 
 # The page of a level
 
@@ -182,10 +181,12 @@ def _history(request: HttpRequest, level: StockLevel) -> dict[str, Any]:
     if rows:
         until = movements.filter(pk__lte=rows[0].pk)
         sums = until.aggregate(
-            reserved=Sum("quantity", filter=Q(kind__in=StockMovement.RESERVING), default=0), all=Sum("quantity", default=0)
+            reserved=Sum("quantity", filter=Q(kind__in=StockMovement.RESERVING), default=0),
+            all=Sum("quantity", default=0),
         )
         on_hand, reserved = sums["all"] - sums["reserved"], sums["reserved"]
         for movement in rows:
+            movement.change, movement.who, movement.why = units_cell(movement), who(movement), why(movement)
             movement.on_hand_after, movement.reserved_after = on_hand, reserved
             on_hand -= on_hand_part(movement)
             reserved -= reserved_part(movement)

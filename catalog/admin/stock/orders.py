@@ -1,6 +1,7 @@
 """Orders of the channels: what they took from the stock, and what of them is not booked and why."""
 
 from collections import defaultdict
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -143,7 +144,7 @@ def _lines(request: HttpRequest, order: Order) -> dict[str, Any]:
 
 def _facts(request: HttpRequest, order: Order) -> dict[str, Any]:
     units = order.lines.aggregate(units=Sum("quantity", default=0), returned=Sum("returned", default=0))
-    return dict(units)
+    return {**units, "delay": max(order.seen_at - order.ordered_at, timedelta(0))}
 
 
 def _test_badge(request: HttpRequest, order: Order) -> Badge | None:

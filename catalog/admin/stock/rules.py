@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.stock.panels import LOCATIONS, RULE, rule_text
@@ -86,7 +86,7 @@ class LocationsForm(forms.Form):
                 initial=row.location_id if row else "",
             )
             self.fields[f"position_{warehouse.pk}"] = forms.IntegerField(
-                label=_("order"),
+                label=pgettext_lazy("place in a sequence", "order"),
                 required=False,
                 initial=row.position if row else warehouse.position,
                 min_value=0,
@@ -97,7 +97,10 @@ class LocationsForm(forms.Form):
             )
 
     def rows(self) -> list[tuple[Warehouse, Any, Any, Any]]:
-        return [(each, *(self[f"{name}_{each.pk}"] for name in ("used", "location", "position"))) for each in self.warehouses]
+        return [
+            (each, *(self[f"{name}_{each.pk}"] for name in ("used", "location", "position")))
+            for each in self.warehouses
+        ]
 
     def chosen(self) -> list[ChannelLocation]:
         data = self.cleaned_data
@@ -165,7 +168,9 @@ class StockRuleAdmin(ReadOnly, FrameModelAdmin):
         targets = stock_targets(listing_ids=[owner.pk]) if isinstance(owner, Listing) else []
         context = {
             "title": title,
-            "line": gettext("First sold out at, then buffer, share and show at most. An empty field holds nothing back."),
+            "line": gettext(
+                "First sold out at, then buffer, share and show at most. An empty field holds nothing back."
+            ),
             "form": form,
             "back": back,
             "back_label": str(owner),
@@ -192,7 +197,9 @@ class StockRuleAdmin(ReadOnly, FrameModelAdmin):
             "locations.html",
             {
                 "title": gettext("Warehouses of the channel"),
-                "line": gettext("Without any ticked, all active warehouses count together for the shop’s only location."),
+                "line": gettext(
+                    "Without any ticked, all active warehouses count together for the shop’s only location."
+                ),
                 "form": form,
                 "back": back,
                 "back_label": str(channel),

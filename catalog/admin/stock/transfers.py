@@ -101,12 +101,8 @@ add_column(Transfer, "units", _("units"), units_cell, order=30, classes="num")
 add_column(Transfer, "arrived", _("arrived"), arrived_cell, order=40)
 add_column(Transfer, "sent", _("sent"), sent_cell, order=50, classes="time")
 
-add_tab(
-    Transfer, "transit", _("In transit"), lambda rows, request: rows.filter(received_at__isnull=True), order=0
-)
-add_tab(
-    Transfer, "arrived", _("Arrived"), lambda rows, request: rows.filter(received_at__isnull=False), order=10
-)
+add_tab(Transfer, "transit", _("In transit"), lambda rows, request: rows.filter(received_at__isnull=True), order=0)
+add_tab(Transfer, "arrived", _("Arrived"), lambda rows, request: rows.filter(received_at__isnull=False), order=10)
 
 
 def _receive_url(request: HttpRequest, transfer: Transfer) -> str | None:
@@ -124,13 +120,7 @@ def _badge(request: HttpRequest, transfer: Transfer) -> Badge | None:
 
 add_badge("transfer", _badge)
 add_button("transfer", _("Receive…"), _receive_url, method="get", primary=True, order=10)
-add_panel(
-    "transfer", "admin/catalog/stock/transfer_facts.html", lambda request, transfer: {}, area="facts", order=10
-)
+add_panel("transfer", "admin/catalog/stock/transfer_facts.html", lambda request, transfer: {}, area="facts", order=10)
 
 
-
-
-add_menu_item(
-    "sync", _("Transfers"), "admin:catalog_transfer_changelist", permission="catalog.view_transfer", order=3
-)
+add_menu_item("sync", _("Transfers"), "admin:catalog_transfer_changelist", permission="catalog.view_transfer", order=3)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from catalog.admin.stock.scope import of_visible_skus
 from catalog.models import Channel, StockLevel, Warehouse
@@ -80,7 +81,7 @@ def _with_units(warehouses: QuerySet[Any], request: HttpRequest) -> QuerySet[Any
 
 add_column(Warehouse, "name", _("warehouse"), name_cell, order=10)
 add_column(Warehouse, "active", _("state"), active_cell, order=20)
-add_column(Warehouse, "position", _("order"), position_cell, order=30, classes="num")
+add_column(Warehouse, "position", pgettext_lazy("place in a sequence", "order"), position_cell, order=30, classes="num")
 add_column(Warehouse, "units", _("on hand"), units_cell, order=40, prepare=_with_units, classes="num")
 add_menu_item(
     "sync", _("Warehouses"), "admin:catalog_warehouse_changelist", permission="catalog.view_warehouse", order=6

@@ -1,0 +1,111 @@
+"""Sync of a channel is switched on and off, paused and resumed."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django_q.tasks import async_task
+
+from catalog.models import Channel, User
+from catalog.services import audit
+from integrations.syncing import orders
+from integrations.syncing.models import ChannelSync
+
+# What was booked is followed to its end; an order that is older than this and changes is not looked for.
+_LONGEST_FOLLOWED = timedelta(days=30)
+
+
+def switch_on(*, channel: Channel, actor: User | None, now: datetime) -> bool:
+    """Have the channel's stock kept at its targets; False when it was on.
+
+    Orders made from now on are booked: its stock counts as of now. Nothing is written before a person has applied a
+    dry run of it, also when it was on before.
+    """
+    with transaction.atomic():
+        sync = _locked(channel)
+        if sync.is_on:
+            return False
+        earliest = now - _LONGEST_FOLLOWED
+        read_until = sync.orders_read_until
+        _change(
+            sync,
+            "started",
+            actor,
+            now,
+            is_on=True,
+            is_confirmed=False,
+            is_paused=False,
+            orders_read_until=None if read_until is None else max(read_until, earliest),
+            orders_attempts=0,
+            orders_cause="",
+        )
+        Channel.objects.filter(pk=channel.pk).update(orders_since=now)
+        channel.orders_since = now
+        _look_at(channel, now)
+    return True
+
+
+def switch_off(*, channel: Channel, actor: User | None, now: datetime) -> bool:
+    """Neither write the channel's stock nor read its orders any more; False when it was off."""
+    with transaction.atomic():
+        sync = _locked(channel)
+        if not sync.is_on:
+            return False
+        _change(sync, "stopped", actor, now, is_on=False)
+    return True
+
+
+def pause(*, channel: Channel, reason: str, actor: User | None, now: datetime) -> bool:
+    """Write nothing until it is resumed; its orders are still booked. False when it is paused, or not on."""
+    with transaction.atomic():
+        sync = _locked(channel)
+        if not sync.is_on or sync.is_paused:
+            return False
+        _change(
+            sync,
+            "paused",
+            actor,
+            now,
+            is_paused=True,
+            pause_reason=reason.replace("\0", "").strip()[:200],
+            paused_at=now,
+            paused_by=actor,
+        )
+    return True
+
+
+def resume(*, channel: Channel, actor: User | None, now: datetime) -> bool:
+    """Write again, beginning with what moved meanwhile; False when it was not paused."""
+    with transaction.atomic():
+        sync = _locked(channel)
+        if not sync.is_paused:
+            return False
+        _change(sync, "resumed", actor, now, is_paused=False, pause_reason="", paused_at=None, paused_by=None)
+        _look_at(channel, now)
+    return True
+
+
+def _locked(channel: Channel) -> ChannelSync:
+    ChannelSync.objects.bulk_create([ChannelSync(channel=channel)], ignore_conflicts=True)
+    return ChannelSync.objects.select_for_update().get(channel=channel)
+
+
+_TOLD = ("is_on", "is_paused", "pause_reason")  # in the audit log
+
+
+def _change(sync: ChannelSync, action: str, actor: User | None, now: datetime, **values: Any) -> None:
+    changes = {
+        f"integrations.channelsync.{name}": [getattr(sync, name), values[name]]
+        for name in _TOLD
+        if name in values and values[name] != getattr(sync, name)
+    }
+    ChannelSync.objects.filter(pk=sync.pk).update(**values)
+    audit(action=action, obj=sync.channel, actor=actor, now=now, changes=changes)
+
+
+def _look_at(channel: Channel, now: datetime) -> None:
+    """Once this is committed its listings get their rows, what is behind is sent, and its orders are read."""
+    orders.make_due([channel.pk], now=now)
+    for task, arguments in (("sweep_stock", [[channel.pk]]), ("push_lane", [])):
+        transaction.on_commit(partial(async_task, f"integrations.tasks.{task}", *arguments, cluster="interactive"))
