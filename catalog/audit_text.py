@@ -28,6 +28,8 @@ _ACTIONS = (
     gettext_noop("restored"),
     gettext_noop("started"),
     gettext_noop("stopped"),
+    gettext_noop("paused"),
+    gettext_noop("resumed"),
     gettext_noop("signed in"),
     gettext_noop("signed out"),
     gettext_noop("sign-in failed"),

@@ -21,6 +21,7 @@ MINUS = "−"
 _SYMBOLS = Locale.parse("zh_Hans_CN")
 _AGO_DAYS = 7
 _HAN, _LATIN = "[\u3400-\u9fff\uf900-\ufaff]", "[A-Za-z0-9]"
+_AFTER_FULL_STOP = re.compile("([。！？]) ")
 _BETWEEN_SCRIPTS = re.compile(f"(?<={_HAN})(?={_LATIN})|(?<={_LATIN})(?={_HAN})")
 
 
@@ -149,6 +150,11 @@ def duration(length: timedelta | None) -> str:
 def spaced(text: str) -> str:
     """A sentence with a space between Han and Latin letters or digits, wherever a name that was put in lacks it."""
     return _BETWEEN_SCRIPTS.sub(" ", text)
+
+
+def sentences(*parts: object) -> str:
+    """The parts that are not empty, one after the other: no space follows a full stop of full width."""
+    return _AFTER_FULL_STOP.sub(r"\1", " ".join(filter(None, map(str, parts))))
 
 
 def _tenths(figure: Decimal) -> Decimal:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel
 from catalog.models.channel import INTERVAL_ERRORS
-from config.formatting import joined
+from config.formatting import joined, sentences
 from integrations.connectors import CONNECTORS
 from integrations.connectors.base import InvalidSetting, Setting, SettingKind
 from integrations.models import SECRETS, Credential, naming_settings, settings_asked
@@ -65,7 +65,7 @@ class CredentialForm(forms.Form):
         if setting.kind == SettingKind.SECRET and self._is_stored(setting):
             shown = masked(getattr(self.stored, setting.name))
             told.insert(0, gettext("Stored: %(secret)s. Empty: it stays.") % {"secret": shown})
-        return " ".join(filter(None, told))
+        return sentences(*told)
 
     def rows(self) -> list[tuple[forms.BoundField, Setting | None, str]]:
         """The fields, each with its setting (None: one that every platform has) and the choice it is only for, in

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel
 from config.admin_site import Severity
-from config.formatting import joined, moment
+from config.formatting import joined, moment, sentences
 from integrations.connectors import CONNECTORS
 from integrations.connectors.base import READS_ONLY, SettingKind
 from integrations.models import Credential
@@ -71,7 +71,7 @@ class Explanation:
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what} {self.advice}"
+        return sentences(self.what, self.advice)
 
 
 _WE_TRY_AGAIN = _("We try again by ourselves. Nothing to do.")
@@ -487,7 +487,7 @@ def explain(
         if cause == "quota" and retry_at - (at or now) >= _LONG:
             advice = str(_LONG_WAIT) % {"retry": next_try}
         else:
-            advice += " " + gettext("Next try %(time)s.") % {"time": next_try}
+            advice = sentences(advice, gettext("Next try %(time)s.") % {"time": next_try})
     told = "" if cause == CURRENCY_DIFFERS else detail
     return Explanation(kind.severity, str(kind.what) % words, advice, kind.help, code, told)
 

@@ -161,8 +161,13 @@ def fetch_changed_channels(sender: Any, channel_ids: Sequence[int], **kwargs: An
 
 
 def push_changed_stock(sender: Any, sku_ids: Sequence[int], **kwargs: Any) -> None:
-    """Receiver of stock_changed: every channel is told at once."""
-    if dirty.mark_dirty(sku_ids, now=timezone.now()):
+    """Receiver of stock_changed: every channel is told at once, also of what was counted for the first time."""
+    now = timezone.now()
+    due = dirty.mark_dirty(sku_ids, now=now)
+    for some in parts(sku_ids):
+        new = Listing.objects.current().filter(sku__in=some, channel__sync__is_on=True, syncs__isnull=True)
+        due += dirty.compare(list(new.values_list("pk", flat=True)), now=now)
+    if due:
         request_push_lane()
 
 

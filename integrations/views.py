@@ -485,21 +485,26 @@ def discover(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         "found": count % {"count": formatting.count(read.count)},
         "open": formatting.count(waiting),
     }
-    messages.info(request, text if read.ended_at else f"{text} {_('The rest is being read in the background.')}")
+    messages.info(
+        request, text if read.ended_at else formatting.sentences(text, _("The rest is being read in the background."))
+    )
     return redirect(address)
 
 
 @require_POST
 @staff_page(*DISCOVER)
 def read_sales(request: HttpRequest, channel: Channel) -> HttpResponseBase:
-    """Count what the channel's unmapped listings and proposals sold, and go on in the background where that takes long."""
+    """Count what the channel's unmapped listings and proposals sold; what takes long goes on in the background."""
     unmapped = f"{reverse('admin:catalog_unmappedlisting_changelist')}?channel__id__exact={channel.pk}"
     address = next_page(request) or unmapped
     read = _read_shop(request, channel, ShopRead.Kind.SALES) if sales.can_read_sales(channel) else None
     if read is not None:
         text = ngettext("%(count)s order read.", "%(count)s orders read.", read.count)
         told = text % {"count": formatting.count(read.count)}
-        messages.info(request, told if read.ended_at else f"{told} {_('The rest is being read in the background.')}")
+        messages.info(
+            request,
+            told if read.ended_at else formatting.sentences(told, _("The rest is being read in the background.")),
+        )
     return redirect(address)
 
 
@@ -525,7 +530,7 @@ def tell_fetched(request: HttpRequest, listing_ids: list[int]) -> None:
     """Fetch the listings and leave what came of it as messages."""
     result = fetch_now(listing_ids=listing_ids, now=timezone.now())
     if result.level == messages.ERROR and len(result.problems) == 1:
-        messages.error(request, f"{result.done} {result.problems[0]}")
+        messages.error(request, formatting.sentences(result.done, result.problems[0]))
         return
     messages.add_message(request, result.level, result.done)
     for problem in result.problems:

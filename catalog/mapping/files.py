@@ -402,7 +402,7 @@ def _error(
     if row.code and row.code not in skus:
         no_sku = gettext("There is no SKU “%(code)s”.") % {"code": row.code[:100]}
         meant = alike.get(row.code.upper())
-        return f"{no_sku} {gettext('Did you mean %(code)s?') % {'code': meant}}" if meant else no_sku
+        return formatting.sentences(no_sku, gettext("Did you mean %(code)s?") % {"code": meant} if meant else "")
     if row.pack_factor and not re.fullmatch(r"0*[1-9][0-9]{0,5}", row.pack_factor):
         return gettext("Units per listing is a whole number from 1 to 999999.")
     return ""

@@ -188,7 +188,9 @@ class TargetAdmin(FrameModelAdmin):
         except TooSoon as error:
             seconds = max(1, round((error.retry_at - timezone.now()).total_seconds()))
             wait = formatting.duration(timedelta(seconds=seconds))
-            told = f"{explain(error.cause, is_test=True).what} {gettext('Send the test in %(time)s.') % {'time': wait}}"
+            told = formatting.sentences(
+                explain(error.cause, is_test=True).what, gettext("Send the test in %(time)s.") % {"time": wait}
+            )
             self.message_user(request, told, messages.WARNING)
         else:
             self._tell(request, target, delivery)
@@ -244,7 +246,7 @@ _KIND_LINES: dict[str, _StrPromise] = {
 
 def _kind_line(kind: str) -> str:
     is_missing = kind == Target.Kind.MAIL and not settings.EMAIL_HOST
-    return f"{_KIND_LINES[kind]} {gettext('No mail server is set up yet.')}" if is_missing else str(_KIND_LINES[kind])
+    return formatting.sentences(_KIND_LINES[kind], gettext("No mail server is set up yet.") if is_missing else "")
 
 
 def _no_mail_server() -> SafeString:

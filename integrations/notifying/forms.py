@@ -8,7 +8,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.fields import LostSecret
-from config.formatting import joined
+from config.formatting import joined, sentences
 from integrations.connectors.base import InvalidSetting
 from integrations.notifying.senders import SENDERS
 from integrations.notifying.targets import KINDS, OPTIONS, Kind
@@ -41,9 +41,10 @@ class TargetForm(forms.ModelForm):
                 self.initial.pop(name, None)
                 if stored:
                     shown = gettext("Stored: %(secret)s. Empty: it stays.") % {"secret": masked(stored)}
-                    self.fields[name].help_text = f"{shown} {self.fields[name].help_text}"
+                    self.fields[name].help_text = sentences(shown, self.fields[name].help_text)
         if "secret" in self.fields and self.stored_secret and kind.is_address_secret:
-            self.fields["secret"].help_text += " " + gettext("With another address, enter its secret, too.")
+            hint = gettext("With another address, enter its secret, too.")
+            self.fields["secret"].help_text = sentences(self.fields["secret"].help_text, hint)
         self.initial.update({name: self.instance.options.get(name, "") for name in option_names(self.kind)})
 
     def clean(self) -> dict[str, Any]:

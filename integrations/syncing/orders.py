@@ -253,9 +253,7 @@ def _note_failure(reading: Reading, token: UUID, now: datetime) -> None:
     attempts = reading.window.attempts + 1
     next_at = now + (_REFUSED_FOR if reading.is_refused else delay(attempts))
     ours = ChannelSync.objects.filter(channel=reading.window.channel_id, orders_lease_token=token)
-    ours.update(
-        orders_attempts=attempts, orders_cause=reading.cause[:_LONGEST_CAUSE], **_done(reading.window, next_at)
-    )
+    ours.update(orders_attempts=attempts, orders_cause=reading.cause[:_LONGEST_CAUSE], **_done(reading.window, next_at))
 
 
 def _done(window: Window, next_at: datetime) -> dict[str, object]:

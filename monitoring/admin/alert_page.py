@@ -89,7 +89,7 @@ class AlertPages(ReadOnly, FrameModelAdmin):
             self.message_user(request, gettext("Saved “%(name)s”.") % {"name": alert_title(alert)}, messages.SUCCESS)
         else:
             for errors in form.errors.values():
-                self.message_user(request, " ".join(str(error) for error in errors), messages.ERROR)
+                self.message_user(request, formatting.sentences(*errors), messages.ERROR)
         return self._back(request, alert)
 
     def _alert_to_change(self, request: HttpRequest, object_id: str) -> Alert:

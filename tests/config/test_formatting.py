@@ -180,3 +180,16 @@ def test_formatters_are_tags_and_filters_of_every_template():
 def test_unknown_gives_its_reason_and_a_hostile_one_stays_text():
     shown = Template("{% unknown reason %}").render(Context({"reason": "<b>refused</b>"}))
     assert shown == '<span class="unknown">—</span><small>&lt;b&gt;refused&lt;/b&gt;</small>'
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("Saved.", "Nothing else changed."), "Saved. Nothing else changed."),
+        (("已保存。", "其余不变。"), "已保存。其余不变。"),
+        (("Saved.", ""), "Saved."),
+        ((), ""),
+    ],
+)
+def test_sentences_follow_each_other_as_their_language_writes_them(parts, expected):
+    assert formatting.sentences(*parts) == expected

@@ -284,7 +284,7 @@ def test_the_choice_of_a_listing_names_its_shop_and_variant(owner):
         platform_sku_id="44",
         sku=SkuFactory(code="EV-KET-600", name="walnut"),
     )
-    expected = "Kettle · 天猫旗舰店 · EV-KET-600 walnut · 616/44"
+    expected = "Kettle · 天猫旗舰店 · walnut · EV-KET-600 · 616/44"
     query = {"app_label": "monitoring", "model_name": "threshold", "field_name": "listing", "term": "Kettle"}
     assert [row["text"] for row in owner.get(reverse("admin:autocomplete"), query).json()["results"]] == [expected]
     assert f'<option value="{listing.pk}" selected>{expected}</option>' in owner.get(

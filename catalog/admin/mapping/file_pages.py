@@ -129,7 +129,9 @@ def apply(request: HttpRequest) -> HttpResponseBase:
         messages.error(request, text % {"count": formatting.count(moved.count)})
         return back
     text = ngettext("Changed %(count)s mapping.", "Changed %(count)s mappings.", count)
-    messages.success(request, f"{text % {'count': formatting.count(count)}} {gettext('Undo it below.')}")
+    messages.success(
+        request, formatting.sentences(text % {"count": formatting.count(count)}, gettext("Undo it below."))
+    )
     return back
 
 

@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -77,6 +78,12 @@ _LIMITS: dict[int, Any] = {
 }
 
 
+def capitalise_labels(form: forms.Form) -> None:
+    """As forms made of a model have them."""
+    for field in form.fields.values():
+        field.label = capfirst(str(field.label))
+
+
 class BookingForm(forms.Form):
     """A deed on the stock of one SKU. Subclasses say what would be booked and book it."""
 
@@ -95,12 +102,12 @@ class BookingForm(forms.Form):
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field: Any = self.fields.get("sku")
-        if field is not None:
-            field.queryset = Sku.objects.visible_to(person(request)).select_related("product")
-            field.label_from_instance = lambda sku: f"{sku.code} · {product_line(sku)}"
-            field.widget = AutocompleteSelect(StockLevel._meta.get_field("sku"), admin.site)
-            field.widget.choices = field.choices
+        capitalise_labels(self)
+        field: Any = self.fields["sku"]
+        field.queryset = Sku.objects.visible_to(person(request)).select_related("product")
+        field.label_from_instance = lambda sku: f"{sku.code} · {product_line(sku)}"
+        field.widget = AutocompleteSelect(StockLevel._meta.get_field("sku"), admin.site)
+        field.widget.choices = field.choices
 
     def clean_sku(self) -> Sku:
         sku: Sku = self.cleaned_data["sku"]
@@ -340,6 +347,7 @@ class ReceiveForm(forms.Form):
 
     def __init__(self, *args: Any, request: HttpRequest, transfer: Transfer, **kwargs: Any) -> None:
         super().__init__(*args, **{"initial": {"units": transfer.quantity}, **kwargs})
+        capitalise_labels(self)
         self.transfer = transfer
         self.line = str(transfer)
 

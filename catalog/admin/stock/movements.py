@@ -18,6 +18,7 @@ from config import formatting
 from config.admin_site import add_column, add_menu_item
 from config.change_list import FrameChangeList
 from config.model_admin import FrameModelAdmin, ReadOnly, person
+from config.templatetags import evenshelf as parts
 
 
 class MovementChangeList(FrameChangeList):
@@ -77,7 +78,7 @@ def why(movement: Any) -> SafeString | str:
     if movement.transfer is not None:
         text = movement.transfer.note or gettext("Transfer")
         return format_html('<a href="{}">{}</a>', url("transfer_change", movement.transfer_id), text)
-    return str(movement.reason)
+    return movement.reason or parts.none(_("none"))
 
 
 def linked_sku_cell(movement: StockMovement) -> SafeString:

@@ -73,7 +73,7 @@ def booked_cell(order: Any) -> SafeString | str:
         return parts.badge("warning", text % {"number": formatting.count(number)})
     if order.left_out:
         return format_html('<span class="quiet">{}</span>', _("not booked on purpose"))
-    return format_html('<span class="state ok">{}{}</span>', parts.icon("ok"), _("Booked"))
+    return format_html('<span class="state ok">{}{}</span>', parts.icon("ok"), _("In step"))
 
 
 @admin.display(ordering="ordered_at")

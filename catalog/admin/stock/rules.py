@@ -3,9 +3,9 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_noop, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from catalog.admin.stock.deeds import capitalise_labels
 from catalog.admin.stock.panels import LOCATIONS, RULE, rule_text
 from catalog.admin.stock.scope import url
 from catalog.models import Channel, ChannelLocation, Listing, StockRule, Warehouse
@@ -96,11 +97,12 @@ class LocationsForm(forms.Form):
                 ),
             )
 
-    def rows(self) -> list[tuple[Warehouse, Any, Any, Any]]:
-        return [
-            (each, *(self[f"{name}_{each.pk}"] for name in ("used", "location", "position")))
-            for each in self.warehouses
-        ]
+        capitalise_labels(self)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Each warehouse with its fields: whether it feeds the channel, the location, the place in the sequence."""
+        names = ("used", "location", "position")
+        return [(each, *(self[f"{name}_{each.pk}"] for name in names)) for each in self.warehouses]
 
     def chosen(self) -> list[ChannelLocation]:
         data = self.cleaned_data
@@ -162,8 +164,14 @@ class StockRuleAdmin(ReadOnly, FrameModelAdmin):
     ) -> HttpResponse:
         form = RuleForm(request.POST or None, instance=rule)
         if request.method == "POST" and form.is_valid():
-            _save_rule(request, form)
-            self.message_user(request, gettext("Saved the rule of “%(name)s”.") % {"name": owner})
+            try:
+                _save_rule(request, form)
+            except IntegrityError:
+                # Somebody else set the first rule while this form was open.
+                text = gettext("Somebody saved the same just now. Nothing was changed; look again.")
+                self.message_user(request, text, messages.ERROR)
+                return HttpResponseRedirect(request.path)
+            self.message_user(request, gettext("Saved the rule of “%(name)s”.") % {"name": owner}, messages.SUCCESS)
             return HttpResponseRedirect(back)
         targets = stock_targets(listing_ids=[owner.pk]) if isinstance(owner, Listing) else []
         context = {
@@ -190,7 +198,8 @@ class StockRuleAdmin(ReadOnly, FrameModelAdmin):
         back = url("channel_change", pk)
         if request.method == "POST" and form.is_valid():
             _save_locations(request, channel, form)
-            self.message_user(request, gettext("Saved the warehouses of “%(name)s”.") % {"name": channel})
+            text = gettext("Saved the warehouses of “%(name)s”.") % {"name": channel}
+            self.message_user(request, text, messages.SUCCESS)
             return HttpResponseRedirect(back)
         return self._page(
             request,
@@ -224,7 +233,7 @@ def _allowed(request: HttpRequest, permissions: tuple[str, ...]) -> None:
 def _save_rule(request: HttpRequest, form: RuleForm) -> None:
     """Store the rule, or take it away when nothing is left in it; whoever sends stock is told."""
     rule = form.instance
-    changes = form_changes(form)
+    changes = form_changes(form)  # type: ignore[arg-type]  # a form of a model is a form
     if not changes:
         return
     with transaction.atomic():

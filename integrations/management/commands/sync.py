@@ -1,4 +1,4 @@
-"""`manage.py sync`: one pass over the channels in the foreground: orders in, targets out, and what was sent read back."""
+"""`manage.py sync`: one pass over the channels in the foreground: orders in, targets out, what was sent read back."""
 
 import json
 import sys

@@ -22,12 +22,13 @@ def is_large():
 def database_url(tmp_path, transactional_db, is_large):
     """The address of an empty database of the kind under test."""
     if is_large:
+        name = f"evenshelf_stock_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
         with connection.cursor() as cursor:
-            cursor.execute("DROP DATABASE IF EXISTS evenshelf_stock")
-            cursor.execute("CREATE DATABASE evenshelf_stock")
-        yield f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/evenshelf_stock"
+            cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+            cursor.execute(f"CREATE DATABASE {name}")
+        yield f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{name}"
         with connection.cursor() as cursor:
-            cursor.execute("DROP DATABASE evenshelf_stock WITH (FORCE)")
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
     else:
         yield f"sqlite:///{tmp_path / 'stock.sqlite3'}"
 
@@ -76,8 +77,8 @@ def test_the_same_last_unit_is_never_promised_twice(start, is_large):
     output(start("set_up", skus, 1))
     first, second = map(json.loads, race(start("sell", "a"), start("sell", "b")))
     assert len(first + second) == len({*first, *second}) == skus
-    assert first
-    assert second
+    # Else it was no race; the few of the small one may all go to whoever wakes up first.
+    assert not is_large or (first and second)
     report = json.loads(output(start("report")))
     assert (report["levels"], report["wrong"]) == ([[1, 1]], 0)
 

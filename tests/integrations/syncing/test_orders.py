@@ -1,11 +1,8 @@
 """Orders of the simulator's shops, read over HTTP and booked: each sale once, whatever happens on the way."""
 
-import threading
 from datetime import timedelta
-from functools import partial
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -18,7 +15,6 @@ from integrations.models import ChannelHealth, ChannelSync, Credential, ListingS
 from integrations.syncing import dirty, orders
 from integrations.syncing.orders import OVERLAP, make_due, read_slice
 from integrations.syncing.pushing import push_slice
-from tests.factories import SkuFactory
 from tests.integrations.connectors.subjects import SUBJECTS
 from tests.integrations.syncing.conftest import Clock
 
@@ -94,7 +90,12 @@ def test_a_reading_is_noted_and_the_next_one_rests(shop):
     read_slice(seconds=5)
     row = sync(shop)
     assert started <= row.orders_read_until <= row.orders_read_at <= timezone.now()
-    assert (row.orders_lease_token, row.orders_lease_until, row.orders_attempts, row.orders_cause) == (None, None, 0, "")
+    assert (row.orders_lease_token, row.orders_lease_until, row.orders_attempts, row.orders_cause) == (
+        None,
+        None,
+        0,
+        "",
+    )
     assert row.orders_due_at == row.orders_read_until + orders._REST
     calls = len(shop.subject.simulator.ledger())
     read_slice(seconds=5)
@@ -148,28 +149,6 @@ def test_a_channel_whose_sync_is_off_is_not_read(open_selling):
     ChannelSync.objects.update(is_on=False)
     read_slice(seconds=5)
     assert shop.subject.simulator.ledger() == []
-
-
-def test_an_order_that_is_cancelled_gives_its_units_back(open_selling, simulator):
-    shop = open_selling("taobao")
-    before = available(shop.skus[0])
-    order_id = shop.subject.order(shop.rows[0], 1)
-    clock = Clock()
-    read_slice(now_fn=clock, seconds=5)
-    assert available(shop.skus[0]) == before - 1
-    Order.objects.filter(platform_order_id=order_id).update(status="finished", changed_at=timezone.now() - MINUTE)
-    state = Order.objects.get(platform_order_id=order_id)
-    told = _Told(order_id, "cancelled", state.ordered_at, timezone.now())
-    orders.book_orders(shop.channel, [told], now=timezone.now())
-    assert available(shop.skus[0]) == before
-
-
-class _Told:
-    """An order without lines that are told any more."""
-
-    def __init__(self, order_id, status, created_at, changed_at):
-        self.order_id, self.status, self.created_at, self.changed_at = order_id, status, created_at, changed_at
-        self.currency, self.lines, self.paid_at, self.is_test = "CNY", (), None, False
 
 
 # --- What goes wrong ------------------------------------------------------------------------------------------------
@@ -427,30 +406,28 @@ def test_a_sale_told_twice_and_out_of_order_is_booked_once(
     assert [each.shown() for each in three.values()] == [0, 0, 0]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_runners_at_once_book_a_sale_once(three, settle):
+def test_a_runner_that_lost_its_lease_and_the_next_one_book_a_sale_once(three, monkeypatch, settle):
     sku = three["shopify"].skus[0]
     for shop in three.values():
         shop.subject.order(shop.rows[0], 1)
-    ahead = Clock()
-    ahead.ahead = MINUTE
+    booking, overtaken = orders.book_orders, []
 
-    def run(lease_ends):
-        try:
-            clock = Clock()
-            clock.ahead = MINUTE + (2 * orders._LEASE if lease_ends else timedelta())
-            read_slice(now_fn=clock, seconds=5)
-        finally:
-            connection.close()
+    def late(channel, *args, **kwargs):
+        if channel.pk not in overtaken:
+            overtaken.append(channel.pk)
+            read_slice(now_fn=at(timezone.now() + 2 * orders._LEASE), seconds=5, channel_ids=[channel.pk])
+        return booking(channel, *args, **kwargs)
 
-    runners = [threading.Thread(target=partial(run, lease_ends)) for lease_ends in (False, True, False)]
-    for runner in runners:
-        runner.start()
-    for runner in runners:
-        runner.join(30)
+    monkeypatch.setattr(orders, "book_orders", late)
+    first = timezone.now()
+    read_slice(now_fn=at(first), seconds=5)
+    assert len(overtaken) == 3
     assert sold_and_reserved(sku) == 3, "one on each channel"
     assert available(sku) == -2, "oversold, and told so"
     assert check() == []
-    dirty.sweep(now=timezone.now())
+    for row in ChannelSync.objects.all():
+        assert row.orders_read_until >= first + 2 * orders._LEASE, "the later one's, which only rises"
+        assert row.orders_lease_token is None
+    dirty.mark_dirty([sku.pk], now=timezone.now())
     settle()
     assert [shop.shown() for shop in three.values()] == [0, 0, 0]
