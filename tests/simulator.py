@@ -267,9 +267,7 @@ class ShopifyControl(ShopsControl):
         body = {"num_iid": variant["num_iid"], "sku_id": variant["sku_id"], "location": location}
         self._simulator.control("POST", "shopify/unstock", json=body)
 
-    def order(
-        self, variant: dict[str, Any], quantity: int = 1, location: str | None = None, discount: int = 0
-    ) -> int:
+    def order(self, variant: dict[str, Any], quantity: int = 1, location: str | None = None, discount: int = 0) -> int:
         """A buyer orders now, `discount` cents (or yen times 100) off the whole order; returns the order's id."""
         place = None if location is None else location.rpartition("/")[2]
         body = {"num_iid": variant["num_iid"], "sku_id": variant["sku_id"], "quantity": quantity, "location": place}
