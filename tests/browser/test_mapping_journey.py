@@ -57,9 +57,10 @@ def fits(page: Page) -> bool:
 def upload(page: Page, *lines: str) -> None:
     """Show what a file of mappings would change."""
     text = "\n".join(["channel,platform item id,platform SKU id,SKU,units per listing", *lines])
-    file = {"name": "mapping.csv", "mimeType": "text/csv", "buffer": text.encode()}
     page.goto("/catalog/proposal/mapping/")
-    page.get_by_label("File").set_input_files(files=[file])
+    page.get_by_label("File").set_input_files(
+        files=[{"name": "mapping.csv", "mimeType": "text/csv", "buffer": text.encode()}]
+    )
     page.get_by_role("button", name="Show what changes").click()
 
 
@@ -113,7 +114,7 @@ def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, 
     page.get_by_role("button", name="Read sales").click()
     expect(status(page)).to_contain_text("orders read.")
     sold = Proposal.objects.open().select_related("sales").order_by("-sales__units", "-pk")[0]
-    assert sold.sales.units >= 4
+    assert (sold.sales.units or 0) >= 4
     expect(rows_of(page).first).to_contain_text(sold.platform_id)
     expect(rows_of(page).first.locator(".field-sales")).to_contain_text(str(sold.sales.units))
     page.locator(".action-select").first.check()
@@ -137,7 +138,7 @@ def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, 
     assert fits(page)
     page.get_by_role("button", name="Apply 1 change").click()
     expect(status(page)).to_contain_text("Changed 1 mapping.")
-    assert Listing.objects.get(proposals=sold).sku.code == alone["code"]
+    assert Listing.objects.filter(proposals=sold, sku__code=alone["code"]).exists()
 
     # The check finds the SKU twice on the channel, and by the merchant code which of the two is wrong; that is mended,
     # taken back, and said to be fine.

@@ -134,6 +134,7 @@ def test_a_bulk_operation_is_asked_about_and_not_waited_for(simulator, large_sho
     sliced = take_slice(begin(large_shop), seconds=5)
     assert time.monotonic() - started < 4
     assert sliced.error is None
+    assert sliced.read.next_at is not None
     assert sliced.read.next_at > timezone.now()
     assert sliced.read.goes_on(timezone.now())
     take_slice(sliced.read, seconds=5)
@@ -287,7 +288,7 @@ def test_a_channel_that_is_held_is_not_called(simulator):
     simulator.clear_ledger()
     sliced = take_slice(begin(channel), seconds=60, is_asked=True)
     assert simulator.ledger() == []
-    assert sliced.error.cause == "quota"
+    assert getattr(sliced.error, "cause", "") == "quota"
     assert (sliced.read.next_at, sliced.read.cause) == (health.retry_at, "quota")
     assert ChannelHealth.objects.get(channel=channel).retry_at == health.retry_at
 
@@ -295,7 +296,7 @@ def test_a_channel_that_is_held_is_not_called(simulator):
 def test_a_hold_that_came_during_a_slice_stays(simulator, monkeypatch, small_pages):
     channel = taobao_channel(simulator)
     hour = timezone.now() + timedelta(hours=1)
-    kept = sales.time.monotonic
+    kept = time.monotonic
 
     def held_meanwhile() -> float:
         mark_failed(channel, Wait("taobao", "read", cause="quota", retry_at=hour), timezone.now())
@@ -314,7 +315,7 @@ def test_one_worker_only_tries_a_channel_that_rested(simulator):
     hold(channel, kind="retry", cause="timeout", failures=9, retry_at=timezone.now() + timedelta(minutes=1))
     read = begin(channel)
     simulator.clear_ledger()
-    assert take_slice(read).error.cause == "timeout"
+    assert getattr(take_slice(read).error, "cause", "") == "timeout"
     assert simulator.ledger() == []
     hold(channel, kind="retry", cause="timeout", failures=9, retry_at=timezone.now() - timedelta(seconds=1))
     assert take_slice(read, seconds=60).read.ended_at is not None
@@ -325,7 +326,7 @@ def test_a_person_may_try_a_channel_that_rests(simulator):
     channel = taobao_channel(simulator)
     mark_failed(channel, Fatal("taobao", "read", cause="bad-signature"), timezone.now())
     read = begin(channel)
-    assert take_slice(read).error.cause == "bad-signature"
+    assert getattr(take_slice(read).error, "cause", "") == "bad-signature"
     assert take_slice(read, seconds=60, is_asked=True).error is None
     assert ChannelHealth.objects.get(channel=channel).kind == ""
 

@@ -388,7 +388,7 @@ def test_a_file_is_undone_and_what_changed_since_is_left_alone(client, owner, li
     assert "Brought back lately" not in done
     stored = Listing.objects.in_bulk()
     assert (stored[listing.pk].sku, stored[listing.pk].pack_factor) == (old, 3)
-    assert (stored[others[0].pk].sku.code, stored[others[0].pk].pack_factor) == ("CUP-01", 2)
+    assert (str(stored[others[0].pk].sku), stored[others[0].pk].pack_factor) == ("CUP-01", 2)
     assert stored[others[1].pk].sku is None
     assert "Nothing was changed" in undo(client, event).text
     undone = AuditEvent.objects.filter(action="mapping import undone")
@@ -403,4 +403,4 @@ def test_a_file_is_undone_within_a_week_and_by_those_who_see_its_deed(client, ow
     assert "Nothing was changed" in undo(client, event).text
     signed_in(client, "Viewer", listing.channel)
     assert undo(client, event).status_code == 403
-    assert Listing.objects.get().sku.code == "CUP-01"
+    assert [*Listing.objects.values_list("sku__code", flat=True)] == ["CUP-01"]

@@ -66,7 +66,7 @@ def test_a_count_is_shown_as_a_sentence_and_then_booked(client, operator, sku, w
     assert on_hand(sku, warehouse) == 15
     done = agreed(client, COUNT, page, **data)
     assert "Booked −3. EV-KET-600 in Hangzhou: 12 on hand." in done.text
-    movement = StockMovement.objects.first()
+    movement = StockMovement.objects.latest("pk")
     assert (movement.kind, movement.source, movement.quantity, movement.reason) == ("count", "count", -3, "shelf 3")
     assert movement.actor == operator
     event = AuditEvent.objects.filter(actor=operator).latest("pk")

@@ -5,6 +5,7 @@ It works on the database of DATABASE_URL; times are shifted by SHIFT seconds, so
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import datetime
 
 from tests.integrations.syncing import worker  # the first, since it sets Django up
@@ -45,5 +46,6 @@ def report() -> None:
 
 
 if __name__ == "__main__":
-    {"sell_since": sell_since, "read": read, "report": report}[sys.argv[1]](*sys.argv[2:])
+    deeds: dict[str, Callable[..., None]] = {"sell_since": sell_since, "read": read, "report": report}
+    deeds[sys.argv[1]](*sys.argv[2:])
     connection.close()

@@ -244,8 +244,8 @@ def test_an_error_beside_the_payload_of_a_write_does_not_say_that_nothing_was_wr
     row = shop.rows()[0]
     error = {"message": "Field was refused", "path": path, "extensions": {"code": code}}
     half = answer_json({"data": {WRITE: data}, "errors": [error]})
-    level = {"location": {"id": f"gid://shopify/Location/{shop.location}"}}
-    level["quantities"] = [{"name": "available", "quantity": 33}]
+    location = {"id": f"gid://shopify/Location/{shop.location}"}
+    level = {"location": location, "quantities": [{"name": "available", "quantity": 33}]}
     item = {"id": row["inventory_item_id"], "tracked": True}
     item["inventoryLevels"] = {"nodes": [level], "pageInfo": {"hasNextPage": False}}
     node = {"id": row["variant_id"], "product": {"id": row["product_id"]}, "inventoryItem": item}
