@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from catalog.models import Dismissal, Listing, Proposal
 from tests.factories import CredentialFactory, ListingFactory, SkuFactory, UserFactory
@@ -58,9 +58,8 @@ def upload(page: Page, *lines: str) -> None:
     """Show what a file of mappings would change."""
     text = "\n".join(["channel,platform item id,platform SKU id,SKU,units per listing", *lines])
     page.goto("/catalog/proposal/mapping/")
-    page.get_by_label("File").set_input_files(
-        files=[{"name": "mapping.csv", "mimeType": "text/csv", "buffer": text.encode()}]
-    )
+    file: FilePayload = {"name": "mapping.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    page.get_by_label("File").set_input_files(files=[file])
     page.get_by_role("button", name="Show what changes").click()
 
 
