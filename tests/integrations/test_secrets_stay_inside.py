@@ -3,10 +3,13 @@
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import AuditEvent, Channel
@@ -147,6 +150,22 @@ def test_no_secret_gets_into_the_audit_log_the_api_or_the_figures(client, owner,
         assert leaks(answer.text, channel) == []
     for path in ("/metrics", "/healthz", "/readyz"):
         assert leaks(client.get(path).text, channel) == []
+
+
+def test_no_file_that_is_handed_out_holds_a_secret(client, owner, channel):
+    listing = channel.listings.get()
+    mapping = reverse("admin:catalog_mapping_export")
+    for address in (f"{mapping}?channel={channel.pk}", reverse("watch:listing-history-csv", args=[listing.pk])):
+        answer = client.get(address)
+        text = answer.getvalue().decode("utf-8-sig")
+        assert answer.status_code == 200
+        assert text
+        assert leaks(text, channel) == []
+    answer = client.get(f"{mapping}?channel={channel.pk}&format=xlsx")
+    with ZipFile(BytesIO(answer.getvalue())) as book:
+        cells = "".join(book.read(name).decode() for name in book.namelist())
+    assert listing.platform_item_id in cells
+    assert leaks(cells, channel) == []
 
 
 def test_a_diagnosis_on_the_console_tells_no_secret(channel, capsys):
