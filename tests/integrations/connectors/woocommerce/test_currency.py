@@ -1,6 +1,7 @@
 """A shop that counts in another currency than its channel: its answers name none, so it is asked."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.integrations.connectors.discovery import discovered
 
 pytestmark = pytest.mark.pure
 
+HOUR = timedelta(hours=1)
 CURRENT = "GET data/currencies/current"
 ITEM = [ListingRef(1, "794")]
 
@@ -65,7 +67,7 @@ def test_amounts_in_nobody_knows_what_are_not_told_and_the_rest_is(connect_as, s
     connector = connect_as("EUR")
     [reading] = connector.read_listings(ITEM, now=now)
     found = next(each for each in discovered(connector, now) if each.item_id == "794")
-    changed = next(each for each in connector.read_changes(since=now, now=now) if each.item_id == "794")
+    changed = next(each for each in connector.read_changes(since=now - HOUR, now=now) if each.item_id == "794")
     for each in (reading, found, changed):
         assert (each.facts.list_price, each.facts.live_price, each.facts.stock) == (None, None, 12)
         assert each.cause == "currency-unknown"
