@@ -8,13 +8,25 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DESKTOP, TABLET, PHONE, SMALL_PHONE = (1366, 900), (1024, 768), (390, 844), (320, 640)
 
 # Playwright keeps an event loop in the test's thread, which Django takes for asynchronous code.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+# What a page does may take a while on a busy machine; what comes at once is not waited for.
+expect.set_options(timeout=20_000)
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page, once it is there, is wider than the window."""
+    page.wait_for_load_state()
+    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def fits(page: Page) -> bool:
+    return overflow(page) <= 0
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from catalog.models import Listing
 from integrations.fetching import fetch_listings
 from integrations.notifying.lane import send_slice
 from monitoring.models import Alert, Target, Threshold
+from tests.browser.conftest import fits
 from tests.factories import AlertFactory, CredentialFactory, ListingFactory, ListingWatchFactory, UserFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -70,10 +71,6 @@ def status(page: Page):
 
 def tab(page: Page, name: str) -> None:
     page.locator(".tabs").get_by_role("link", name=name).click()
-
-
-def fits(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])

@@ -5,6 +5,7 @@ import re
 import pytest
 import requests
 
+from tests.browser.conftest import fits
 from tests.factories import UserFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -64,7 +65,7 @@ def test_a_new_key_is_copied_by_a_button_and_this_is_announced(browser_page, liv
     press_copy(page)
     page.get_by_role("status").get_by_text("Copied", exact=True).wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == token
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    assert fits(page)
 
 
 def test_where_there_is_no_clipboard_the_key_is_copied_the_old_way(browser_page, live_server):

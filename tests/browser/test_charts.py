@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from catalog.models import Listing
 from monitoring.models import ListingWatch, Observation
+from tests.browser.conftest import fits
 from tests.factories import ListingFactory, ListingWatchFactory, ProductFactory, SkuFactory, UserFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -83,7 +84,7 @@ def test_price_and_stock_are_drawn_in_their_colours(browser_page, owner, listing
     assert stock["close"] > 150
     assert live["drawn"] > live["close"]
     assert pixels(page, "stock", "--warning")["close"] > 50  # the sold-out stretch of the band
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert fits(page)
 
 
 def test_the_picture_is_told_in_a_sentence(browser_page, owner, listing):

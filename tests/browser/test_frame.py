@@ -6,10 +6,10 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.urls import reverse
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from catalog.models import AuditEvent, Listing
-from tests.browser.conftest import DESKTOP, PHONE, SMALL_PHONE, TABLET
+from tests.browser.conftest import DESKTOP, PHONE, SMALL_PHONE, TABLET, overflow
 from tests.factories import (
     NOW,
     ChannelFactory,
@@ -77,11 +77,6 @@ def addresses(listing: Listing) -> list[str]:
         reverse("admin:catalog_sku_history", args=[sku.pk]),
     ]
     return found
-
-
-def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from catalog.models import Listing
 from integrations.fetching import fetch_listings
 from monitoring.models import ListingWatch, Observation
+from tests.browser.conftest import fits
 from tests.factories import (
     ChannelFactory,
     CredentialFactory,
@@ -132,7 +133,7 @@ def test_a_price_that_changes_at_the_platform_shows_after_fetch_now(browser_page
     expect(table).to_have_count(2)
     expect(table.first).to_contain_text("4321.00")
     expect(table.last).to_contain_text(str(old_price))
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert fits(page)
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])

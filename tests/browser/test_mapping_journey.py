@@ -8,6 +8,7 @@ from django.utils import timezone
 from playwright.sync_api import FilePayload, Page, expect
 
 from catalog.models import Dismissal, Listing, Proposal
+from tests.browser.conftest import fits
 from tests.factories import CredentialFactory, ListingFactory, SkuFactory, UserFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -48,10 +49,6 @@ def rows_of(page: Page):
 
 def search(page: Page, words: str, *, tab: str = "", model: str = "proposal") -> None:
     page.goto(f"/catalog/{model}/?q={words}{f'&tab={tab}' if tab else ''}")
-
-
-def fits(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
 def upload(page: Page, *lines: str) -> None:

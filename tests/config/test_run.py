@@ -26,6 +26,7 @@ class Run:
     """The product on this machine; `start` waits until it says that it runs."""
 
     def __init__(self, folder):
+        self.folder = folder
         self.log = folder / "run.log"
         self.port, self.simulator_port = free_port(), free_port()
         self.env = {
@@ -129,12 +130,15 @@ def test_it_comes_up_with_the_demo_world_stops_without_leftovers_and_comes_up_ag
 )
 def test_a_process_that_ends_is_named_with_its_last_lines_and_the_rest_is_stopped(run, argument, name, last_line):
     run.start()
+    log = run.folder / "var" / "log" / f"{name}.log"
+    wait_for(lambda: last_line in log.read_text(), seconds=30, said=run.said)
     everyone = family(run.process.pid)
     os.kill(find(everyone, argument), signal.SIGKILL)
     assert run.process.wait(timeout=20) == 1
     assert f"{name} ended (exit code -9). Its last lines, from" in run.said()
     assert last_line in run.said()
-    assert alive(everyone) == set()
+    # What a killed worker had started ends by itself, as soon as it notices.
+    wait_for(lambda: not alive(everyone), seconds=15, said=lambda: f"still there: {alive(everyone)}")
 
 
 @pytest.mark.parametrize("name", ["PORT", "SIMULATOR_PORT"])
