@@ -11,7 +11,10 @@ from importlib import import_module
 
 from benchmarks.harness import set_up
 
-BENCHMARKS = ("fetch", "quotas", "second_pass", "thresholds", "memory", "pages", "api", "shopify")
+BENCHMARKS = (
+    *("fetch", "quotas", "second_pass", "thresholds", "memory", "pages", "api", "shopify"),
+    *("push", "push_quota", "push_faults", "push_changes", "push_dead", "sale_to_channels"),
+)
 
 
 def run_one(name: str) -> None:

@@ -1,17 +1,30 @@
-"""The other sides of the benchmarks: the bare limit (as fast as the protocol allows) and the naive monitor."""
+"""The other sides of the benchmarks: the bare limits (as fast as the protocol allows), the naive monitor and sync."""
 
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import requests
+
+from benchmarks.canned_shop import FIRST_STOCK, LOCATION, VERSION
+
+SET_STOCK = """
+mutation EvenshelfSetStock($input: InventorySetQuantitiesInput!, $key: String!) {
+  inventorySetQuantities(input: $input) @idempotent(key: $key) {
+    inventoryAdjustmentGroup { changes { name delta item { id } location { id } } }
+    userErrors { field message code }
+  }
+}
+"""
 
 Row = tuple[int, datetime, Decimal, int, str]
 
@@ -73,3 +86,105 @@ def one_by_one_monitor(address: str, item_ids: Sequence[int], database: Path) ->
         connection.commit()
         connection.close()
     return len(item_ids)
+
+
+def bare_push(
+    address: str,
+    quantities: Mapping[str, Sequence[int]],
+    *,
+    threads: int,
+    batch: int,
+    store: Callable[[list[tuple[str, int, int]]], None],
+) -> int:
+    """Each shop's figures, by token, in batches over one session per thread; what was answered to `store` in one go.
+
+    A row is (token, its place in the figures, what it shows now). Nothing is compared, and nothing read back.
+    """
+    local = threading.local()
+
+    def write(token: str, first: int, figures: Sequence[int]) -> list[tuple[str, int, int]]:
+        session = getattr(local, "session", None)
+        if session is None:
+            session = local.session = requests.Session()
+            session.trust_env = False
+        body = orjson.dumps(_stock_write(first, figures))
+        answer = orjson.loads(_write_to_shop(session.post, address, token, body))
+        written = answer["data"]["inventorySetQuantities"]
+        if written["userErrors"]:
+            raise RuntimeError("the canned shop should refuse nothing")
+        return [(token, first + place, quantity) for place, quantity in enumerate(figures)]
+
+    parts = [
+        (token, first, figures[first : first + batch])
+        # In turn, as they would be sent to shops that all have limits of their own.
+        for first in range(0, max(map(len, quantities.values())), batch)
+        for token, figures in quantities.items()
+    ]
+    with ThreadPoolExecutor(threads) as pool:
+        rows = [row for part in pool.map(lambda part: write(*part), parts) for row in part]
+    store(rows)
+    return len(rows)
+
+
+def thread_pool_sync(
+    address: str, quantities: Mapping[str, Sequence[int]], database: Path, *, with_sleeps: bool
+) -> int:
+    """Batches of 50 SKUs, ten threads, and a barrier after each; per SKU and shop a connection, a request without a
+    session, a row of the log, and a sleep. A SKU that fails is tried again on every shop."""
+    with sqlite3.connect(database) as connection:
+        connection.executescript(
+            "create table if not exists mappings (sku integer, shop text, item integer, primary key (sku, shop));"
+            "create table if not exists log (sku integer, shop text, quantity integer, at text, result text);"
+        )
+        skus = range(max(map(len, quantities.values())))
+        connection.executemany(
+            "insert or replace into mappings values (?, ?, ?)", [(sku, token, sku) for sku in skus for token in quantities]
+        )
+    connection.close()
+
+    def sync(sku: int) -> None:
+        for attempt in range(3):
+            try:
+                for (token, figures), pause in zip(quantities.items(), (0.5, 0.2, 0.3), strict=True):
+                    connection = sqlite3.connect(database, timeout=60)
+                    found = connection.execute("select item from mappings where sku = ? and shop = ?", (sku, token))
+                    body = json.dumps(_stock_write(found.fetchone()[0], [figures[sku]])).encode()
+                    answer = json.loads(_write_to_shop(requests.post, address, token, body))
+                    result = "failed" if answer["data"]["inventorySetQuantities"]["userErrors"] else "done"
+                    at = datetime.now(UTC).isoformat()
+                    connection.execute("insert into log values (?, ?, ?, ?, ?)", (sku, token, figures[sku], at, result))
+                    connection.commit()
+                    connection.close()
+                    time.sleep(pause if with_sleeps else 0)
+            except requests.RequestException:
+                time.sleep(2**attempt)
+            else:
+                return
+
+    for first in range(0, len(skus), 50):
+        with ThreadPoolExecutor(10) as pool:
+            list(pool.map(sync, skus[first : first + 50]))
+        time.sleep(1 if with_sleeps else 0)
+    return len(skus) * len(quantities)
+
+
+def _stock_write(first: int, figures: Sequence[int]) -> dict[str, Any]:
+    """What sets these figures, from a place on."""
+    rows = [
+        {
+            "inventoryItemId": f"gid://shopify/InventoryItem/{FIRST_STOCK + first + place}",
+            "locationId": f"gid://shopify/Location/{LOCATION}",
+            "quantity": quantity,
+            "changeFromQuantity": None,
+        }
+        for place, quantity in enumerate(figures)
+    ]
+    variables = {"key": str(uuid4()), "input": {"name": "available", "reason": "correction", "quantities": rows}}
+    return {"query": SET_STOCK, "variables": variables}
+
+
+def _write_to_shop(post: Callable[..., requests.Response], address: str, token: str, body: bytes) -> bytes:
+    headers = {"Content-Type": "application/json", "X-Shopify-Access-Token": token}
+    answer = post(f"{address}/admin/api/{VERSION}/graphql.json", data=body, headers=headers, timeout=20)
+    answer.raise_for_status()
+    return answer.content

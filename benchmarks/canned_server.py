@@ -1,4 +1,4 @@
-"""A server that answers listing reads after a fixed latency and costs next to no processor time.
+"""A server that answers listing reads and stock writes after a fixed latency and costs next to no processor time.
 
     python -m benchmarks.canned_server --latency-ms 20
 
@@ -7,6 +7,10 @@ It prints its address, answers Taobao's batch read (POST /router/rest) for any i
 each generation another twentieth, so that a pass can meet 5 % of changes. POST /quota/APP_KEY/CALLS_PER_SECOND limits
 one application's batch reads: what goes over is answered 429 with Retry-After. GET /calls tells how many of each
 application were served and refused, since the quota was set.
+
+Stock is written and read as at Shopify (POST to any .../graphql.json), of a shop for each access token that comes; a
+quota may be set for a token as well. POST /shops/TOKEN with JSON sets what its Shop has, its faults above all, and
+GET /shops/TOKEN tells its stock and its writes.
 """
 
 import argparse
@@ -16,14 +20,18 @@ import re
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import ClassVar
 
+from benchmarks.canned_shop import Shop
+
 IDS = re.compile(rb"(?:^|[&\r\n])num_iids=([^&\s]+)")
 APP_KEY = re.compile(rb"(?:^|[&\r\n])app_key=([^&\s]+)")
+TOKEN = re.compile(rb"x-shopify-access-token: *([^\s]+)", re.IGNORECASE)
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -100,7 +108,8 @@ class CannedProtocol(asyncio.Protocol):
 
     generation = 0
     latency_seconds = 0.02
-    quotas: ClassVar[dict[bytes, Quota]] = {}  # by app key
+    quotas: ClassVar[dict[bytes, Quota]] = {}  # by app key or token
+    shops: ClassVar[defaultdict[bytes, Shop]] = defaultdict(Shop)  # by token
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -118,13 +127,14 @@ class CannedProtocol(asyncio.Protocol):
             return
         request, self.buffer = self.buffer[:end], self.buffer[end:]
         answer = self.answer(request)
-        asyncio.get_running_loop().call_later(self.latency_seconds, self.send, answer)
+        if answer is not None:
+            asyncio.get_running_loop().call_later(self.latency_seconds, self.send, answer)
 
     def send(self, answer: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(answer)
 
-    def answer(self, request: bytes) -> bytes:
+    def answer(self, request: bytes) -> bytes | None:
         path = request.split(b" ", 2)[1]
         if path.startswith(b"/generation/"):
             CannedProtocol.generation = int(path.rsplit(b"/", 1)[1])
@@ -138,6 +148,10 @@ class CannedProtocol(asyncio.Protocol):
             return http(json.dumps(counts).encode())
         if path.startswith((b"/item/", b"/stock/")):
             return http(json.dumps(item(int(path.rsplit(b"/", 1)[1]), self.generation)).encode())
+        if path.startswith(b"/shops/"):
+            return self.shop(path.rsplit(b"/", 1)[1], request.partition(b"\r\n\r\n")[2])
+        if path.endswith(b"/graphql.json"):
+            return self.stock(request)
         caller = APP_KEY.search(request) if self.quotas else None
         if caller and caller[1] in self.quotas and not self.quotas[caller[1]].take():
             return OVER_QUOTA
@@ -147,6 +161,20 @@ class CannedProtocol(asyncio.Protocol):
             if ids
             else http(b'{"error_response":{"code":40,"msg":"no num_iids"}}')
         )
+
+    def shop(self, token: bytes, changes: bytes) -> bytes:
+        shop = self.shops[token]
+        for name, value in json.loads(changes or b"{}").items():
+            setattr(shop, name, value)
+        return http(shop.told())
+
+    def stock(self, request: bytes) -> bytes | None:
+        head, _blank, body = request.partition(b"\r\n\r\n")
+        found = TOKEN.search(head)
+        token = found[1] if found else b""
+        if token in self.quotas and not self.quotas[token].take():
+            return OVER_QUOTA
+        return self.shops[token].answer(body)
 
 
 async def serve(latency_seconds: float) -> None:

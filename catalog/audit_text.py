@@ -44,6 +44,8 @@ _ACTIONS = (
     gettext_noop("adjusted"),
     gettext_noop("received"),
     gettext_noop("sent"),
+    gettext_noop("retried"),
+    gettext_noop("dismissed"),
     gettext_noop("demo begun"),
     gettext_noop("demo loaded"),
 )

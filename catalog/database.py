@@ -140,6 +140,9 @@ def update_rows(
     """
     if not rows:
         return []
+    if not isinstance(rows, Rows):
+        fields, rows, alike = _without_alike(fields, rows)
+        also = {**alike, **(also or {})}
     columns = [_field(model, name) for name in (key, *fields)]
     table = connection.ops.quote_name(model._meta.db_table)
     names = [_name(column) for column in columns]
@@ -347,6 +350,17 @@ class Microseconds(PlainFunc):
     postgresql = "(extract(epoch from %(expressions)s) * 1000000)::bigint"
     # Kept as text, the six digits of a fraction behind the seconds, or nothing; unixepoch() would round them.
     sqlite = "(unixepoch(substr(%(expressions)s, 1, 19)) * 1000000 + CAST(substr(%(expressions)s, 21, 6) AS INTEGER))"
+
+
+def _without_alike(
+    fields: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[list[str], list[Sequence[Any]], dict[str, Any]]:
+    """Rows behind a key, without the fields that they all have the same value of; those are said once."""
+    keys, *columns = zip(*rows, strict=True)
+    alike = {name: each[0] for name, each in zip(fields, columns, strict=True) if each.count(each[0]) == len(each)}
+    left = [name for name in fields if name not in alike]
+    differing = [each for name, each in zip(fields, columns, strict=True) if name not in alike]
+    return left, list(zip(keys, *differing, strict=True)), alike
 
 
 def _insert_select(

@@ -17,6 +17,8 @@ _VIEW_STOCK = [
     "view_orderline",
     "view_channellocation",
     "view_stockrule",
+    "view_listingsync",
+    "view_syncrun",
 ]
 _BOOK_STOCK = ["add_stockmovement", "add_transfer", "change_transfer"]  # count, adjust, receive, send
 _EDIT_STOCK = [
@@ -53,6 +55,8 @@ ROLES: dict[str, list[str]] = {
         *(f"{verb}_apikey" for verb in ("view", "add", "change")),  # their own
     ],
     gettext_noop("Operator"): [
+        "change_channelsync",
+        "add_savedfilter",
         *_VIEW_CATALOG,
         *_VIEW_WATCH,
         *_VIEW_STOCK,

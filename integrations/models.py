@@ -305,7 +305,14 @@ class Heartbeat(models.Model):
 
 
 # Django finds an app's models here; how far each channel is behind is told where the syncing is.
-from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun  # noqa: E402
+from integrations.syncing.models import (  # noqa: E402
+    ChannelSync,
+    ListingSync,
+    SavedFilter,
+    SyncAttempt,
+    SyncItem,
+    SyncRun,
+)
 
 __all__ = [
     "SECRETS",
@@ -316,6 +323,7 @@ __all__ = [
     "KeyRequest",
     "ListingSync",
     "QuotaSlot",
+    "SavedFilter",
     "SyncAttempt",
     "SyncItem",
     "SyncRun",

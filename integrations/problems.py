@@ -426,6 +426,53 @@ PROBLEMS: dict[str, Kind] = {
         _("Have the shop keep its stock, or leave the listing out."),
     ),
     "twice-in-one-push": Kind("critical", _("%(channel)s was sent the same row twice in one write."), _TELL_US),
+    "not-shown": Kind(
+        "warning",
+        _("%(channel)s took the figure, but does not show it."),
+        _(
+            "Look at the item in the platform's back office: something else may write its stock, too. Then send it "
+            "again, or dismiss it with a reason."
+        ),
+    ),
+    "not-read": Kind(
+        "warning",
+        _("%(channel)s did not tell what the item shows."),
+        _("It is read again by itself. If it lasts, look at the item in the platform's back office."),
+    ),
+    "interrupted": Kind(
+        "warning",
+        _("A worker ended before it told what %(channel)s answered. We do not know whether the figure was applied."),
+        _("It is read back before anything is repeated."),
+    ),
+    "lease-over": Kind(
+        "info", _("There was no time left to send it to %(channel)s."), _("It is sent by itself. Nothing to do.")
+    ),
+    "guard": Kind(
+        "warning",
+        _("%(channel)s: too many listings would go to 0 at once, so nobody was told yet."),
+        _("Look at them on the page of the channel, and apply or reject them there."),
+    ),
+    # Left alone.
+    "paused": Kind(
+        "info",
+        _("%(channel)s: the stock of the listing is paused by a rule, so what it shows is left as it is."),
+        _("Change the rule of the listing or of the channel to have it sent again."),
+    ),
+    "not-mapped": Kind(
+        "warning",
+        _("%(channel)s: the listing is not mapped, so what it shows is left as it is."),
+        _("Choose the SKU it sells, and its stock is sent from then on."),
+    ),
+    "sku-inactive": Kind(
+        "info",
+        _("%(channel)s: the SKU of the listing is not active, so what it shows is left as it is."),
+        _("Set the SKU to active to have its stock sent."),
+    ),
+    "not-counted": Kind(
+        "warning",
+        _("%(channel)s: the stock of the listing was never counted here, so nothing is sent."),
+        _("Count it or enter a receipt."),
+    ),
     # One fact.
     "price-unreadable": Kind(
         "warning", _("%(channel)s gave a price that is no amount."), _("The price counts as not known.")

@@ -19,12 +19,12 @@ from django_q.tasks import async_task
 
 from catalog.database import parts
 from catalog.models import Channel, Listing
-from catalog.stock.booking import book_waiting
+from catalog.stock.booking import book_set_aside, book_waiting
 from integrations import fetching, services, shop_reads
 from integrations.connections import forget_other_currency
-from integrations.models import ChannelSync, Heartbeat
+from integrations.models import ChannelSync, Heartbeat, SyncRun
 from integrations.notifying import lane as notifying
-from integrations.syncing import dirty, orders, pushing
+from integrations.syncing import dirty, dry_runs, orders, pushing
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
 
@@ -199,6 +199,7 @@ def sweep_stock(channel_ids: Sequence[int] | None = None) -> str:
     """Find the listings that are behind their targets, and sales that can be booked, though nobody said so."""
     if channel_ids is None:
         book_waiting(now=timezone.now())
+        book_set_aside(now=timezone.now())
     found = dirty.sweep(now=timezone.now(), channel_ids=channel_ids)
     if found:
         request_push_lane()
@@ -211,6 +212,12 @@ def full_sync() -> str:
     if begun:
         request_push_lane()
     return f"{begun} channels"
+
+
+def fill_dry_run(run_id: int) -> str:
+    """Work out a dry run that is too large to be waited for."""
+    run = SyncRun.objects.select_related("channel").get(pk=run_id)
+    return f"{dry_runs.fill(run, now=timezone.now())} listings"
 
 
 def send_queued(sender: Any, **kwargs: Any) -> None:

@@ -95,6 +95,16 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "not-stocked-there": _("not stocked there"),
     "stock-not-ours": _("stock kept elsewhere"),
     "twice-in-one-push": _("sent twice"),
+    "not-shown": _("figure does not show"),
+    "not-read": _("not read back"),
+    "interrupted": _("broken off"),
+    "lease-over": _("not in time"),
+    "guard": _("asks before 0"),
+    # Left alone.
+    "paused": _("paused"),
+    "not-mapped": _("not mapped"),
+    "sku-inactive": _("SKU not active"),
+    "not-counted": _("never counted"),
     # One fact.
     "price-unreadable": _("unreadable price"),
     "price-not-positive": _("price not above 0"),

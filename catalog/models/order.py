@@ -59,6 +59,13 @@ class Order(models.Model):
     currency = models.CharField(_("currency"), max_length=3, blank=True)
     is_test = models.BooleanField(_("test order"), default=False)
     seen_at = models.DateTimeField(_("first seen"))
+    # The newest news of it that could not be booked, as it was told: tried again at `retry_at`. What was booked of the
+    # order before stays; where nothing was, its status is unknown and it has no lines.
+    set_aside_at = models.DateTimeField(_("set aside"), null=True)
+    set_aside_told = models.TextField(blank=True, default="", db_default="")  # see catalog/stock/set_aside.py
+    set_aside_reason = models.CharField(max_length=200, blank=True, default="", db_default="")  # the error's own words
+    set_aside_tries = models.PositiveIntegerField(default=0, db_default=0)
+    retry_at = models.DateTimeField(null=True)
 
     objects = OrderQuerySet.as_manager()
 
@@ -67,6 +74,10 @@ class Order(models.Model):
         verbose_name = _("order")
         verbose_name_plural = _("orders")
         constraints = [models.UniqueConstraint(fields=["channel", "platform_order_id"], name="order_identity")]
+        indexes = [
+            models.Index(fields=["retry_at"], name="order_set_aside", condition=Q(retry_at__isnull=False)),
+            models.Index(fields=["channel", "seen_at"], name="order_seen"),
+        ]
 
     def __str__(self) -> str:
         return self.platform_order_id
@@ -84,7 +95,9 @@ class OrderLine(models.Model):
         Listing, models.SET_NULL, null=True, blank=True, related_name="order_lines", verbose_name=_("listing")
     )
     quantity = models.PositiveIntegerField(_("units"))
-    returned = models.PositiveIntegerField(_("returned"), default=0)
+    returned = models.PositiveIntegerField(_("returned"), default=0)  # as the platform told
+    # Pieces that people took back, those among them that the platform had told by then; never more than `quantity`.
+    returned_by_hand = models.PositiveIntegerField(_("returned, by hand"), default=0, db_default=0)
     paid_per_unit = MoneyField(_("paid per unit"), null=True, blank=True)  # in the order's currency; null: not told
     # [[id of a SKU, its units in one piece], ...] as they were when the line was first booked, so that a later change
     # of the mapping, the pack or the bundle does not book old orders anew. Null: not booked yet.
@@ -109,3 +122,8 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.order} · {self.line_id}"
+
+    @property
+    def came_back(self) -> int:
+        """Pieces of it that came back, whoever said so first: the platform and people speak of the same ones."""
+        return max(self.returned, self.returned_by_hand)

@@ -5,6 +5,7 @@ against what was booked for it, and the difference is booked: so any two ways to
 """
 
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Count, Exists, OuterRef, Q, Sum
 
 from catalog.database import among, insert_new, update_rows
@@ -27,6 +28,7 @@ from catalog.models import (
     StockMovement,
 )
 from catalog.models.stock import MOST_UNITS
+from catalog.stock import set_aside
 from catalog.stock.ledger import (
     Kind,
     Movement,
@@ -36,6 +38,8 @@ from catalog.stock.ledger import (
     lock_skus,
     record_movements,
 )
+
+logger = logging.getLogger(__name__)
 
 # Lines that may be booked later; the others wait for other news of their order.
 WAITING = (LineCause.NOT_MAPPED, LineCause.NO_WAREHOUSE)
@@ -106,17 +110,25 @@ class Booked:
     orders: int = 0  # taken as told, new or not
     outdated: int = 0  # a newer state is known
     movements: int = 0
+    set_aside: int = 0  # orders that could not be booked, and are kept to be tried again
     causes: Counter[str] = field(default_factory=Counter)  # of the lines that were looked at, by LineCause
 
     @property
     def waiting(self) -> int:
         return sum(self.causes[cause] for cause in WAITING)
 
+    def add(self, other: "Booked") -> None:
+        self.orders += other.orders
+        self.outdated += other.outdated
+        self.movements += other.movements
+        self.causes += other.causes
+
 
 def book_orders(channel: Channel, orders: Iterable[OrderTold], *, now: datetime) -> Booked:
     """Keep the orders and book what they ask for; a page takes the same number of statements however long it is.
 
-    Idempotent, in one transaction. A state that cannot be read ("unknown") changes nothing that is known.
+    Idempotent, in one transaction. A state that cannot be read ("unknown") changes nothing that is known. An order
+    that cannot be booked is set aside, and keeps no other from being booked.
     """
     told: dict[str, OrderTold] = {}
     for order in orders:
@@ -124,10 +136,56 @@ def book_orders(channel: Channel, orders: Iterable[OrderTold], *, now: datetime)
         if order_id not in told or _age(order) >= _age(told[order_id]):
             told[order_id] = order
     result = Booked()
-    with transaction.atomic():
-        # In one order, so that nobody who inserts some of the same waits in a circle.
-        _keep(channel, {order_id: told[order_id] for order_id in sorted(told)}, result, now)
+    for order_id, text in set_aside.resting(channel, list(told), now=now).items():
+        if _age(set_aside.told(text)) == _age(told[order_id]):
+            del told[order_id]  # its time has not come, and this is no news of it
+            result.set_aside += 1
+    # In one order, so that nobody who inserts some of the same waits in a circle.
+    _book_or_set_aside(channel, sorted(told.items()), result, now)
     return result
+
+
+def book_set_aside(*, order_ids: Sequence[int] | None = None, now: datetime) -> Booked:
+    """Try the orders once more that could not be booked: these, or all whose time has come."""
+    orders = Order.objects.filter(retry_at__isnull=False).select_related("channel").order_by("retry_at", "pk")
+    orders = orders.filter(retry_at__lte=now) if order_ids is None else orders.filter(pk__in=among(list(order_ids)))
+    result = Booked()
+    for order in list(orders[:_ORDERS_AT_ONCE]):
+        told = {order.platform_order_id: set_aside.told(order.set_aside_told)}
+        _book_or_set_aside(order.channel, list(told.items()), result, now)
+    return result
+
+
+def _book_or_set_aside(
+    channel: Channel, told: Sequence[tuple[str, OrderTold]], result: Booked, now: datetime
+) -> None:
+    """Book all of them at once; where that fails one half, then the other, until the order that fails stands alone."""
+    try:
+        with transaction.atomic():
+            result.add(_keep(channel, dict(told), now))
+    except (OperationalError, InterfaceError):
+        raise  # the database, which no order is to blame for
+    except Exception as error:
+        if len(told) > 1:
+            middle = len(told) // 2
+            _book_or_set_aside(channel, told[:middle], result, now)
+            _book_or_set_aside(channel, told[middle:], result, now)
+            return
+        [(order_id, order)] = told
+        # A bug of ours, or an order that cannot be: as loud as it gets, but the others go on.
+        logger.exception("channel %s: order %s is set aside", channel.pk, order_id)
+        _set_aside(channel, order_id, order, error, now)
+        result.set_aside += 1
+
+
+def _set_aside(channel: Channel, order_id: str, told: OrderTold, error: Exception, now: datetime) -> None:
+    stub = {"status": Order.Status.UNKNOWN, "ordered_at": told.created_at, "changed_at": told.changed_at}
+    with transaction.atomic():
+        Order.objects.get_or_create(channel=channel, platform_order_id=order_id, defaults={**stub, "seen_at": now})
+        [order] = _locked(Order.objects.filter(channel=channel, platform_order_id=order_id))
+        kept = order.set_aside_told
+        is_newest = not kept or _age(told) >= _age(set_aside.told(kept))
+        set_aside.set_aside(order, set_aside.as_text(told) if is_newest else kept, error, now=now)
 
 
 def book_waiting(*, listing_ids: Sequence[int] | None = None, now: datetime) -> Booked:
@@ -152,9 +210,10 @@ def book_waiting(*, listing_ids: Sequence[int] | None = None, now: datetime) -> 
     return result
 
 
-def _keep(channel: Channel, told: Mapping[str, OrderTold], result: Booked, now: datetime) -> None:
+def _keep(channel: Channel, told: Mapping[str, OrderTold], now: datetime) -> Booked:
+    result = Booked()
     if not told:
-        return
+        return result
     fields = ("channel", "platform_order_id", *_ORDER_FIELDS, "ordered_at", "seen_at")
     new = set(
         insert_new(
@@ -176,6 +235,19 @@ def _keep(channel: Channel, told: Mapping[str, OrderTold], result: Booked, now: 
             rows.append((order.pk, *values))
     update_rows(Order, "id", _ORDER_FIELDS, rows)
     _book(taken, _kept_lines(taken, told), result, now)
+    _clear_set_aside(stored, told)
+    return result
+
+
+def _clear_set_aside(orders: Sequence[Order], told: Mapping[str, OrderTold]) -> None:
+    """News that is at least as new as what was set aside takes its place."""
+    done = [
+        order.pk
+        for order in orders
+        if order.set_aside_told and _age(told[order.platform_order_id]) >= _age(set_aside.told(order.set_aside_told))
+    ]
+    if done:
+        set_aside.clear(done)
 
 
 def _order_values(order: OrderTold) -> tuple[Any, ...]:
@@ -405,8 +477,8 @@ class _Warehouses:
 
 
 def _text(value: str, longest: int) -> str:
-    """As the column takes it: PostgreSQL stores no NUL."""
-    return str(value).replace("\0", "")[:longest]
+    """As the column takes it: PostgreSQL stores no NUL, and no half of a character."""
+    return str(value).replace("\0", "").encode("utf-8", "replace").decode()[:longest]
 
 
 def _stored_units(units: int) -> int:

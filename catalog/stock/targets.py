@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from django.db.models import Q
 
-from catalog.database import among
+from catalog.database import among, driver_rows
 from catalog.models import (
     BundleComponent,
     Channel,
@@ -31,8 +32,7 @@ from catalog.stock.availability import (
 _RULE_FIELDS = ("buffer", "share_percent", "cap", "stop_at", "is_paused")
 
 
-@dataclass(frozen=True, slots=True)
-class ListingTarget:
+class ListingTarget(NamedTuple):
     """The target of a listing at a location ("": the only one of its shop).
 
     `stock_version` is the SKU's (0: not mapped) and was read before the stock: the target is of that version or a newer
@@ -67,8 +67,8 @@ def stock_targets(
         listings = listings.filter(pk__in=among(listing_ids))
     if sku_ids is not None:
         listings = listings.filter(sku__in=among(sku_ids))
-    rows: list[tuple[int, int, int, int | None, str | None, int | None]] = list(
-        listings.values_list("pk", "channel", "pack_factor", "sku", "sku__status", "sku__stock_version")
+    rows: list[tuple[int, int, int, int | None, str | None, int | None]] = driver_rows(
+        listings, ("pk", "channel_id", "pack_factor", "sku_id", "sku__status", "sku__stock_version")
     )
     if not rows:
         return []
@@ -78,15 +78,16 @@ def stock_targets(
         channels, None if listing_ids is None and sku_ids is None else [r[0] for r in rows]
     )
     available = _Available(sorted({sku for _pk, _channel, _pack, sku, *_rest in rows if sku}))
-    marks: dict[tuple[object, ...], str] = {}
+    unruled = Rule()
+    generally = {channel: _marked(of_channels.get(channel, unruled), locations[channel]) for channel in channels}
     targets = []
     for pk, channel, pack, sku, status, version in rows:
-        general = of_channels.get(channel, Rule())
-        rule = of_listings[pk].over(general) if pk in of_listings else general
-        for location in locations[channel]:
-            key = (sku, status, pack, rule, location)
-            if (mark := marks.get(key)) is None:
-                mark = marks[key] = blake2b(repr(key).encode(), digest_size=16).hexdigest()
+        rule, marked = of_channels.get(channel, unruled), generally[channel]
+        if pk in of_listings:
+            rule = of_listings[pk].over(rule)
+            marked = _marked(rule, locations[channel])
+        for location, ways in marked:
+            mark = blake2b(f"{sku} {status} {pack} {ways}".encode(), digest_size=16).hexdigest()
             if sku is None:
                 target = Target(None, blocked=Blocked.NOT_MAPPED)
             elif status != Sku.Status.ACTIVE:
@@ -95,6 +96,11 @@ def stock_targets(
                 target = target_of(available.at(sku, location), rule, pack)
             targets.append(ListingTarget(pk, channel, location.id, sku, version or 0, mark, target))
     return targets
+
+
+def _marked(rule: Rule, locations: Sequence[_Location]) -> list[tuple[_Location, str]]:
+    """The locations, each with a text that changes with the rule and with what is behind it."""
+    return [(location, repr((rule, location))) for location in locations]
 
 
 def _locations(channels: Iterable[int]) -> dict[int, list[_Location]]:
@@ -139,7 +145,8 @@ class _Available:
             self._components[bundle].append((component, units))
         own = {component for parts in self._components.values() for component, _units in parts}
         levels = StockLevel.objects.filter(sku__in=among(sorted({*skus, *own})), is_counted=True).order_by()
-        self._units = {(sku, place): units for sku, place, units in levels.values_list("sku", "warehouse", "available")}
+        found = driver_rows(levels, ("sku_id", "warehouse_id", "available"))
+        self._units = {(sku, place): units for sku, place, units in found}
 
     def at(self, sku: int, location: _Location) -> int | None:
         parts = self._components.get(sku)

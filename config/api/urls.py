@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from catalog.api import ChannelResource, ProductResource, SkuResource
 from config.api.problems import unknown_address
 from config.api.root import Root
+from integrations.syncing.api import SyncStatusResource
 from monitoring.api import AlertResource, ListingResource, ThresholdResource
 
 router = SimpleRouter()
@@ -17,6 +18,7 @@ router.register("channels", ChannelResource)
 router.register("listings", ListingResource)
 router.register("thresholds", ThresholdResource)
 router.register("alerts", AlertResource)
+router.register("sync-status", SyncStatusResource, basename="sync-status")
 
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html")
 

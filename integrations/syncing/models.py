@@ -4,8 +4,10 @@ import uuid
 from typing import Self
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -27,6 +29,15 @@ class ChannelSync(models.Model):
     pause_reason = models.CharField(_("reason"), max_length=200, blank=True)
     paused_at = models.DateTimeField(null=True)
     paused_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    most_zeroed_percent = models.PositiveSmallIntegerField(
+        _("asks before more than this go to 0"),
+        default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text=_(
+            "Percent of the listings that show stock, within an hour. Fewer than 5 listings are never held back. "
+            "100: never asks."
+        ),
+    )
     # Everything of it is to be looked at again: its rule or its warehouses changed.
     rule_version = models.PositiveBigIntegerField(default=1)
     orders_read_until = models.DateTimeField(null=True)  # of the platform's change times; all before it is booked
@@ -42,6 +53,12 @@ class ChannelSync(models.Model):
     class Meta:
         verbose_name = _("stock sync of a channel")
         verbose_name_plural = _("stock sync of channels")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(most_zeroed_percent__gte=1, most_zeroed_percent__lte=100),
+                name="channel_sync_zeroed_percent",
+            )
+        ]
 
     def __str__(self) -> str:
         return str(self.channel)
@@ -94,6 +111,7 @@ class ListingSync(models.Model):
     pushed_at = models.DateTimeField(_("sent at"), null=True)
     confirmed = models.IntegerField(_("seen there"), null=True)  # what it was read to show; null: not known
     confirmed_at = models.DateTimeField(_("seen at"), null=True)
+    zero_agreed_at = models.DateTimeField(null=True)  # when a person last agreed that it goes to 0
     changed_at = models.DateTimeField(null=True)  # since when the target differs from what is seen; null: it does not
 
     objects = ListingSyncQuerySet.as_manager()
@@ -126,7 +144,7 @@ class SyncRun(models.Model):
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="sync_runs", verbose_name=_("channel"))
     kind = models.CharField(_("kind"), max_length=12, choices=Kind)
     correlation_id = models.UUIDField(default=uuid.uuid4, unique=True)
-    scope = models.JSONField(default=dict)  # {"brand": ...}, {"product": id}, {"filter": id}; {}: the whole channel
+    scope = models.JSONField(default=dict)  # of scope.Scope; {}: the whole channel
     started_at = models.DateTimeField(_("started"))
     ended_at = models.DateTimeField(_("ended"), null=True)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
@@ -136,7 +154,7 @@ class SyncRun(models.Model):
     unchanged = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
-    # Of a dry run: applied, or stopped by a guard that asks.
+    # Of a dry run: listings by what would become of them are its items; it has ended once they are all worked out.
     applied_at = models.DateTimeField(null=True)
     applied_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     stopped_cause = models.CharField(max_length=60, blank=True)
@@ -150,6 +168,12 @@ class SyncRun(models.Model):
     def __str__(self) -> str:
         return f"{self.channel} {self.started_at:%Y-%m-%d %H:%M}"
 
+    def get_absolute_url(self) -> str:
+        """The page of a dry run; other runs have theirs in the admin of runs."""
+        if self.kind == self.Kind.DRY:
+            return reverse("integrations:dry_run", args=[self.pk])
+        return reverse("admin:integrations_syncrun_change", args=[self.pk])
+
 
 class SyncItem(models.Model):
     """What a run wanted of one listing at one location, and why."""
@@ -162,7 +186,10 @@ class SyncItem(models.Model):
     steps = models.JSONField(default=list)  # of availability.Target: how the target came about
     blocked = models.CharField(max_length=20, blank=True)
     version = models.PositiveBigIntegerField(default=0)  # Sku.stock_version the target was worked out from
+    rule = models.CharField(max_length=64, blank=True, db_default="")  # of a dry run: marks the rules and the pack
     outcome = models.CharField(_("outcome"), max_length=12, blank=True)  # "": still open
+    # Milliseconds from when its target was found to differ until it was seen there; null: not seen yet, or not by us.
+    confirmed_after_ms = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -201,3 +228,23 @@ class SyncAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.quantity} {self.status}"
+
+
+class SavedFilter(models.Model):
+    """Filters of the list of listings under a name, so that a run can be about what they find."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="saved_filters", verbose_name=_("owner")
+    )
+    name = models.CharField(_("name"), max_length=80)
+    query = models.CharField(_("filters"), max_length=1000)  # of the list's address, without its "?"
+    created_at = models.DateTimeField(_("created at"))
+
+    class Meta:
+        ordering = ["name", "pk"]
+        verbose_name = _("saved filter")
+        verbose_name_plural = _("saved filters")
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="saved_filter_name")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,7 +1,8 @@
 """Orders in, as a job of the lanes: what changed in each shop since the last reading is read and booked.
 
 A reading begins some minutes before the last one ended: platforms stamp whole seconds by clocks of their own, and may
-tell a change late. What is told again is booked once. How far a channel was read moves on only when all is booked.
+tell a change late. What is told again is booked once. How far a channel was read moves on only when all is booked, or
+set aside: an order that cannot be booked is kept as it was told and tried again, whatever is read meanwhile.
 """
 
 import logging
@@ -80,12 +81,15 @@ class OrdersSummary:
     movements: int = 0
     waiting: int = 0  # lines for which a SKU or a warehouse has to be chosen first
     failed: int = 0  # readings
+    set_aside: int = 0  # orders that could not be booked, and are kept to be tried again
     problems: list[Problem] = field(default_factory=list)
     more_due: bool = False
     due_at: datetime | None = None
 
     def __str__(self) -> str:
         line = f"{self.orders} orders, {self.movements} movements, {self.waiting} lines waiting"
+        if self.set_aside:
+            line += f", {self.set_aside} orders set aside"
         if self.failed:
             line += f", {self.failed} readings failed"
         return f"{line}, {len(self.problems)} problems" if self.problems else line
@@ -103,7 +107,7 @@ def read_slice(
     engine.run()
     counts = engine.counts
     summary = OrdersSummary(
-        **{name: counts[name] for name in ("orders", "movements", "waiting", "failed")},
+        **{name: counts[name] for name in ("orders", "movements", "waiting", "failed", "set_aside")},
         problems=sorted(engine.problems.values(), key=lambda problem: problem.channel_id),
         more_due=engine.has_more,
         due_at=_next_try(now_fn(), channel_ids),
@@ -210,7 +214,12 @@ class OrdersJob(Job):
         counts: Counter[str] = Counter()
         for start in range(0, len(orders), _PAGE):
             booked = book_orders(chunk.lane.channel, orders[start : start + _PAGE], now=now)
-            counts += Counter(orders=booked.orders, movements=booked.movements, waiting=booked.waiting)
+            counts += Counter(
+                orders=booked.orders,
+                movements=booked.movements,
+                waiting=booked.waiting,
+                set_aside=booked.set_aside,
+            )
         _note_reached(window, chunk.token, now)
         if not window.is_last:
             chunk.lane.is_drained = False  # the next window waits

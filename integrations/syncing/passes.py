@@ -1,26 +1,25 @@
-"""One whole pass over a channel in the foreground, and what such a pass would change."""
+"""One whole pass over a channel in the foreground."""
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from catalog.database import among
-from catalog.models import Channel, Listing
-from catalog.stock.availability import Target
+from catalog.database import parts
+from catalog.models import Channel
 from integrations.lanes.problem import Problem
-from integrations.syncing import dirty, orders
+from integrations.syncing import dirty, guards, orders
 from integrations.syncing.models import ChannelSync, ListingSync
 from integrations.syncing.pushing import push_slice
-from integrations.syncing.wanted import wanted_of
+from integrations.syncing.scope import WHOLE, Scope
 
 FIGURES = ("orders", "movements", "waiting", "sent", "unchanged", "refused", "failed", "looked")
 _SLICE_SECONDS = 60.0
 _LONGEST_WAIT = timedelta(seconds=15)  # for what is read back or tried again; later it is left to the lanes
-_LISTINGS_AT_ONCE = 1_000
+_SHOWN_EVERY_SECONDS = 1.0  # how far it is, to somebody who watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,7 @@ class Pass:
     refused: int = 0
     failed: int = 0
     looked: int = 0
+    held: int = 0  # in all, that would go to 0 and wait for a decision
     problems: list[Problem] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -43,27 +43,18 @@ class Pass:
         return f"{booked}; {pushed}, {self.looked} read back"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a listing shows at a location as far as we know (None: we do not), and what a pass would have it show."""
-
-    listing_id: int
-    name: str
-    location_id: str
-    now_shown: int | None
-    target: Target
-
-    @property
-    def will_be(self) -> int | None:
-        """None: it is left as it is."""
-        return self.target.quantity
-
-
-def pass_over_channel(*, channel: Channel, is_full: bool = False) -> Pass:
+def pass_over_channel(
+    *,
+    channel: Channel,
+    is_full: bool = False,
+    scope: Scope = WHOLE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pass:
     """Book the channel's orders, send what differs from its target and wait until it is read back; by the real clock.
 
-    `is_full`: every listing is read back, whether or not anything changed. What fails is left to the lanes, and so is
-    what other workers are at.
+    `is_full`: every listing is read back, whether or not anything changed. `scope`: which listings are compared and
+    read back; what is due besides is sent as well. What fails is left to the lanes, and so is what other workers are
+    at. `progress` is told how many rows are done, of how many. Raises UnknownScope.
     """
     counts: Counter[str] = Counter()
     problems: dict[str, Problem] = {}
@@ -77,11 +68,18 @@ def pass_over_channel(*, channel: Channel, is_full: bool = False) -> Pass:
         more_due = read.more_due and not read.problems
     now = timezone.now()
     if is_full and ChannelSync.objects.filter(channel=channel, is_confirmed=True, is_paused=False).exists():
-        dirty.begin_full(channel, now=now)
-    else:
+        dirty.begin_full(channel, scope=scope, now=now)
+    elif scope.is_whole:
         dirty.sweep(now=now, channel_ids=ids)
+    else:
+        for some in parts(sorted(scope.listings(channel).values_list("pk", flat=True))):
+            dirty.compare(some, now=now)
+    total = _left(channel)
     while True:
-        pushed = push_slice(seconds=_SLICE_SECONDS, channel_ids=ids)
+        if progress is not None:
+            total = max(total, left := _left(channel))
+            progress(total - left, total)
+        pushed = push_slice(seconds=_SLICE_SECONDS if progress is None else _SHOWN_EVERY_SECONDS, channel_ids=ids)
         counts += Counter(
             {name: getattr(pushed, name) for name in ("sent", "unchanged", "refused", "failed", "looked")}
         )
@@ -90,34 +88,14 @@ def pass_over_channel(*, channel: Channel, is_full: bool = False) -> Pass:
             break
         if pushed.due_at is not None and not pushed.more_due:
             time.sleep(max((pushed.due_at - timezone.now()).total_seconds(), 0))
-    return Pass(**{name: counts[name] for name in FIGURES}, problems=list(problems.values()))
+    held = guards.held_rows(channel).count()
+    return Pass(**{name: counts[name] for name in FIGURES}, held=held, problems=list(problems.values()))
+
+
+def _left(channel: Channel) -> int:
+    """Rows that are to be sent or read back, now or later."""
+    return ListingSync.objects.filter(channel=channel).exclude(due_at=None, verify_at=None).count()
 
 
 def _is_soon(due_at: datetime | None) -> bool:
     return due_at is not None and due_at <= timezone.now() + _LONGEST_WAIT
-
-
-def changes_of(channel: Channel) -> Iterator[Change]:
-    """Every listing of the channel at every location, with its target; from what is stored, in constant statements
-    for each thousand listings."""
-    last = 0
-    while True:
-        own = Listing.objects.current().filter(channel=channel, ownership=Listing.Ownership.OWN, pk__gt=last)
-        listings = {listing.pk: listing for listing in own.order_by("pk")[:_LISTINGS_AT_ONCE]}
-        if not listings:
-            return
-        last = max(listings)
-        stored = ListingSync.objects.filter(listing__in=among(list(listings)))
-        rows = {(row.listing_id, row.location_id): row for row in stored}
-        for (listing_id, location_id), wanted in wanted_of(list(listings)).items():
-            listing, row = listings[listing_id], rows.get((listing_id, location_id))
-            yield Change(listing_id, str(listing), location_id, _shown(listing, location_id, row), wanted.target)
-
-
-def _shown(listing: Listing, location_id: str, row: ListingSync | None) -> int | None:
-    if row is not None and row.state == ListingSync.State.SENT:
-        return row.pushed
-    if row is not None and row.confirmed is not None:
-        return row.confirmed
-    # What was read of the listing is the sum of all its locations.
-    return None if location_id else listing.stock

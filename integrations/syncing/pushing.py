@@ -8,9 +8,9 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4, uuid5
 
@@ -18,14 +18,14 @@ from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from catalog.database import among, claim_rows, update_rows
+from catalog.database import Microseconds, among, claim_rows, driver_rows, update_rows
 from integrations.connectors.base import Capability, Connector, PushOutcome, StockTarget
 from integrations.connectors.errors import ConnectorError, Retry
 from integrations.lanes.engine import Engine
 from integrations.lanes.lane import Batch, Chunk, Job, Lane
 from integrations.lanes.outcomes import INTERNAL, PERMISSION, stored
 from integrations.lanes.problem import Problem
-from integrations.syncing import orders, runs, verifying
+from integrations.syncing import guards, orders, runs, verifying
 from integrations.syncing.models import ChannelSync, ListingSync, SyncRun
 from integrations.syncing.rows import (
     NOTHING_WANTED,
@@ -47,6 +47,9 @@ LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a slice
 LEASE = timedelta(seconds=120)
 _LONGEST_WAIT_FOR_ORDERS = timedelta(seconds=15)
 _LONGEST_CAUSE = 60
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENTS = [place for place, name in enumerate(Standing._fields) if name.endswith("_at")]
+_DUE_AT = Standing._fields.index("due_at")
 _CLAIM_COLUMNS = (
     "pk",
     "listing_id",
@@ -139,6 +142,9 @@ class PushingJob(Job):
         self._wanted: dict[int, Wanted] = {}  # by row, while its chunk is not recorded
         self._runs: dict[int, SyncRun] = {}  # of this slice, by channel
         self._awaits_orders: set[int] = set()  # channels whose orders are about to be read
+        self._guard = guards.Guard()
+        self._begun: set[Lane] = set()  # whose lost rows were looked for
+        self._held: set[int] = set()  # rows that would go to 0 and wait for a person, while their chunk is not recorded
 
     def due_channels(self, now: datetime) -> list[int]:
         rows = ListingSync.objects.filter(channel=OuterRef("channel")).filter(_free(now))
@@ -151,13 +157,16 @@ class PushingJob(Job):
     # --- Claiming ---------------------------------------------------------------------------------------------------
 
     def claim(self, lane: Lane, chunk: Chunk, limit: int, now: datetime) -> None:
-        _free_lost(lane.channel.pk, now)
+        if lane not in self._begun:
+            self._begun.add(lane)
+            _free_lost(lane.channel.pk, now)
         chunk.lease_until = None
         if lane.run is None:
             lane.run = runs.asked_run(lane.channel)
-        rows = ListingSync.objects.filter(_free(now), channel=lane.channel)
+        rows = ListingSync.objects.filter(channel=lane.channel)
         lease = {"lease_token": chunk.token, "lease_until": now + LEASE}
-        due = rows.filter(due_at__lte=now).order_by("due_at", "pk")[:limit]
+        # What lost its worker meanwhile has to be freed first, and so is left to the next lane.
+        due = rows.filter(due_at__lte=now, lease_token__isnull=True).order_by("due_at", "pk")[:limit]
         # Due again when the lease is over, should nobody tell what came of it; sooner when it is marked meanwhile.
         claimed = claim_rows(due, _CLAIM_COLUMNS, {**lease, "due_at": now + LEASE})
         if claimed:
@@ -167,8 +176,11 @@ class PushingJob(Job):
             wanted = wanted_of(sorted({claim.listing_id for claim in claims}))
             for claim in claims:
                 self._wanted[claim.pk] = wanted.get((claim.listing_id, claim.location_id), NOTHING_WANTED)
+            zeros = [claim.pk for claim in claims if _is_zeroed(claim, self._wanted[claim.pk])]
+            if zeros:
+                self._held |= self._guard.held(lane.channel.pk, zeros, now)
         else:
-            to_look_at = rows.filter(verify_at__lte=now).order_by("verify_at", "pk")[:limit]
+            to_look_at = rows.filter(_free(now), verify_at__lte=now).order_by("verify_at", "pk")[:limit]
             claims = [Claim._make(row) for row in claim_rows(to_look_at, _CLAIM_COLUMNS, lease)]
         chunk.claims = {claim.pk: claim for claim in claims}
 
@@ -197,6 +209,8 @@ class PushingJob(Job):
         refusal = lane.refused.get(Capability.PUSH_STOCK, "")
         for claim in chunk.claims.values():
             result = _without_call(claim, self._wanted[claim.pk])
+            if result is None and claim.pk in self._held:
+                result = Result(claim.pk, Status.HELD)
             if result is None and claim.has_moved and lane.channel.pk in self._awaits_orders:
                 result = Result(claim.pk, Status.POSTPONED)
             if result is None and Capability.PUSH_STOCK not in lane.connector.capabilities:
@@ -270,6 +284,7 @@ class PushingJob(Job):
             counts += self._write(chunk, now)
         for pk in chunk.claims:
             self._wanted.pop(pk, None)
+            self._held.discard(pk)
         return counts
 
     def _write(self, chunk: Chunk, now: datetime) -> Counter[str]:
@@ -285,14 +300,7 @@ class PushingJob(Job):
                 else after_look(standing, results[pk], now)
                 for pk, standing in before.items()
             }
-            update_rows(
-                ListingSync,
-                "id",
-                Standing._fields,
-                [(pk, *standing._replace(cause=standing.cause[:_LONGEST_CAUSE])) for pk, standing in after.items()],
-                also={"lease_token": None, "lease_until": None},
-                only={"lease_token": chunk.token},
-            )
+            _store(before, after, chunk.token)
             # Others have the lease by now; what we wrote may have come after what they wrote, so it is read back.
             lost = [pk for pk, result in results.items() if pk not in before and result.status in SENT]
             ListingSync.objects.filter(pk__in=among(lost)).update(verify_at=now)
@@ -314,9 +322,11 @@ class PushingJob(Job):
                 if run is not None:
                     in_sync = sum(after[result.pk].state == State.IN_SYNC for result in ours)
                     runs.count(run, {"unchanged": in_sync})
-                looks = [
-                    (chunk.claims[result.pk], result, _seen(before[result.pk], after[result.pk])) for result in ours
-                ]
+                looks = []
+                for result in ours:
+                    outcome = _seen(before[result.pk], after[result.pk])
+                    after_ms = runs.confirmed_after_ms(before[result.pk], result) if outcome == "confirmed" else None
+                    looks.append((chunk.claims[result.pk], result, outcome, after_ms))
                 runs.log_looks(chunk.lane.channel, looks, now=now)
         return counts
 
@@ -330,6 +340,7 @@ class PushingJob(Job):
             confirmed=None,
             state=State.FAILED,
             cause=cause,
+            problem="",
             attempts=F("attempts") + 1,
         )
 
@@ -367,6 +378,7 @@ def _free_lost(channel_id: int, now: datetime) -> None:
         confirmed=None,
         state=State.FAILED,
         cause="interrupted",
+        problem="",
         attempts=F("attempts") + 1,
     )
 
@@ -374,13 +386,32 @@ def _free_lost(channel_id: int, now: datetime) -> None:
 def _held_rows(keys: Collection[int], token: UUID) -> dict[int, Standing]:
     """The rows that are still ours, locked, as they stand once the claim is over."""
     rows = ListingSync.objects.select_for_update().filter(pk__in=among(list(keys)), lease_token=token).order_by("pk")
+    columns = [Microseconds(name) if place in _MOMENTS else name for place, name in enumerate(Standing._fields)]
     held = {}
-    for pk, lease_until, *values in rows.values_list("pk", "lease_until", *Standing._fields):
-        standing = Standing._make(values)
-        if standing.due_at == lease_until:  # as the claim left it: nobody marked it since
-            standing = standing._replace(due_at=None)
-        held[pk] = standing
+    for pk, lease_until, *values in driver_rows(rows, ("pk", Microseconds("lease_until"), *columns)):
+        if values[_DUE_AT] == lease_until:  # as the claim left it: nobody marked it since
+            values[_DUE_AT] = None
+        for place in _MOMENTS:
+            if values[place] is not None:
+                values[place] = _EPOCH + timedelta(microseconds=values[place])
+        held[pk] = Standing._make(values)
     return held
+
+
+def _store(before: Mapping[int, Standing], after: Mapping[int, Standing], token: UUID) -> None:
+    """End the lease of these rows, with what changed of them."""
+    stored = [standing.stored for standing in after.values()]
+    columns = zip(Standing._fields, zip(*before.values(), strict=True), zip(*stored, strict=True), strict=True)
+    # The claim had set when it is due.
+    changed = {name: values for name, earlier, values in columns if values != earlier or name == "due_at"}
+    update_rows(
+        ListingSync,
+        "id",
+        list(changed),
+        list(zip(after, *changed.values(), strict=True)),
+        also={"lease_token": None, "lease_until": None},
+        only={"lease_token": token},
+    )
 
 
 def _release(keys: Sequence[int], chunk: Chunk, now: datetime, *, cause: str = "") -> None:
@@ -406,6 +437,11 @@ def _without_call(claim: Claim, wanted: Wanted) -> Result | None:
     if quantity == claim.known:
         return Result(claim.pk, Status.UNCHANGED)
     return None
+
+
+def _is_zeroed(claim: Claim, wanted: Wanted) -> bool:
+    """Whether it is to be sent a 0, as far as we know over something else."""
+    return wanted.target.quantity == 0 and _without_call(claim, wanted) is None
 
 
 def _target(claim: Claim, wanted: Wanted) -> StockTarget:

@@ -1,7 +1,6 @@
 """Rows of ListingSync while they are worked on: what was claimed, what came of it, and how they stand then."""
 
 import random
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -13,8 +12,10 @@ State = ListingSync.State
 
 VERIFY_AFTER = timedelta(seconds=2)
 MOVED, NOT_SHOWN = "moved", "not-shown"  # causes: it showed another figure before a write, or after it
+GUARD = "guard"  # cause: it would go to 0 together with too many others, and a person is asked
 POSTPONED_FOR = timedelta(seconds=1)
 MOST_LOOKS = 6  # after which a figure that does not show is given up
+_LONGEST_CAUSE = 60
 _DELAYS = (2, 10, 60, 300, 900)  # seconds after so many failures in a row; the last one stays
 
 
@@ -67,13 +68,13 @@ class Status(StrEnum):
     KEPT = "kept"  # refused before, and the target is still the same
     STOPPED = "stopped"
     POSTPONED = "postponed"  # somebody else moved its figure, and the orders that may tell why are being read
+    HELD = "held"  # it would go to 0 together with too many others, and a person is asked
 
 
 SENT = frozenset({Status.APPLIED, Status.ACCEPTED, Status.REFUSED, Status.STALE, Status.UNKNOWN, Status.LOST})
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A target with the versions it was worked out from."""
 
     target: Target
@@ -84,8 +85,7 @@ class Wanted:
 NOTHING_WANTED = Wanted(Target(None, blocked=Blocked.NOT_MAPPED), 0, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What one call, or none, said about a row."""
 
     pk: int
@@ -99,7 +99,7 @@ class Result:
     code: str = ""
     key: str = ""
     duration_ms: int | None = None
-    looks: tuple["Result", ...] = field(default=())  # what was read before it
+    looks: tuple["Result", ...] = ()  # what was read before it
 
 
 class Standing(NamedTuple):
@@ -118,6 +118,15 @@ class Standing(NamedTuple):
     synced_rule: str
     due_at: datetime | None
     verify_at: datetime | None
+    problem: str = ""  # why a person dismissed it
+
+    @property
+    def stored(self) -> "Standing":
+        """As the row takes it: no cause is too long, and what is dismissed no more has no reason for it."""
+        problem = self.problem if self.state == State.DISMISSED else ""
+        if problem == self.problem and len(self.cause) <= _LONGEST_CAUSE:
+            return self
+        return self._replace(cause=self.cause[:_LONGEST_CAUSE], problem=problem)
 
 
 def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) -> Standing:
@@ -134,6 +143,10 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
         return row
     if result.status is Status.POSTPONED:
         return before._replace(due_at=_sooner(before.due_at, now + POSTPONED_FOR))
+    if result.status is Status.HELD:
+        # Whether a figure that was sent before this one shows there, nobody has seen.
+        seen = None if before.state == State.SENT else row.confirmed
+        return row._replace(state=State.WAITING, cause=GUARD, confirmed=seen)
     versions: dict[str, Any] = {
         # It only rises, but for another SKU, whose versions are others: the mark tells.
         "synced_version": max(before.synced_version, wanted.version)
@@ -197,7 +210,7 @@ def after_look(before: Standing, result: Result, now: datetime) -> Standing:
         return row
     if result.shown == row.wanted:
         return _in_sync(row)
-    if row.state in {State.REFUSED, State.DISMISSED}:
+    if row.state in {State.REFUSED, State.DISMISSED} or row.cause == GUARD:
         return row
     row = row._replace(attempts=attempts, cause=NOT_SHOWN, changed_at=row.changed_at or now)
     if attempts >= MOST_LOOKS:

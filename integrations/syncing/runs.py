@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 from django.db.models import F, Max
 
-from catalog.database import among, copy_rows, insert_new
+from catalog.database import among, copy_rows, insert_new, update_rows
 from catalog.models import Channel, User
 from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
 from integrations.syncing.rows import Claim, Result, Standing, Status, Wanted
 
 _LONGEST_CAUSE = 60
 _LONGEST_CODE = 120
+_LONGEST_MS = 2**31 - 1  # what the column holds: 24 days
 _ABANDONED_AFTER = timedelta(minutes=10)  # a run of changes lasts as long as its slice
 _ITEM_FIELDS = (
     "run",
@@ -26,6 +27,7 @@ _ITEM_FIELDS = (
     "blocked",
     "version",
     "outcome",
+    "confirmed_after_ms",
     "created_at",
 )
 _ATTEMPT_FIELDS = (
@@ -50,6 +52,7 @@ _OUTCOMES = {
     Status.KEPT: "unchanged",
     Status.STOPPED: "unchanged",
     Status.POSTPONED: "unchanged",
+    Status.HELD: "unchanged",
     Status.REFUSED: "refused",
 }
 
@@ -81,7 +84,7 @@ def asked_run(channel: Channel) -> SyncRun | None:
 
 def end_run(run: SyncRun, *, now: datetime) -> None:
     SyncRun.objects.filter(pk=run.pk, ended_at__isnull=True).update(ended_at=now)
-    field = "full_at" if run.kind == SyncRun.Kind.FULL else "incremental_at"
+    field = "full_at" if run.kind == SyncRun.Kind.FULL and not run.scope else "incremental_at"
     ChannelSync.objects.filter(channel=run.channel_id).update(**{field: now})
 
 
@@ -119,6 +122,7 @@ def log_pushes(
             "",
             wanted.version,
             outcome_of(result),
+            confirmed_after_ms(before, result) if result.status is Status.READ else None,
             now,
         )
         for claim, before, wanted, result in pushes
@@ -132,28 +136,41 @@ def log_pushes(
     copy_rows(SyncAttempt, _ATTEMPT_FIELDS, attempts)
 
 
-def log_looks(channel: Channel, looks: Sequence[tuple[Claim, Result, str]], *, now: datetime) -> None:
-    """Each look as an attempt of the last item of its listing; `looks` have the outcome that the item has by it.
+def confirmed_after_ms(before: Standing, result: Result) -> int | None:
+    """From when the target was found to differ until it was seen there; None where it did not differ."""
+    if before.changed_at is None or result.at is None:
+        return None
+    return min(max((result.at - before.changed_at) // timedelta(milliseconds=1), 0), _LONGEST_MS)
+
+
+def log_looks(channel: Channel, looks: Sequence[tuple[Claim, Result, str, int | None]], *, now: datetime) -> None:
+    """Each look as an attempt of the last item of its listing; `looks` have the outcome that the item has by it, and
+    confirmed_after_ms() where it is that.
 
     A listing that nothing was ever sent for has none, and its look is not kept.
     """
-    listing_ids = sorted({claim.listing_id for claim, _result, _outcome in looks})
+    listing_ids = sorted({claim.listing_id for claim, _result, _outcome, _after in looks})
     last = SyncItem.objects.filter(listing__in=among(listing_ids), run__channel=channel)
+    last = last.exclude(run__kind=SyncRun.Kind.DRY)  # nothing of it was sent
     found = {
         (listing_id, location_id): pk
         for listing_id, location_id, pk in last.values_list("listing_id", "location_id").annotate(Max("pk"))
     }
     attempts: list[tuple[Any, ...]] = []
     by_outcome: dict[str, list[int]] = {}
-    for claim, result, outcome in looks:
+    confirmed: list[tuple[int, int]] = []
+    for claim, result, outcome, after_ms in looks:
         item_id = found.get((claim.listing_id, claim.location_id))
         if item_id is not None:
             attempts.append(_attempt(item_id, result, SyncAttempt.Kind.LOOK, now))
             by_outcome.setdefault(outcome, []).append(item_id)
+            if after_ms is not None:
+                confirmed.append((item_id, after_ms))
     copy_rows(SyncAttempt, _ATTEMPT_FIELDS, attempts)
     for outcome, item_ids in by_outcome.items():
         if outcome:
             SyncItem.objects.filter(pk__in=among(item_ids)).update(outcome=outcome)
+    update_rows(SyncItem, "id", ("confirmed_after_ms",), confirmed)
 
 
 def _attempt(item_id: int, result: Result, kind: SyncAttempt.Kind, now: datetime) -> tuple[Any, ...]:

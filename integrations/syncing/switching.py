@@ -5,23 +5,45 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from catalog.models import Channel, User
 from catalog.services import audit
-from integrations.syncing import orders
+from integrations.connectors import CONNECTORS
+from integrations.connectors.base import READS_ONLY, Capability
+from integrations.models import Credential
+from integrations.problems import sentence
+from integrations.syncing import guards, orders
 from integrations.syncing.models import ChannelSync
 
 # What was booked is followed to its end; an order that is older than this and changes is not looked for.
 _LONGEST_FOLLOWED = timedelta(days=30)
 
 
+class CannotSync(Exception):
+    """The channel's stock cannot be written; the message says why, and what to do."""
+
+
+def refusal(channel: Channel) -> str | None:
+    """Why the channel's stock cannot be written, and what to do; None when it can."""
+    if Capability.PUSH_STOCK not in CONNECTORS[channel.platform].capabilities:
+        return _("Stock cannot be written on %(platform)s. Its listings are watched all the same.") % {
+            "platform": channel.get_platform_display()
+        }
+    if Credential.objects.filter(channel=channel, reads_only=True).exists():
+        return sentence(cause=READS_ONLY, channel=channel, at=None)
+    return None
+
+
 def switch_on(*, channel: Channel, actor: User | None, now: datetime) -> bool:
-    """Have the channel's stock kept at its targets; False when it was on.
+    """Have the channel's stock kept at its targets; False when it was on. Raises CannotSync.
 
     Orders made from now on are booked: its stock counts as of now. Nothing is written before a person has applied a
     dry run of it, also when it was on before.
     """
+    if (reason := refusal(channel)) is not None:
+        raise CannotSync(reason)
     with transaction.atomic():
         sync = _locked(channel)
         if sync.is_on:
@@ -86,12 +108,27 @@ def resume(*, channel: Channel, actor: User | None, now: datetime) -> bool:
     return True
 
 
+def set_most_zeroed(*, channel: Channel, percent: int, actor: User | None, now: datetime) -> bool:
+    """Change how many of the channel's listings may go to 0 without asking; False when that is what it was.
+
+    What is held back is judged anew.
+    """
+    with transaction.atomic():
+        sync = _locked(channel)
+        if sync.most_zeroed_percent == percent:
+            return False
+        _change(sync, "changed", actor, now, most_zeroed_percent=percent)
+        guards.judge_anew(channel, now=now)
+        _push()
+    return True
+
+
 def _locked(channel: Channel) -> ChannelSync:
     ChannelSync.objects.bulk_create([ChannelSync(channel=channel)], ignore_conflicts=True)
     return ChannelSync.objects.select_for_update().get(channel=channel)
 
 
-_TOLD = ("is_on", "is_paused", "pause_reason")  # in the audit log
+_TOLD = ("is_on", "is_paused", "pause_reason", "most_zeroed_percent")  # in the audit log
 
 
 def _change(sync: ChannelSync, action: str, actor: User | None, now: datetime, **values: Any) -> None:
@@ -107,5 +144,9 @@ def _change(sync: ChannelSync, action: str, actor: User | None, now: datetime, *
 def _look_at(channel: Channel, now: datetime) -> None:
     """Once this is committed its listings get their rows, what is behind is sent, and its orders are read."""
     orders.make_due([channel.pk], now=now)
-    for task, arguments in (("sweep_stock", [[channel.pk]]), ("push_lane", [])):
-        transaction.on_commit(partial(async_task, f"integrations.tasks.{task}", *arguments, cluster="interactive"))
+    transaction.on_commit(partial(async_task, "integrations.tasks.sweep_stock", [channel.pk], cluster="interactive"))
+    _push()
+
+
+def _push() -> None:
+    transaction.on_commit(partial(async_task, "integrations.tasks.push_lane", cluster="interactive"))

@@ -1,11 +1,7 @@
 """API keys: what opens, what does not, how often, and how staff make and revoke them."""
 
 import logging
-import os
 import re
-import subprocess
-import sys
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -17,8 +13,8 @@ from django.utils import timezone
 from catalog.api_keys import take_turn
 from catalog.models import ApiKey, AuditEvent
 from config.logs import mask_secrets
+from tests.api import asking
 from tests.factories import NOW, ApiKeyFactory, SkuFactory, UserFactory
-from tests.processes import PROJECT
 
 pytestmark = pytest.mark.django_db
 
@@ -185,33 +181,11 @@ def test_who_asks_too_often_is_told_when_to_come_back(program, settings):
     assert 55 <= int(answer.headers["Retry-After"]) <= 60
 
 
-def test_the_pace_holds_across_processes(tmp_path, transactional_db):
+def test_the_pace_holds_across_processes(start_worker):
     """Four processes that ask as fast as they can get a burst together, not each."""
-    with own_database(tmp_path) as url:
-        environment = {**os.environ, "DATABASE_URL": url, "API_REQUESTS_PER_MINUTE": "300", "LOG_LEVEL": "WARNING"}
-
-        def asking(*arguments):
-            command = [sys.executable, "-m", "tests.api.asking", *arguments]
-            return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
-
-        asking("set_up").communicate(timeout=60)
-        processes = [asking("ask", NOW.isoformat()) for _ in range(4)]
-        counts = [int(process.communicate(timeout=60)[0]) for process in processes]
-    assert sum(counts) == 30
-
-
-@contextmanager
-def own_database(folder):
-    """The address of an empty database of the kind under test."""
-    if not connection.features.has_select_for_update_skip_locked:
-        yield f"sqlite:///{folder / 'keys.sqlite3'}"
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("DROP DATABASE IF EXISTS evenshelf_keys")
-        cursor.execute("CREATE DATABASE evenshelf_keys")
-    yield f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/evenshelf_keys"
-    with connection.cursor() as cursor:
-        cursor.execute("DROP DATABASE evenshelf_keys WITH (FORCE)")
+    start_worker(asking.set_up).result()
+    processes = [start_worker(asking.ask, NOW) for _ in range(4)]
+    assert sum(process.result() for process in processes) == 30
 
 
 # --- Pages of staff -------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Forms for how much a channel, or one listing of it, may show, and from which warehouses."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -61,6 +63,18 @@ _SHARE = _("The share is 0 to 100 percent.")
 _UNITS = _("Enter 0 to %(most)s units.")
 
 
+@dataclass(frozen=True)
+class Locations:
+    """The locations of a shop, as (id, name); with a problem they are not known, and an id is typed."""
+
+    choices: Sequence[tuple[str, str]]
+    problem: str = ""
+
+
+# What an app that reads shops knows of a channel's locations; None: its platform has no more than one.
+location_readers: list[Callable[[Channel], Locations | None]] = []
+
+
 class LocationsForm(forms.Form):
     """Which warehouses feed the channel: a row for each, and how several behind one location count."""
 
@@ -74,18 +88,13 @@ class LocationsForm(forms.Form):
         mode: Any = self.fields["location_mode"]
         mode.choices = Channel._meta.get_field("location_mode").choices
         mode.initial = channel.location_mode
+        self.locations = next((found for read in location_readers if (found := read(channel)) is not None), None)
         for warehouse in self.warehouses:
             row = stored.get(warehouse.pk)
             self.fields[f"used_{warehouse.pk}"] = forms.BooleanField(
                 label=str(warehouse), required=False, initial=row is not None
             )
-            self.fields[f"location_{warehouse.pk}"] = forms.CharField(
-                label=ChannelLocation._meta.get_field("location_id").verbose_name,
-                help_text=ChannelLocation._meta.get_field("location_id").help_text,
-                max_length=128,
-                required=False,
-                initial=row.location_id if row else "",
-            )
+            self.fields[f"location_{warehouse.pk}"] = self._location_field(row.location_id if row else "")
             self.fields[f"position_{warehouse.pk}"] = forms.IntegerField(
                 label=pgettext_lazy("place in a sequence", "order"),
                 required=False,
@@ -98,6 +107,17 @@ class LocationsForm(forms.Form):
             )
 
         capitalise_labels(self)
+
+    def _location_field(self, stored: str) -> forms.Field:
+        """A choice of what the shop has, with what is stored though the shop does not tell it; else an id is typed."""
+        field = ChannelLocation._meta.get_field("location_id")
+        common: dict[str, Any] = {"label": field.verbose_name, "required": False, "initial": stored}
+        if self.locations is None or self.locations.problem:
+            return forms.CharField(help_text=field.help_text, max_length=128, **common)
+        choices = [("", gettext("the shop’s only one")), *self.locations.choices]
+        if stored not in dict(choices):
+            choices.append((stored, gettext("%(id)s (the shop does not have it)") % {"id": stored}))
+        return forms.ChoiceField(choices=choices, **common)
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Each warehouse with its fields: whether it feeds the channel, the location, the place in the sequence."""

@@ -340,6 +340,9 @@ class ShopifyConnector(Connector):
                 if page.end:
                     variables = {"order": node.get("id"), "after": page.end}
                     lines = lines + list(self._gateway.pages("more-lines", variables, ("order", "lineItems"), clock))
+                if parse.is_some_taken_out(lines):
+                    found = self._gateway.query("refunds", {"order": node.get("id")}, clock)
+                    node = {**node, "refunds": parse.field(found, "order", "refunds")}
                 order = parse.order(node, lines)
             if order.order_id not in seen:
                 seen.add(order.order_id)

@@ -169,6 +169,15 @@ query EvenshelfOrders($first: Int!, $after: String, $query: String) {
 }
 """
 
+# Asked for orders with units taken out only: with each of a page of orders it would cost more than all the rest.
+REFUNDS = """
+query EvenshelfRefunds($order: ID!) {
+  order(id: $order) {
+    refunds(first: 20) { refundLineItems(first: 50) { nodes { quantity restocked lineItem { id } } } }
+  }
+}
+"""
+
 MORE_LINES = """
 query EvenshelfMoreLines($order: ID!, $after: String) {
   order(id: $order) {
@@ -279,6 +288,7 @@ SENT = {
     "set-stock": SET_STOCK,
     "orders": ORDERS,
     "more-lines": MORE_LINES,
+    "refunds": REFUNDS,
     "discounts": DISCOUNTS,
     "run-bulk": RUN_BULK,
     "bulk": BULK,
@@ -298,6 +308,7 @@ COSTS = {
     "set-stock": 15,
     "orders": 220,
     "more-lines": 40,
+    "refunds": 30,
     "discounts": 190,
     "run-bulk": 12,
     "bulk": 2,

@@ -4,11 +4,12 @@ Ids are the numbers at the end of Shopify's GIDs, as text: they go beyond what a
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from catalog.facts import Facts, ShelfState
 from integrations.connectors.base import (
@@ -266,8 +267,31 @@ def written(target: StockTarget, stock_id: str, location_id: str, changed: set[t
 # --- Orders and promotions ------------------------------------------------------------------------------------------
 
 
+# Where an order stands as long as nothing of it was shipped. Of any other word we cannot tell.
+_NOT_SHIPPED = frozenset(
+    {"UNFULFILLED", "OPEN", "ON_HOLD", "SCHEDULED", "PENDING_FULFILLMENT", "REQUEST_DECLINED", "RESTOCKED"}
+)
+_NOT_PAID = frozenset({"PENDING", "EXPIRED", "AUTHORIZED", "VOIDED"})
+
+
+class _Refunded(NamedTuple):
+    """Units of the lines of an order that its refunds name, by the id of the line."""
+
+    put_back: Counter[str]  # into stock
+    kept_out: Counter[str]  # they are with the buyer, or not to be sold again
+
+
+def is_some_taken_out(lines: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether refunds or removals left fewer units in an order than were ordered."""
+    return any(line.get("currentQuantity") != line.get("quantity") for line in lines)
+
+
 def order(node: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Order:
-    """An order with all of its lines."""
+    """An order with all of its lines, and its `refunds` where they were asked for.
+
+    Only what a refund says was put back into stock counts as returned: `currentQuantity` falls as well by what the
+    buyer keeps. Where no refund tells it, the goods stay sold.
+    """
     order_id, created_at, changed_at = (
         number_of(node.get("id")),
         moment(node.get("createdAt")),
@@ -275,37 +299,66 @@ def order(node: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Order:
     )
     if not order_id or created_at is None or changed_at is None:
         raise HalfAnswer("an order without its id or times")
-    status, currency = _order_status(node), text(node.get("currencyCode"))
-    is_paid = status in {OrderStatus.PAID, OrderStatus.SENT} and node.get("displayFinancialStatus") != "AUTHORIZED"
+    currency, refunded = text(node.get("currencyCode")), _refunded(node)
+    read = tuple(_line(line, refunded.put_back, currency) for line in lines)
+    status = _order_status(
+        node,
+        is_all_back=bool(read) and all(line.returned == line.quantity for line in read),
+        is_some_out=any(refunded.kept_out[line.line_id] for line in read),
+    )
+    is_paid = status not in {OrderStatus.UNPAID, OrderStatus.CANCELLED, OrderStatus.UNKNOWN}
     return Order(
         order_id=order_id,
         status=status,
         created_at=created_at,
         changed_at=changed_at,
         currency=currency,
-        lines=tuple(_line(line, currency) for line in lines),
-        paid_at=moment(node.get("processedAt")) if is_paid else None,
+        lines=read,
+        paid_at=moment(node.get("processedAt"))
+        if is_paid and node.get("displayFinancialStatus") not in _NOT_PAID
+        else None,
         is_test=node.get("test") is True,
     )
 
 
-def _order_status(node: Mapping[str, Any]) -> OrderStatus:
-    if node.get("cancelledAt"):
-        return OrderStatus.CANCELLED
-    match node.get("displayFinancialStatus"):
+def _order_status(node: Mapping[str, Any], *, is_all_back: bool, is_some_out: bool) -> OrderStatus:
+    """What became of the goods, so far as it is told; what the buyer paid or got back says it only before dispatch."""
+    shipped = node.get("displayFulfillmentStatus")
+    is_sent, is_here = shipped == "FULFILLED", shipped in _NOT_SHIPPED
+    financial = node.get("displayFinancialStatus")
+    if node.get("cancelledAt") or financial == "VOIDED":
+        if is_here:
+            return OrderStatus.FINISHED if is_some_out else OrderStatus.CANCELLED
+        return OrderStatus.SENT if is_sent else OrderStatus.PAID
+    match financial:
         case "PENDING" | "EXPIRED":
-            return OrderStatus.UNPAID
-        case "REFUNDED" | "VOIDED":
+            return OrderStatus.SENT if is_sent else OrderStatus.UNPAID
+        case "REFUNDED" if is_here and is_all_back:
             return OrderStatus.CANCELLED
         # Authorised: the buyer has paid as far as it is up to them, and shops that capture on dispatch send it now.
-        case "PAID" | "AUTHORIZED" | "PARTIALLY_PAID" | "PARTIALLY_REFUNDED":
-            is_sent = node.get("displayFulfillmentStatus") == "FULFILLED"
+        case "PAID" | "AUTHORIZED" | "PARTIALLY_PAID" | "PARTIALLY_REFUNDED" | "REFUNDED":
             return OrderStatus.SENT if is_sent else OrderStatus.PAID
         case _:
             return OrderStatus.UNKNOWN
 
 
-def _line(node: Mapping[str, Any], currency: str) -> OrderLine:
+def _refunded(node: Mapping[str, Any]) -> _Refunded:
+    """What cannot be read, or is on a page that we did not ask for, is in neither."""
+    found = _Refunded(Counter(), Counter())
+    refunds = node.get("refunds")
+    for refund in refunds if isinstance(refunds, list) else ():
+        for row in field(refund, "refundLineItems", "nodes") or ():
+            units, line_id = field(row, "quantity"), number_of(field(row, "lineItem", "id"))
+            if isinstance(units, int) and not isinstance(units, bool) and units > 0:
+                match field(row, "restocked"):
+                    case True:
+                        found.put_back[line_id] += units
+                    case False:
+                        found.kept_out[line_id] += units
+    return found
+
+
+def _line(node: Mapping[str, Any], put_back: Counter[str], currency: str) -> OrderLine:
     line_id, ordered, kept = number_of(node.get("id")), node.get("quantity"), node.get("currentQuantity")
     if not line_id or not isinstance(ordered, int) or not isinstance(kept, int):
         raise HalfAnswer("an order line without its quantity")
@@ -315,7 +368,7 @@ def _line(node: Mapping[str, Any], currency: str) -> OrderLine:
         sku_id=number_of(field(node, "variant", "id")),
         outer_id=code(node.get("sku")),
         quantity=ordered,
-        returned=max(ordered - kept, 0),
+        returned=min(put_back[line_id], ordered),
         paid_per_unit=_money(field(node, "discountedUnitPriceAfterAllDiscountsSet", "shopMoney"), currency),
     )
 

@@ -54,7 +54,7 @@ def _line(row: Any, *, is_cancelled: bool) -> OrderLine:
     if not isinstance(row, dict):
         raise HalfAnswer("an order line of another shape")
     line_id, item_id, (quantity, _) = identity(row.get("oid")), identity(row.get("num_iid")), count(row.get("num"))
-    if line_id is None or item_id is None or not quantity:
+    if line_id is None or item_id is None or quantity is None:
         raise HalfAnswer("an order line without its ids or its quantity")
     is_refunded = row.get("refund_status") == "SUCCESS"
     # A line can be closed by itself, before it was paid; where the whole order is, its status says it.
@@ -75,4 +75,4 @@ def _per_unit(row: Mapping[str, Any], quantity: int) -> Decimal | None:
     paid = money(row.get("divide_order_fee"))
     if paid is None:
         paid = money(row.get("payment"))
-    return None if paid is None else (paid / quantity).quantize(_SMALLEST, ROUND_HALF_EVEN)
+    return None if paid is None or not quantity else (paid / quantity).quantize(_SMALLEST, ROUND_HALF_EVEN)

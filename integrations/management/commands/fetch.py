@@ -3,9 +3,11 @@
 import json
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -49,19 +51,26 @@ class Command(BaseCommand):
         return found
 
     def _fetch(self, channel: Channel, *, everything: bool) -> FetchSummary:
-        is_terminal = self.stderr.isatty()
+        with progress_bar(self.stderr, channel) as show:
+            return pass_over_channel(channel=channel, now=timezone.now(), everything=everything, progress=show)
 
-        def show(done: int, total: int) -> None:
-            filled = _BAR_WIDTH if total == 0 else min(_BAR_WIDTH, _BAR_WIDTH * done // total)
-            bar = "█" * filled + "·" * (_BAR_WIDTH - filled)
-            self.stderr.write(f"\r{channel} {bar} {done}/{total}", ending="")
 
-        summary = pass_over_channel(
-            channel=channel, now=timezone.now(), everything=everything, progress=show if is_terminal else None
-        )
-        if is_terminal:
-            self.stderr.write("\r\x1b[2K", ending="")
-        return summary
+@contextmanager
+def progress_bar(stderr: OutputWrapper, channel: Channel) -> Iterator[Callable[[int, int], None] | None]:
+    """What is told how far the channel is, and gone at the end; None where nobody looks at a terminal."""
+    if not stderr.isatty():
+        yield None
+        return
+
+    def show(done: int, total: int) -> None:
+        filled = _BAR_WIDTH if total == 0 else min(_BAR_WIDTH, _BAR_WIDTH * done // total)
+        bar = "█" * filled + "·" * (_BAR_WIDTH - filled)
+        stderr.write(f"\r{channel} {bar} {done}/{total}", ending="")
+
+    try:
+        yield show
+    finally:
+        stderr.write("\r\x1b[2K", ending="")
 
 
 def message(problem: Problem, channel: Channel) -> str:

@@ -252,6 +252,9 @@ def order_node(call: Call, trade: Trade) -> Node:
             node=lambda line: line_node(call, trade, line),
         )
 
+    def refunds(info: Any, first: int | None = None) -> list[Node]:
+        return [refund_node(call, trade)][:first] if trade.status in (CLOSED_UNPAID, REFUNDED) else []
+
     return {
         "__typename": "Order",
         "id": gid("Order", trade.tid),
@@ -268,6 +271,35 @@ def order_node(call: Call, trade: Trade) -> Node:
         "displayFulfillmentStatus": fulfilment_status(trade),
         "totalPriceSet": call.money_bag(trade.payment),
         "lineItems": lines,
+        "refunds": refunds,
+    }
+
+
+def refund_node(call: Call, trade: Trade) -> Node:
+    """Of an order that was never paid the goods are put back; of one that was shipped the buyer keeps them."""
+    is_back = trade.status == CLOSED_UNPAID
+
+    def lines(info: Any, **arguments: Any) -> Node:
+        return connection(
+            call,
+            trade.lines,
+            arguments,
+            key=lambda line: (line.oid,),
+            node=lambda line: {
+                "__typename": "RefundLineItem",
+                "id": gid("RefundLineItem", line.oid),
+                "lineItem": line_node(call, trade, line),
+                "quantity": line.num,
+                "restockType": "CANCEL" if is_back else "NO_RESTOCK",
+                "restocked": is_back,
+            },
+        )
+
+    return {
+        "__typename": "Refund",
+        "id": gid("Refund", trade.tid),
+        "createdAt": iso_time(trade.modified),
+        "refundLineItems": lines,
     }
 
 

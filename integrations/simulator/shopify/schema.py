@@ -12,7 +12,7 @@ from integrations.simulator.shopify.scalars import SCALARS
 
 CONNECTED = (
     "DiscountNode", "DiscountRedeemCode", "InventoryItem", "InventoryLevel", "LineItem", "Location", "Order", "Product",
-    "ProductVariant", "WebhookSubscription",
+    "ProductVariant", "RefundLineItem", "WebhookSubscription",
 )  # fmt: skip
 FIRST_IDEMPOTENT = "2026-01"  # the directive exists, changeFromQuantity too, five bulk operations may run
 FIRST_STRICT = "2026-04"  # both are demanded, compareQuantity is gone

@@ -1,43 +1,24 @@
-"""A worker process of its own for test_killed_workers: `python -m tests.integrations.fetching.worker JOB ...`.
+"""The jobs of the processes of test_killed_workers."""
 
-It works on the database of DATABASE_URL; times are shifted by SHIFT seconds, so that leases run out without waiting.
-"""
+from typing import Any
 
-import json
-import os
-import sys
-from datetime import datetime, timedelta
+from django.db.models import Count
 
-import django
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-django.setup()
-
-from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.db.models import Count  # noqa: E402
-from django.utils import timezone  # noqa: E402
-
-from catalog.models import Channel, Listing  # noqa: E402
-from integrations.connectors.taobao import TaobaoConnector  # noqa: E402
-from integrations.fetching import fetch_slice  # noqa: E402
-from integrations.lanes import engine  # noqa: E402
-from integrations.models import Credential  # noqa: E402
-from monitoring.models import ListingWatch, Observation, PollRun  # noqa: E402
-from monitoring.services import ensure_watches  # noqa: E402
+from catalog.models import Channel, Listing
+from integrations.connectors.taobao import TaobaoConnector
+from integrations.fetching import fetch_slice
+from integrations.lanes import engine
+from integrations.models import Credential
+from monitoring.models import ListingWatch, Observation, PollRun
+from monitoring.services import ensure_watches
+from tests.worker_process import now
 
 
-def now() -> datetime:
-    return timezone.now() + timedelta(seconds=int(os.environ.get("SHIFT", "0")))
-
-
-def set_up(base_url: str, account: str, rows: str) -> None:
-    call_command("migrate", verbosity=0)
+def set_up(base_url: str, account: dict[str, Any], rows: list[tuple[str, str]]) -> None:
     channel = Channel.objects.create(name="Shop")
-    Credential.objects.create(channel=channel, base_url=base_url, **json.loads(account))
+    Credential.objects.create(channel=channel, base_url=base_url, **account)
     Listing.objects.bulk_create(
-        Listing(channel=channel, platform_item_id=item_id, platform_sku_id=sku_id)
-        for item_id, sku_id in json.loads(rows)
+        Listing(channel=channel, platform_item_id=item_id, platform_sku_id=sku_id) for item_id, sku_id in rows
     )
     ensure_watches(now=now())
 
@@ -49,27 +30,12 @@ def read() -> None:
     fetch_slice(now_fn=now, seconds=20)
 
 
-def report() -> None:
+def report() -> dict[str, Any]:
     per_listing = Listing.objects.annotate(count=Count("observations")).values_list("count", flat=True)
     runs = PollRun.objects.order_by("pk").values_list("read_ids", "finished_at")
-    sys.stdout.write(
-        json.dumps(
-            {
-                "observations": list(per_listing),
-                "recorded": Observation.objects.count(),
-                "leased": ListingWatch.objects.filter(lease_until__gt=now()).count(),
-                "runs": [[len(ids), finished_at is not None] for ids, finished_at in runs],
-            }
-        )
-    )
-
-
-if __name__ == "__main__":
-    job, *arguments = sys.argv[1:]
-    if job == "set_up":
-        set_up(*arguments)
-    elif job == "read":
-        read()
-    else:
-        report()
-    connection.close()
+    return {
+        "observations": list(per_listing),
+        "recorded": Observation.objects.count(),
+        "leased": ListingWatch.objects.filter(lease_until__gt=now()).count(),
+        "runs": [(len(ids), finished_at is not None) for ids, finished_at in runs],
+    }

@@ -8,6 +8,7 @@ from django_q.models import OrmQ
 
 from catalog.models import Channel, Listing, Order, OrderLine, StockLevel, StockMovement
 from catalog.services import tell_listings_changed
+from catalog.stock import booking
 from catalog.stock.booking import book_orders
 from catalog.stock.ledger import check
 from integrations import tasks
@@ -196,6 +197,31 @@ def test_a_booking_that_fails_moves_nothing_forward(open_selling, monkeypatch):
     assert (row.orders_read_until, row.orders_lease_token, row.orders_cause) == (None, None, "internal")
     monkeypatch.setattr(orders, "book_orders", booking)
     assert read_slice(now_fn=at(timezone.now() + 20 * MINUTE), seconds=5).movements == 1
+
+
+def test_an_order_that_cannot_be_booked_holds_up_no_other_and_is_not_lost(open_selling, monkeypatch):
+    shop = open_selling("woocommerce")
+    ids = [str(shop.subject.order(shop.rows[0], 1)) for _order in range(3)]
+    keeping = booking._kept_lines
+
+    def trips(orders, told):
+        if ids[1] in told:
+            raise ValueError("a bug")
+        return keeping(orders, told)
+
+    monkeypatch.setattr(booking, "_kept_lines", trips)
+    summary = read_slice(seconds=5)
+    assert (summary.orders, summary.set_aside, summary.failed, summary.problems) == (2, 1, 0, [])
+    row = sync(shop)
+    assert row.orders_read_until is not None
+    assert row.orders_cause == ""
+    assert len(of_orders()) == 2
+    monkeypatch.setattr(booking, "_kept_lines", keeping)
+    Order.objects.filter(platform_order_id=ids[1]).update(retry_at=timezone.now())
+    tasks.sweep_stock()
+    assert len(of_orders()) == 3
+    assert not Order.objects.filter(set_aside_at__isnull=False).exists()
+    assert check() == []
 
 
 def test_a_refused_token_is_renewed_once_and_the_orders_are_read(open_selling):

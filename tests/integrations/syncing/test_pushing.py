@@ -379,7 +379,7 @@ def test_a_person_may_have_what_was_refused_sent_again(shop, settle):
     ListingSync.objects.update(due_at=None)
     push_slice(seconds=2)
     wanted = shop.shown() - 1
-    assert dirty.retry(ListingSync.objects.all(), now=timezone.now()) == 1
+    assert dirty.retry(ListingSync.objects.all(), actor=None, now=timezone.now()) == 1
     settle()
     assert (shop.shown(), shop.sync().state) == (wanted, "in-sync")
 

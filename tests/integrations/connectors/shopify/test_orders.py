@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from integrations.connectors.base import OrderStatus
+from integrations.connectors.clock import Clock
 from integrations.connectors.errors import Retry
 from integrations.connectors.http import parse_json
 from integrations.connectors.shopify import documents, parse
@@ -64,8 +65,14 @@ def test_an_order_is_read_with_its_ids_times_and_money():
         ({"displayFinancialStatus": "EXPIRED"}, OrderStatus.UNPAID),
         ({"displayFinancialStatus": "PARTIALLY_PAID"}, OrderStatus.PAID),
         ({"displayFinancialStatus": "PARTIALLY_REFUNDED"}, OrderStatus.PAID),
-        ({"displayFinancialStatus": "REFUNDED"}, OrderStatus.CANCELLED),
+        ({"displayFinancialStatus": "REFUNDED"}, OrderStatus.PAID),
+        ({"displayFinancialStatus": "REFUNDED", "displayFulfillmentStatus": "FULFILLED"}, OrderStatus.SENT),
         ({"displayFinancialStatus": "VOIDED"}, OrderStatus.CANCELLED),
+        ({"displayFinancialStatus": "VOIDED", "displayFulfillmentStatus": "FULFILLED"}, OrderStatus.SENT),
+        ({"displayFinancialStatus": "VOIDED", "displayFulfillmentStatus": "PARTIALLY_FULFILLED"}, OrderStatus.PAID),
+        ({"displayFinancialStatus": "VOIDED", "displayFulfillmentStatus": "SOMETHING_NEW"}, OrderStatus.PAID),
+        ({"displayFinancialStatus": "PENDING", "displayFulfillmentStatus": "FULFILLED"}, OrderStatus.SENT),
+        ({"cancelledAt": "2026-11-21T10:00:00Z", "displayFulfillmentStatus": "FULFILLED"}, OrderStatus.SENT),
         ({"displayFulfillmentStatus": "FULFILLED"}, OrderStatus.SENT),
         ({"displayFulfillmentStatus": "PARTIALLY_FULFILLED"}, OrderStatus.PAID),
         ({"cancelledAt": "2026-11-21T10:00:00Z"}, OrderStatus.CANCELLED),
@@ -76,7 +83,8 @@ def test_an_order_is_read_with_its_ids_times_and_money():
 def test_the_status_of_an_order(changes, status):
     order = parse.order(node(**changes), [])
     assert order.status is status
-    is_paid = status in {OrderStatus.PAID, OrderStatus.SENT} and changes.get("displayFinancialStatus") != "AUTHORIZED"
+    is_unpaid = changes.get("displayFinancialStatus") in {"AUTHORIZED", "VOIDED", "PENDING"}
+    is_paid = status in {OrderStatus.PAID, OrderStatus.SENT} and not is_unpaid
     assert (order.paid_at is not None) == is_paid
 
 
@@ -88,8 +96,7 @@ def test_a_test_order_is_told_as_one():
     ("changes", "expected"),
     [
         pytest.param({"current": 2}, (2, 0, Decimal("9.50")), id="as ordered"),
-        pytest.param({"current": 0}, (2, 2, Decimal("9.50")), id="all taken back"),
-        pytest.param({"current": 1}, (2, 1, Decimal("9.50")), id="one taken back"),
+        pytest.param({"current": 0}, (2, 0, Decimal("9.50")), id="taken out, and nobody says where it is"),
         pytest.param({"current": 3}, (2, 0, Decimal("9.50")), id="one added later"),
         pytest.param({"currency": "EUR"}, (2, 0, None), id="another currency than the order's"),
         pytest.param({"amount": "0.0"}, (2, 0, Decimal("0.0")), id="a gift"),
@@ -100,6 +107,52 @@ def test_a_test_order_is_told_as_one():
 def test_a_line_of_an_order(changes, expected):
     [found] = parse.order(node(), [line(**changes)]).lines
     assert (found.quantity, found.returned, found.paid_per_unit) == expected
+
+
+def refund(*rows, more=False):
+    """A refund of (line, units, whether they were put back into stock)."""
+    nodes = [
+        {"lineItem": {"id": f"gid://shopify/LineItem/{line}"}, "quantity": units, "restocked": is_back}
+        for line, units, is_back in rows
+    ]
+    return {"refundLineItems": {"nodes": nodes, "pageInfo": {"hasNextPage": more}}}
+
+
+SENT, UNSENT, CANCELLED = (
+    {"displayFulfillmentStatus": "FULFILLED"},
+    {"displayFulfillmentStatus": "UNFULFILLED"},
+    {"cancelledAt": "2026-11-21T10:00:00Z", "displayFulfillmentStatus": "UNFULFILLED"},
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refunds", "status", "returned"),
+    [
+        pytest.param(SENT, [refund((1, 2, False))], OrderStatus.SENT, 0, id="the buyer keeps them"),
+        pytest.param(SENT, [refund((1, 2, True))], OrderStatus.SENT, 2, id="all came back"),
+        pytest.param(SENT, [refund((1, 1, True))], OrderStatus.SENT, 1, id="one came back"),
+        pytest.param(SENT, [refund((1, 1, True)), refund((1, 1, True))], OrderStatus.SENT, 2, id="one after the other"),
+        pytest.param(SENT, [refund((1, 1, True), (1, 1, False))], OrderStatus.SENT, 1, id="one of two"),
+        pytest.param(SENT, [refund((7, 2, True))], OrderStatus.SENT, 0, id="of another line"),
+        pytest.param(SENT, [], OrderStatus.SENT, 0, id="money only"),
+        pytest.param(SENT, None, OrderStatus.SENT, 0, id="not told"),
+        pytest.param(SENT, [refund((1, 1, None))], OrderStatus.SENT, 0, id="not told whether"),
+        pytest.param(SENT, [refund((1, "2", True))], OrderStatus.SENT, 0, id="not told how many"),
+        pytest.param(SENT, [refund((1, 9, True))], OrderStatus.SENT, 2, id="more than were ordered"),
+        pytest.param(SENT, [refund((1, 1, True), more=True)], OrderStatus.SENT, 1, id="and more that we do not see"),
+        pytest.param(UNSENT, [refund((1, 2, True))], OrderStatus.CANCELLED, 2, id="never left"),
+        pytest.param(UNSENT, [refund((1, 1, True))], OrderStatus.PAID, 1, id="one never left"),
+        pytest.param(UNSENT, [refund((1, 2, False))], OrderStatus.PAID, 0, id="not to be sold again"),
+        pytest.param(CANCELLED, [], OrderStatus.CANCELLED, 0, id="cancelled, no refund"),
+        pytest.param(CANCELLED, [refund((1, 2, True))], OrderStatus.CANCELLED, 2, id="cancelled, put back"),
+        pytest.param(CANCELLED, [refund((1, 2, False))], OrderStatus.FINISHED, 0, id="cancelled, not put back"),
+        pytest.param(CANCELLED, [refund((1, 1, True), (1, 1, False))], OrderStatus.FINISHED, 1, id="cancelled, one back"),
+    ],
+)
+def test_only_what_was_put_back_counts_as_returned(changes, refunds, status, returned):
+    told = node(**{"displayFinancialStatus": "REFUNDED", **changes}, **({} if refunds is None else {"refunds": refunds}))
+    order = parse.order(told, [line(current=0)])
+    assert (order.status, order.lines[0].returned) == (status, returned)
 
 
 def test_a_line_without_product_is_kept():
@@ -174,6 +227,21 @@ def test_an_order_of_many_lines_is_read_whole(shop, now):
         [order] = shop.connect(base_url=server.url).read_orders(since=now, until=now, now=now)
     assert [each.line_id for each in order.lines] == [str(each) for each in range(1, 71)]
     assert parse_json(server.bodies[1])["variables"] == {"order": "gid://shopify/Order/9007199254740995", "after": "l1"}
+
+
+def test_refunds_are_asked_for_where_units_were_taken_out(shop, now):
+    orders = [node(id=f"gid://shopify/Order/{n}", lineItems=lines_page([line(current=n)])) for n in (1, 2)]
+    refunds = {"data": {"order": {"refunds": [refund((1, 1, True))]}}}
+    with RawServer(answer_json(orders_page(orders)), answer_json(refunds)) as server:
+        found = list(shop.connect(base_url=server.url).read_orders(since=now, until=now, now=now))
+    assert [order.lines[0].returned for order in found] == [1, 0]
+    assert [parse_json(body)["variables"] for body in server.bodies[1:]] == [{"order": "gid://shopify/Order/1"}]
+
+
+def test_the_shop_answers_what_refunds_an_order_has(shop, now):
+    number = shop.simulator.shopify.order(shop.rows()[0], 2)
+    answer = shop.connect()._gateway.query("refunds", {"order": f"gid://shopify/Order/{number}"}, Clock(now))
+    assert answer == {"order": {"refunds": []}}
 
 
 def test_an_order_that_moves_to_the_next_page_while_reading_comes_once(shop, now):

@@ -1,0 +1,24 @@
+"""Rounding of amounts that are not negative, and the units of a line. Integers in, integers out."""
+
+MODES = ("half_up", "half_down", "half_even", "up", "down")
+
+
+def divide(dividend: int, divisor: int, mode: str) -> int:
+    """dividend / divisor, rounded; both not negative."""
+    quotient, rest = divmod(dividend, divisor)
+    if not rest or mode == "down":
+        return quotient
+    if mode == "half_up":
+        return quotient + (2 * rest >= divisor)
+    if mode == "half_down":
+        return quotient + (2 * rest > divisor)
+    if mode == "half_even":
+        return quotient + (2 * rest + (quotient & 1) > divisor)
+    return quotient + 1
+
+
+def unit_blocks(amount: int, quantity: int, first: int) -> list[tuple[int, int]]:
+    """The line's first units as (amount of one, how many): the first `amount mod quantity` are one minor unit dearer."""
+    unit, dearer = divmod(amount, quantity)
+    dearer_first = min(first, dearer)
+    return [(price, count) for price, count in ((unit + 1, dearer_first), (unit, first - dearer_first)) if count]

@@ -1,0 +1,344 @@
+"""Dry runs: what a run would change, kept to be looked at, and applied only while all of it still holds."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import transaction
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
+from django_q.tasks import async_task
+
+from catalog.database import among, copy_rows, update_rows
+from catalog.models import Channel, Listing, User
+from catalog.services import audit
+from catalog.stock.availability import Blocked, Step, StepKind, Target
+from config import formatting
+from integrations.syncing import dirty, runs
+from integrations.syncing.guards import KNOWN, ZEROS, Zeroing
+from integrations.syncing.models import ChannelSync, ListingSync, SyncItem, SyncRun
+from integrations.syncing.rows import NOTHING_WANTED, State, Wanted
+from integrations.syncing.scope import WHOLE, Scope
+from integrations.syncing.switching import refusal
+from integrations.syncing.wanted import wanted_of
+from monitoring.freshness import OF_LISTING
+
+AT_ONCE = 2_000  # listings that are worked out while the person waits; more are left to a task
+_LISTINGS_AT_ONCE = 1_000
+_FIELDS = (
+    "run",
+    "listing",
+    "location_id",
+    "before",
+    "wanted",
+    "steps",
+    "blocked",
+    "version",
+    "rule",
+    "outcome",
+    "created_at",
+)
+
+# Outcomes of items: what would become of a listing.
+ZERO, CHANGE, SAME, LEFT = "zero", "change", "same", "left"
+
+
+class NotApplied(Exception):
+    """A dry run that cannot be applied as it is, and what to do; nothing was changed."""
+
+
+class Moved(NotApplied):
+    """Something of it is no longer as it was looked at."""
+
+
+class ZerosNotAgreed(NotApplied):
+    """It would set more listings to 0 than go without asking."""
+
+
+class Change(NamedTuple):
+    """What a listing shows at a location as far as we know (None: we do not), and what it would be made to show."""
+
+    listing_id: int
+    location_id: str
+    now_shown: int | None
+    wanted: Wanted
+
+    @property
+    def target(self) -> Target:
+        return self.wanted.target
+
+    @property
+    def will_be(self) -> int | None:
+        """None: it is left as it is."""
+        return self.wanted.target.quantity
+
+    @property
+    def outcome(self) -> str:
+        if self.will_be is None:
+            return LEFT
+        if self.will_be == self.now_shown:
+            return SAME
+        return CHANGE if self.will_be else ZERO
+
+    def mark(self) -> tuple[object, ...]:
+        """What has to be the same when it is applied."""
+        blocked = str(self.target.blocked or "")
+        return self.now_shown, self.will_be, blocked, self.wanted.version, self.wanted.rule
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Listings of a dry run by what would become of them; `unread` are among those that would change."""
+
+    change: int  # to another figure than 0
+    zero: int
+    same: int
+    left: int
+    unread: int
+    sellable: int  # showed stock, or nobody knows
+
+    @property
+    def changes(self) -> int:
+        return self.change + self.zero
+
+    @property
+    def all(self) -> int:
+        return self.changes + self.same + self.left
+
+
+def make_dry_run(*, channel: Channel, scope: Scope = WHOLE, asked_by: User | None, now: datetime) -> SyncRun:
+    """Work out what a run over the scope would change, and keep it. Nothing is sent, and nobody is called.
+
+    A large one is left to a task; `ended_at` is set once it is whole. Raises UnknownScope.
+    """
+    total = _own(channel, scope).count()
+    run = runs.open_run(channel, SyncRun.Kind.DRY, now=now, total=total, scope=scope.as_json(), asked_by=asked_by)
+    if total <= AT_ONCE:
+        fill(run, now=now)
+    else:
+        transaction.on_commit(partial(async_task, "integrations.tasks.fill_dry_run", run.pk, cluster="interactive"))
+    return run
+
+
+def fill(run: SyncRun, *, now: datetime) -> int:
+    """Work out what is still missing of a dry run, whoever began it; returns how many listings."""
+    count = 0
+    listings = _own(run.channel, Scope.from_json(run.scope))
+    while run.ended_at is None:
+        with transaction.atomic():
+            run.refresh_from_db(from_queryset=SyncRun.objects.select_for_update())  # one at a time
+            last = run.items.aggregate(last=Max("listing"))["last"] or 0
+            changes = _changes(listings.filter(pk__gt=last), now)
+            if run.ended_at is None:
+                copy_rows(SyncItem, _FIELDS, [_row(run, change, now) for change in changes])
+                count += len({change.listing_id for change in changes})
+            if not changes:
+                run.ended_at = run.ended_at or now
+                run.save(update_fields=["ended_at"])
+    return count
+
+
+def changes_of(channel: Channel, *, scope: Scope = WHOLE, now: datetime) -> Iterator[Change]:
+    """Every listing of the scope at every location; from what is stored, in constant statements for each thousand."""
+    listings, last = _own(channel, scope), 0
+    while changes := _changes(listings.filter(pk__gt=last), now):
+        yield from changes
+        last = changes[-1].listing_id
+
+
+def figures_of(run: SyncRun) -> Figures:
+    will_change = Q(outcome__in=[ZERO, CHANGE])
+    found = run.items.aggregate(
+        change=Count("pk", filter=Q(outcome=CHANGE)),
+        zero=Count("pk", filter=Q(outcome=ZERO)),
+        same=Count("pk", filter=Q(outcome=SAME)),
+        left=Count("pk", filter=Q(outcome=LEFT)),
+        unread=Count("pk", filter=will_change & Q(before__isnull=True)),
+        sellable=Count("pk", filter=~Q(outcome=LEFT) & (Q(before__gt=0) | Q(before__isnull=True))),
+    )
+    return Figures(**found)
+
+
+def zeroing_of(run: SyncRun, figures: Figures, sync: ChannelSync) -> Zeroing:
+    """What the run would set to 0, of the channel's listings that show stock."""
+    rows = ListingSync.objects.filter(channel=run.channel_id).exclude(state=State.STOPPED).annotate(known=KNOWN)
+    sellable = rows.filter(Q(known__isnull=True) | Q(known__gt=0)).count()
+    return Zeroing(figures.zero, max(figures.sellable, sellable), sync.most_zeroed_percent)
+
+
+def target_of(item: SyncItem) -> Target:
+    """The target as it was worked out, to be told in words."""
+    steps = tuple(Step(StepKind(kind), figure, units) for kind, figure, units in item.steps)
+    return Target(item.wanted, steps, Blocked(item.blocked) if item.blocked else None)
+
+
+def apply_dry_run(run: SyncRun, *, actor: User | None, now: datetime, zeros_agreed: bool = False) -> int:
+    """Have the listings sent that it would change; returns how many. The first of a whole channel confirms the channel.
+
+    Raises NotApplied, and changes nothing, unless everything is as it was worked out. `zeros_agreed`: the person was
+    told how many go to 0.
+    """
+    with transaction.atomic():
+        sync = ChannelSync.objects.select_for_update().select_related("channel").get(channel=run.channel_id)
+        run = SyncRun.objects.select_for_update().get(pk=run.pk)
+        scope = Scope.from_json(run.scope)
+        check(run, sync, scope)
+        figures = figures_of(run)
+        if zeroing_of(run, figures, sync).is_too_much and not zeros_agreed:
+            raise ZerosNotAgreed(
+                _("It would set %(count)s listings to 0. Agree to that, or leave it.")
+                % {"count": formatting.count(figures.zero)}
+            )
+        _check_nothing_moved(run, scope, now)
+        if not sync.is_confirmed:
+            ChannelSync.objects.filter(pk=sync.pk).update(is_confirmed=True)
+        for listing_ids in _parts_of(run):
+            _send(run, listing_ids, now, zeros_agreed=zeros_agreed)
+        if figures.changes:
+            runs.open_run(
+                sync.channel, SyncRun.Kind.RETRY, now=now, total=figures.changes, scope=run.scope, asked_by=actor
+            )
+        SyncRun.objects.filter(pk=run.pk).update(applied_at=now, applied_by=actor)
+        told = {gettext_noop("listings changed"): [None, figures.changes]}
+        if figures.zero:
+            told[ZEROS] = [None, figures.zero]
+        audit(action="applied", obj=sync.channel, actor=actor, now=now, changes=told)
+        transaction.on_commit(partial(async_task, "integrations.tasks.push_lane", cluster="interactive"))
+    return figures.changes
+
+
+def check(run: SyncRun, sync: ChannelSync, scope: Scope) -> None:
+    """Raises NotApplied where it could not be applied though nothing moved."""
+    if run.kind != SyncRun.Kind.DRY or run.ended_at is None:
+        raise NotApplied(_("It is still being worked out. Wait until it is whole."))
+    if run.applied_at is not None:
+        raise NotApplied(_("It was applied already. Make another dry run."))
+    if not sync.is_on:
+        raise NotApplied(_("Stock sync of the channel is off. Switch it on first."))
+    if sync.is_paused:
+        raise NotApplied(_("Stock sync of the channel is paused. Resume it first."))
+    if not sync.is_confirmed and not scope.is_whole:
+        raise NotApplied(_("The first dry run that is applied has to be about the whole channel."))
+    if (reason := refusal(sync.channel)) is not None:
+        raise NotApplied(str(reason))
+
+
+def _check_nothing_moved(run: SyncRun, scope: Scope, now: datetime) -> None:
+    stored = run.items.order_by("listing", "location_id").values_list(
+        "listing", "location_id", "before", "wanted", "blocked", "version", "rule"
+    )
+    changes = changes_of(run.channel, scope=scope, now=now)
+    is_now = {(change.listing_id, change.location_id): change.mark() for change in changes}
+    were = {(listing_id, location_id): tuple(mark) for listing_id, location_id, *mark in stored.iterator()}
+    moved = sum(is_now.get(key) != were.get(key) for key in {*is_now, *were})
+    if moved:
+        text = ngettext(
+            "%(count)s figure is another one by now. Nothing was sent. Make another dry run.",
+            "%(count)s figures are others by now. Nothing was sent. Make another dry run.",
+            moved,
+        )
+        raise Moved(text % {"count": formatting.count(moved)})
+
+
+def _parts_of(run: SyncRun) -> Iterator[list[int]]:
+    """The listings of the run that are ours to write, a thousand at a time."""
+    last = 0
+    items = run.items.exclude(outcome=LEFT).order_by("listing").values_list("listing", flat=True).distinct()
+    while found := list(items.filter(listing__gt=last)[:_LISTINGS_AT_ONCE]):
+        yield found
+        last = found[-1]
+
+
+def _send(run: SyncRun, listing_ids: Sequence[int], now: datetime, *, zeros_agreed: bool) -> None:
+    dirty.compare(listing_ids, now=now)  # makes the rows that are not there yet
+    ours = among(list(listing_ids))
+    rows = {
+        (row.listing_id, row.location_id): row
+        for row in ListingSync.objects.select_for_update().filter(listing__in=ours).order_by("pk")
+    }
+    items = list(run.items.filter(listing__in=ours).exclude(outcome=LEFT))
+    pairs = [(item, row) for item in items if (row := rows.get((item.listing_id, item.location_id))) is not None]
+    # What was looked at is what is compared with when it is written.
+    seen = [
+        (row.pk, item.before, item.created_at)
+        for item, row in pairs
+        if item.before not in (None, row.confirmed) and row.state != State.SENT and row.lease_token is None
+    ]
+    update_rows(ListingSync, "id", ["confirmed", "confirmed_at"], seen)
+    chosen = [row.pk for item, row in pairs if item.outcome != SAME]
+    asked = ListingSync.objects.filter(pk__in=among(chosen))
+    asked.exclude(state=State.SENT).update(state=State.WAITING, cause="", problem="")
+    if zeros_agreed:
+        zeros = [row.pk for item, row in pairs if item.outcome == ZERO]
+        ListingSync.objects.filter(pk__in=among(zeros)).update(zero_agreed_at=now)
+    dirty.make_due(asked, now=now)
+
+
+def _own(channel: Channel, scope: Scope) -> QuerySet[Listing]:
+    return scope.listings(channel).filter(removed_at__isnull=True, ownership=Listing.Ownership.OWN)
+
+
+def _changes(listings: QuerySet[Listing], now: datetime) -> list[Change]:
+    """Of the first thousand of the listings, in the order of their keys."""
+    keys = list(listings.order_by("pk").values_list("pk", flat=True)[:_LISTINGS_AT_ONCE])
+    if not keys:
+        return []
+    ours = among(keys)
+    fresh = Listing.objects.filter(OF_LISTING.fresh(now), pk__in=ours, stock__isnull=False)
+    facts: list[tuple[int, Any, Any]] = list(fresh.values_list("pk", "stock", "watch__read_at"))
+    read = {pk: (stock, read_at) for pk, stock, read_at in facts}
+    stored = ListingSync.objects.filter(listing__in=ours)
+    rows = {(row.listing_id, row.location_id): row for row in stored}
+    wanted = wanted_of(keys)
+    places = _places(wanted)
+    return [
+        Change(
+            listing_id,
+            location_id,
+            _shown(read.get(listing_id), location_id, rows.get((listing_id, location_id))),
+            wanted.get((listing_id, location_id), NOTHING_WANTED),
+        )
+        for listing_id in keys
+        for location_id in sorted(places.get(listing_id, []))
+    ]
+
+
+def _places(keys: Collection[tuple[int, str]]) -> dict[int, list[str]]:
+    places: dict[int, list[str]] = {}
+    for listing_id, location_id in keys:
+        places.setdefault(listing_id, []).append(location_id)
+    return places
+
+
+def _shown(read: tuple[int, datetime] | None, location_id: str, row: ListingSync | None) -> int | None:
+    """What it shows there: what we sent or saw last, or a reading since. A reading is the sum of all locations."""
+    if row is not None and row.state == State.SENT:
+        return row.pushed
+    confirmed = row.confirmed if row is not None else None
+    if read is None or location_id:
+        return confirmed
+    stock, read_at = read
+    is_older = row is not None and row.confirmed_at is not None and row.confirmed_at >= read_at
+    return confirmed if is_older and confirmed is not None else stock
+
+
+def _row(run: SyncRun, change: Change, now: datetime) -> tuple[object, ...]:
+    steps = orjson.dumps([tuple(step) for step in change.target.steps]).decode()
+    blocked = str(change.target.blocked or "")
+    return (
+        run.pk,
+        change.listing_id,
+        change.location_id,
+        change.now_shown,
+        change.will_be,
+        steps,
+        blocked,
+        change.wanted.version,
+        change.wanted.rule,
+        change.outcome,
+        now,
+    )
