@@ -49,10 +49,10 @@ class Shop:
         self.calls += 1
         if self.is_dead:
             return None
-        if self.every_unavailable and self.calls % self.every_unavailable == self.every_unavailable // 2:
+        if self.every_unavailable and self.calls % self.every_unavailable == self.every_unavailable // 4:
             self.unavailable += 1
             return UNAVAILABLE
-        is_silent = bool(self.every_silent) and self.calls % self.every_silent == self.every_silent // 4
+        is_silent = bool(self.every_silent) and self.calls % self.every_silent == self.every_silent // 2
         if is_silent:
             self.silences += 1
             if self.silences % 2:

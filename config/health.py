@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from catalog.facts import ShelfState
 from catalog.models import Channel, Listing
 from integrations.models import Credential, Heartbeat
+from integrations.syncing.status import gauges
 from integrations.work import CLUSTERS
 from monitoring.freshness import OF_LISTING, being_watched
 from monitoring.models import ListingWatch
@@ -118,6 +119,17 @@ def may_read_metrics(request: HttpRequest) -> bool:
         return False
 
 
+SYNC_GAUGES = {
+    "backlog": "Listings that are to be sent or read back.",
+    "oldest_seconds": "Since when the oldest of the backlog differs from its target.",
+    "full_age_seconds": "Time since everything was last compared and read back.",
+    "incremental_age_seconds": "Time since changes were last sent.",
+    "orders_lag_seconds": "How far what is known of the orders is behind.",
+    "orders_set_aside": "Orders that could not be booked and are tried again.",
+    "held": "1 while nothing is written: held back, paused, or before its first dry run is applied; else 0.",
+}
+
+
 class Figures(Collector):
     """Counts of the present moment; each is one bounded query over present state, none reads the history."""
 
@@ -174,6 +186,25 @@ class Figures(Collector):
             ((name, self._age(beat_at)) for name, beat_at in beats),
         )
         yield _by_label("evenshelf_channels", "Channels, by state.", "state", sorted(self._channels().items()))
+        yield from self._syncs()
+
+    def _syncs(self) -> Iterator[Metric]:
+        """Of each channel whose stock is synced. What is not known is left out, never 0."""
+        families = {
+            name: GaugeMetricFamily(f"evenshelf_sync_{name}", text, labels=["channel"])
+            for name, text in SYNC_GAUGES.items()
+        }
+        listings = GaugeMetricFamily(
+            "evenshelf_sync_listings", "Listings at a location of their shop, by state.", labels=["channel", "state"]
+        )
+        for channel, values, states in gauges(now=self.now):
+            for name, value in values.items():
+                if value is not None:
+                    families[name].add_metric([str(channel)], value)
+            for state, count in states.items():
+                listings.add_metric([str(channel), state], count)
+        yield from families.values()
+        yield listings
 
     def _age(self, moment: datetime) -> float:
         return max(0.0, (self.now - moment).total_seconds())

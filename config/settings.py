@@ -241,6 +241,8 @@ TOKEN_WARNING_DAYS = env.int("TOKEN_WARNING_DAYS", default=14)
 # How long history is kept; `manage.py prune` removes what is older, observations after rolling them up by day.
 OBSERVATION_RETENTION_DAYS = env.int("OBSERVATION_RETENTION_DAYS", default=400)
 POLL_RUN_RETENTION_DAYS = env.int("POLL_RUN_RETENTION_DAYS", default=30)
+# Runs of the stock sync, with what was sent and seen; the last of each listing is kept.
+SYNC_LOG_RETENTION_DAYS = env.int("SYNC_LOG_RETENTION_DAYS", default=30)
 # After their end; one whose condition lasts is kept.
 ALERT_RETENTION_DAYS = env.int("ALERT_RETENTION_DAYS", default=365)
 

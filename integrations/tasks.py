@@ -25,6 +25,7 @@ from integrations.connections import forget_other_currency
 from integrations.models import ChannelSync, Heartbeat, SyncRun
 from integrations.notifying import lane as notifying
 from integrations.syncing import dirty, dry_runs, orders, pushing
+from integrations.syncing.pruning import prune_log
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
 
@@ -286,10 +287,11 @@ def prune() -> str:
     """Roll up and remove history that is older than it is kept, and what the queue itself left behind."""
     now = timezone.now()
     summary = prune_history(now=now)
+    log = prune_log(now=now)
     finished, _details = Task.objects.filter(stopped__lt=now - FINISHED_TASKS_KEPT).delete()
     return (
         f"{summary.observations} observations, {summary.poll_runs} poll runs, {summary.alerts} alerts, "
-        f"{summary.deliveries} deliveries, {finished} finished tasks removed"
+        f"{summary.deliveries} deliveries, {log.items} sync items, {finished} finished tasks removed"
     )
 
 

@@ -34,9 +34,13 @@ class LineCause(models.TextChoices):
         "returned-too-many",
         _("More came back than was ordered, so all of it counts as returned. Look at the order there."),
     )
+    REFUNDED = (
+        "refunded",
+        _("Paid back after it was sent, and nobody told whether it came back. Book the return once it is there."),
+    )
     GONE = "gone", _("The platform took the line out of the order, so nothing of it is booked.")
     TEST_ORDER = "test-order", _("A test order: never booked.")
-    BEFORE_SYNC = "before-sync", _("Ordered before its channel was synced: stock was counted after it.")
+    BEFORE_SYNC = "before-sync", _("Sent before its channel was synced: stock was counted after it.")
 
 
 class Order(models.Model):
@@ -96,6 +100,7 @@ class OrderLine(models.Model):
     )
     quantity = models.PositiveIntegerField(_("units"))
     returned = models.PositiveIntegerField(_("returned"), default=0)  # as the platform told
+    refunded = models.PositiveIntegerField(default=0, db_default=0)  # sent and paid back; back or not, nobody told
     # Pieces that people took back, those among them that the platform had told by then; never more than `quantity`.
     returned_by_hand = models.PositiveIntegerField(_("returned, by hand"), default=0, db_default=0)
     paid_per_unit = MoneyField(_("paid per unit"), null=True, blank=True)  # in the order's currency; null: not told
@@ -115,8 +120,8 @@ class OrderLine(models.Model):
         indexes = [
             models.Index(
                 fields=["platform_item_id", "platform_sku_id"],
-                name="order_line_waiting",
-                condition=Q(components__isnull=True),
+                name="order_line_to_be_booked",
+                condition=Q(components__isnull=True, cause__in=["not-mapped", "no-warehouse"]),
             )
         ]
 

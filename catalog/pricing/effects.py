@@ -1,8 +1,8 @@
 """What a promotion takes off the lines it works on (pricing contract 3.6): one group, one value, lines in id order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cmp_to_key
+from typing import NamedTuple
 
 from catalog.pricing.apportionment import spread, spread_per_piece, top_up_per_piece
 from catalog.pricing.basket import Amounts, Basket, Candidate
@@ -13,8 +13,7 @@ _WHOLE_RATE = 10_000
 Blocks = list[tuple[int, int]]  # (amount of one unit, how many of them)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Lines that one discount works on: all have something left to pay."""
 
     basket: Basket

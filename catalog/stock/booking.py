@@ -35,6 +35,7 @@ from catalog.stock.ledger import (
     Source,
     active_warehouses,
     available_units,
+    counted_places,
     lock_skus,
     record_movements,
 )
@@ -43,7 +44,9 @@ logger = logging.getLogger(__name__)
 
 # Lines that may be booked later; the others wait for other news of their order.
 WAITING = (LineCause.NOT_MAPPED, LineCause.NO_WAREHOUSE)
-_SOLD = (Order.Status.PAID, Order.Status.SENT, Order.Status.FINISHED)
+# Until they are sent, units lie on the shelf, where a count finds them: they are reserved, paid or not.
+_HERE = (Order.Status.UNPAID, Order.Status.PAID)
+_GONE = (Order.Status.SENT, Order.Status.FINISHED)
 # Of two states told for the same moment the later one in the life of an order is the newer.
 _PROGRESS: dict[str, int] = {status: rank for rank, status in enumerate(Order.Status) if status != Order.Status.UNKNOWN}
 _MOST_STORED = 2**31 - 1
@@ -56,6 +59,7 @@ _LINE_FIELDS = (
     "outer_id",
     "quantity",
     "returned",
+    "refunded",
     "paid_per_unit",
     "components",
     "warehouse",
@@ -78,6 +82,8 @@ class LineTold(Protocol):
     def quantity(self) -> int: ...
     @property
     def returned(self) -> int: ...
+    @property
+    def refunded(self) -> int: ...
     @property
     def paid_per_unit(self) -> Decimal | None: ...
 
@@ -156,9 +162,7 @@ def book_set_aside(*, order_ids: Sequence[int] | None = None, now: datetime) -> 
     return result
 
 
-def _book_or_set_aside(
-    channel: Channel, told: Sequence[tuple[str, OrderTold]], result: Booked, now: datetime
-) -> None:
+def _book_or_set_aside(channel: Channel, told: Sequence[tuple[str, OrderTold]], result: Booked, now: datetime) -> None:
     """Book all of them at once; where that fails one half, then the other, until the order that fails stands alone."""
     try:
         with transaction.atomic():
@@ -289,6 +293,7 @@ def _kept_lines(orders: Sequence[Order], told: Mapping[str, OrderTold]) -> list[
         line.outer_id = _text(as_told.outer_id, 128)
         line.quantity = _stored_units(as_told.quantity)
         line.returned = _stored_units(as_told.returned)
+        line.refunded = _stored_units(as_told.refunded)
         line.paid_per_unit = _amount(as_told.paid_per_unit)
         line.cause = ""
     return lines
@@ -347,6 +352,7 @@ def _book(orders: Sequence[Order], lines: Sequence[OrderLine], result: Booked, n
                 line.outer_id,
                 line.quantity,
                 line.returned,
+                line.refunded,
                 line.paid_per_unit,
                 None if line.components is None else json.dumps(line.components),
                 line.warehouse_id,
@@ -377,18 +383,24 @@ def _wanted(line: OrderLine, order: Order) -> _Wanted:
         return _Wanted(cause=LineCause.GONE)
     if order.is_test:
         return _Wanted(cause=LineCause.TEST_ORDER)
-    # What was booked once is followed to its end, whenever syncing was switched on anew.
-    if line.components is None and (since is None or order.ordered_at < since):
+    # What was booked once is followed to its end, whenever syncing was switched on anew. What was not sent when stock
+    # was counted lay among it, whenever it was ordered.
+    was_counted = since is None or (order.ordered_at < since and order.status not in _HERE)
+    if line.components is None and was_counted:
         return _Wanted(cause=LineCause.BEFORE_SYNC)
     if line.quantity == 0:
         return _Wanted(cause=LineCause.NO_UNITS)
     if line.quantity >= MOST_UNITS:
         return _Wanted(cause=LineCause.TOO_MANY_UNITS)
     cause = LineCause.RETURNED_TOO_MANY if line.returned > line.quantity else ""
-    kept = max(line.quantity - line.returned, 0)
-    if order.status == Order.Status.UNPAID:
+    kept = max(line.quantity - line.came_back, 0)
+    if order.status in _HERE:
         return _Wanted(reserved=kept, cause=cause)
-    return _Wanted(sold=kept if order.status in _SOLD else 0, cause=cause)
+    if order.status not in _GONE:
+        return _Wanted(cause=cause)
+    if line.refunded and not cause and line.came_back < line.refunded:
+        cause = LineCause.REFUNDED
+    return _Wanted(sold=kept, cause=cause)
 
 
 def _difference(
@@ -464,12 +476,18 @@ class _Warehouses:
         for channel, warehouse in locations.values_list("channel", "warehouse"):
             self.of_channel[channel].add(warehouse)
         self.available = defaultdict(int, available_units(skus))
+        self.counted = counted_places(skus)
 
     def choose(self, order: Order, components: Sequence[Sequence[int]], pieces: int) -> int | None:
-        """The first that has enough of all, or else the first; None: no warehouse is active."""
+        """The first that has enough of all; or else the first where all were counted; or else the first.
+
+        None: no warehouse is active.
+        """
         own = [each for each in self.active if each in self.of_channel[order.channel_id]] or self.active
-        enough = (each for each in own if all(self.available[sku, each] >= units * pieces for sku, units in components))
-        chosen = next(enough, own[0] if own else None)
+        enough = [each for each in own if all(self.available[sku, each] >= units * pieces for sku, units in components)]
+        # What is missing is told where somebody knows what there was: elsewhere it would not be seen to be missing.
+        counted = [each for each in own if all((sku, each) in self.counted for sku, _units in components)]
+        chosen = next(iter([*enough, *counted, *own]), None)
         if chosen is not None:
             for sku, units in components:
                 self.available[sku, chosen] -= units * pieces

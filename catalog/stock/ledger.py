@@ -303,6 +303,12 @@ def available_units(sku_ids: Iterable[int]) -> dict[tuple[int, int], int]:
     return {(sku, warehouse): units for sku, warehouse, units in levels.values_list("sku", "warehouse", "available")}
 
 
+def counted_places(sku_ids: Iterable[int]) -> set[tuple[int, int]]:
+    """(SKU, warehouse) of the levels that were counted."""
+    levels = StockLevel.objects.filter(sku__in=among(sorted(sku_ids)), is_counted=True).order_by()
+    return set(levels.values_list("sku", "warehouse"))
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A level that is not the sum of its movements: (on hand, reserved) as each of them has it.

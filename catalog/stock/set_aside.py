@@ -30,6 +30,7 @@ class KeptLine:
     quantity: int
     returned: int
     paid_per_unit: Decimal | None
+    refunded: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,14 @@ class _Available:
         for bundle, component, units in components.values_list("bundle", "component", "units"):
             self._components[bundle].append((component, units))
         own = {component for parts in self._components.values() for component, _units in parts}
-        levels = StockLevel.objects.filter(sku__in=among(sorted({*skus, *own})), is_counted=True).order_by()
-        found = driver_rows(levels, ("sku_id", "warehouse_id", "available"))
-        self._units = {(sku, place): units for sku, place, units in found}
+        # Of a level that nobody counted only what it lacks is known.
+        is_known = Q(is_counted=True) | Q(available__lt=0)
+        levels = StockLevel.objects.filter(is_known, sku__in=among(sorted({*skus, *own}))).order_by()
+        found = driver_rows(levels, ("sku_id", "warehouse_id", "available", "is_counted"))
+        self._units: dict[tuple[int, int], int] = {}
+        self._missing: dict[tuple[int, int], int] = {}
+        for sku, place, units, is_counted in found:
+            (self._units if is_counted else self._missing)[sku, place] = units
 
     def at(self, sku: int, location: _Location) -> int | None:
         parts = self._components.get(sku)
@@ -163,8 +168,15 @@ class _Available:
         return at_location(made, location.mode)
 
     def _of_one(self, sku: int, location: _Location) -> list[int | None]:
-        """What each warehouse of the location offers; one that is not active offers 0 of what is known to it."""
+        """What each warehouse of the location offers; one that is not active offers 0 of what is known to it.
+
+        Where one of them was counted, what another lacks counts too: it was sold, and has to come from somewhere.
+        """
+        places = [warehouse for warehouse, _is_active in location.warehouses]
+        is_known = any((sku, warehouse) in self._units for warehouse in places)
+        lacks = self._missing if is_known else {}
+        found = [self._units.get((sku, warehouse), lacks.get((sku, warehouse))) for warehouse in places]
         return [
-            None if (units := self._units.get((sku, warehouse))) is None else units if is_active else 0
-            for warehouse, is_active in location.warehouses
+            None if units is None else units if is_active else 0
+            for units, (_warehouse, is_active) in zip(found, location.warehouses, strict=True)
         ]

@@ -209,7 +209,11 @@ class OrderStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """Units of one listing in an order; `returned` are those taken back or refunded, of `quantity`."""
+    """Units of one listing in an order.
+
+    `returned` are those of `quantity` that never left or are known to be back. `refunded`: others, which the buyer got
+    the money back for after they were sent; nobody told whether they came back.
+    """
 
     line_id: str
     item_id: str
@@ -217,6 +221,7 @@ class OrderLine:
     outer_id: str
     quantity: int
     returned: int = 0
+    refunded: int = 0
     paid_per_unit: Decimal | None = None  # in the currency of the order, after discounts; None: not told
 
 

@@ -201,6 +201,8 @@ def _is_behind(row: ListingSync, wanted: Wanted | None) -> bool:
         return row.state != State.STOPPED or row.cause != blocked
     if row.state in {State.REFUSED, State.DISMISSED}:
         return quantity != row.wanted
+    if row.state == State.FAILED and row.verify_at is None:
+        return True  # nothing else would try it again
     is_synced = row.synced_version >= wanted.version and row.synced_rule == wanted.rule
     # What is held back is judged again: the others it was held with may have stock by now.
     return row.state == State.STOPPED or row.cause == GUARD or quantity != row.wanted or not is_synced

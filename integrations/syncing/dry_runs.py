@@ -1,8 +1,9 @@
 """Dry runs: what a run would change, kept to be looked at, and applied only while all of it still holds."""
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,21 +15,27 @@ from django.utils.translation import gettext_noop, ngettext
 from django_q.tasks import async_task
 
 from catalog.database import among, copy_rows, update_rows
-from catalog.models import Channel, Listing, User
+from catalog.models import Channel, ChannelLocation, Listing, User
 from catalog.services import audit
 from catalog.stock.availability import Blocked, Step, StepKind, Target
 from config import formatting
-from integrations.syncing import dirty, runs
+from integrations.connections import Unconnected, connector_for
+from integrations.connectors import CONNECTORS
+from integrations.connectors.errors import ConnectorError
+from integrations.syncing import dirty, runs, verifying
 from integrations.syncing.guards import KNOWN, ZEROS, Zeroing
 from integrations.syncing.models import ChannelSync, ListingSync, SyncItem, SyncRun
-from integrations.syncing.rows import NOTHING_WANTED, State, Wanted
+from integrations.syncing.rows import NOTHING_WANTED, Claim, State, Wanted
 from integrations.syncing.scope import WHOLE, Scope
 from integrations.syncing.switching import refusal
 from integrations.syncing.wanted import wanted_of
 from monitoring.freshness import OF_LISTING
 
+logger = logging.getLogger(__name__)
+
 AT_ONCE = 2_000  # listings that are worked out while the person waits; more are left to a task
 _LISTINGS_AT_ONCE = 1_000
+_KNOWN_FOR = timedelta(hours=1)  # what was seen of a channel that nobody keeps up with
 _FIELDS = (
     "run",
     "listing",
@@ -111,13 +118,14 @@ class Figures:
 
 
 def make_dry_run(*, channel: Channel, scope: Scope = WHOLE, asked_by: User | None, now: datetime) -> SyncRun:
-    """Work out what a run over the scope would change, and keep it. Nothing is sent, and nobody is called.
+    """Work out what a run over the scope would change, and keep it. Nothing is sent.
 
-    A large one is left to a task; `ended_at` is set once it is whole. Raises UnknownScope.
+    A large one is left to a task, and so is one before which the shop has to be asked; `ended_at` is set once it is
+    whole. Raises UnknownScope.
     """
     total = _own(channel, scope).count()
     run = runs.open_run(channel, SyncRun.Kind.DRY, now=now, total=total, scope=scope.as_json(), asked_by=asked_by)
-    if total <= AT_ONCE:
+    if total <= AT_ONCE and not _asks_the_shop(channel):
         fill(run, now=now)
     else:
         transaction.on_commit(partial(async_task, "integrations.tasks.fill_dry_run", run.pk, cluster="interactive"))
@@ -128,11 +136,13 @@ def fill(run: SyncRun, *, now: datetime) -> int:
     """Work out what is still missing of a dry run, whoever began it; returns how many listings."""
     count = 0
     listings = _own(run.channel, Scope.from_json(run.scope))
+    if run.ended_at is None and not run.items.exists() and _asks_the_shop(run.channel):
+        _read_levels(run.channel, listings, now)
     while run.ended_at is None:
         with transaction.atomic():
             run.refresh_from_db(from_queryset=SyncRun.objects.select_for_update())  # one at a time
             last = run.items.aggregate(last=Max("listing"))["last"] or 0
-            changes = _changes(listings.filter(pk__gt=last), now)
+            changes = _changes(run.channel, listings.filter(pk__gt=last), now)
             if run.ended_at is None:
                 copy_rows(SyncItem, _FIELDS, [_row(run, change, now) for change in changes])
                 count += len({change.listing_id for change in changes})
@@ -145,7 +155,7 @@ def fill(run: SyncRun, *, now: datetime) -> int:
 def changes_of(channel: Channel, *, scope: Scope = WHOLE, now: datetime) -> Iterator[Change]:
     """Every listing of the scope at every location; from what is stored, in constant statements for each thousand."""
     listings, last = _own(channel, scope), 0
-    while changes := _changes(listings.filter(pk__gt=last), now):
+    while changes := _changes(channel, listings.filter(pk__gt=last), now):
         yield from changes
         last = changes[-1].listing_id
 
@@ -262,11 +272,11 @@ def _send(run: SyncRun, listing_ids: Sequence[int], now: datetime, *, zeros_agre
     }
     items = list(run.items.filter(listing__in=ours).exclude(outcome=LEFT))
     pairs = [(item, row) for item in items if (row := rows.get((item.listing_id, item.location_id))) is not None]
-    # What was looked at is what is compared with when it is written.
+    # What was looked at is what is compared with when it is written, and what was not known then is read first.
     seen = [
-        (row.pk, item.before, item.created_at)
+        (row.pk, item.before, None if item.before is None else item.created_at)
         for item, row in pairs
-        if item.before not in (None, row.confirmed) and row.state != State.SENT and row.lease_token is None
+        if item.before != row.confirmed and row.state != State.SENT and row.lease_token is None
     ]
     update_rows(ListingSync, "id", ["confirmed", "confirmed_at"], seen)
     chosen = [row.pk for item, row in pairs if item.outcome != SAME]
@@ -282,7 +292,55 @@ def _own(channel: Channel, scope: Scope) -> QuerySet[Listing]:
     return scope.listings(channel).filter(removed_at__isnull=True, ownership=Listing.Ownership.OWN)
 
 
-def _changes(listings: QuerySet[Listing], now: datetime) -> list[Change]:
+def _asks_the_shop(channel: Channel) -> bool:
+    """Whether readings of listings do not tell what its locations show, and nobody keeps up with them yet."""
+    if not CONNECTORS[channel.platform].has_locations or _keeps_up(channel):
+        return False
+    is_on = ChannelSync.objects.filter(channel=channel, is_on=True).exists()
+    return is_on and ChannelLocation.objects.filter(channel=channel).exclude(location_id="").exists()
+
+
+def _keeps_up(channel: Channel) -> bool:
+    """Whether what rows say was seen is followed, so that it holds however long ago it was."""
+    return ChannelSync.objects.filter(channel=channel, is_on=True, is_confirmed=True, is_paused=False).exists()
+
+
+def _read_levels(channel: Channel, listings: QuerySet[Listing], now: datetime) -> None:
+    """Note what each location shows. What the shop does not tell stays as not known as it is."""
+    keys = list(listings.order_by("pk").values_list("pk", flat=True))
+    try:
+        connector = connector_for(channel)
+        for start in range(0, len(keys), _LISTINGS_AT_ONCE):
+            some = keys[start : start + _LISTINGS_AT_ONCE]
+            dirty.compare(some, now=now)  # makes the rows that are not there yet
+            rows = ListingSync.objects.filter(listing__in=among(some)).exclude(location_id="")
+            claims = [_claim(row) for row in rows.select_related("listing")]
+            seen = [(each.pk, each.shown, each.at) for each in verifying.look(connector, claims, now)]
+            update_rows(ListingSync, "id", ["confirmed", "confirmed_at"], [row for row in seen if row[1] is not None])
+    except (ConnectorError, Unconnected) as error:
+        logger.warning("channel %s: its locations were not read before a dry run: %s", channel.pk, error.cause)
+
+
+def _claim(row: ListingSync) -> Claim:
+    """The row as it is asked for, without a lease: nobody else is at rows of a channel that is not confirmed."""
+    of_listing = row.listing
+    return Claim(
+        pk=row.pk,
+        listing_id=row.listing_id,
+        item_id=of_listing.platform_item_id,
+        sku_id=of_listing.platform_sku_id,
+        stock_id=of_listing.platform_stock_id,
+        location_id=row.location_id,
+        state=row.state,
+        cause=row.cause,
+        attempts=row.attempts,
+        wanted=row.wanted,
+        pushed=row.pushed,
+        confirmed=row.confirmed,
+    )
+
+
+def _changes(channel: Channel, listings: QuerySet[Listing], now: datetime) -> list[Change]:
     """Of the first thousand of the listings, in the order of their keys."""
     keys = list(listings.order_by("pk").values_list("pk", flat=True)[:_LISTINGS_AT_ONCE])
     if not keys:
@@ -292,6 +350,8 @@ def _changes(listings: QuerySet[Listing], now: datetime) -> list[Change]:
     facts: list[tuple[int, Any, Any]] = list(fresh.values_list("pk", "stock", "watch__read_at"))
     read = {pk: (stock, read_at) for pk, stock, read_at in facts}
     stored = ListingSync.objects.filter(listing__in=ours)
+    if not _keeps_up(channel):
+        stored = stored.filter(confirmed_at__gt=now - _KNOWN_FOR)
     rows = {(row.listing_id, row.location_id): row for row in stored}
     wanted = wanted_of(keys)
     places = _places(wanted)

@@ -25,6 +25,7 @@ from integrations.connectors.base import Capability, Connector, Order
 from integrations.connectors.errors import ConnectorError
 from integrations.lanes.engine import Engine
 from integrations.lanes.lane import Batch, Chunk, Job, Lane
+from integrations.lanes.pace import OWN_QUOTA
 from integrations.lanes.problem import Problem
 from integrations.syncing.models import ChannelSync
 from integrations.syncing.rows import delay
@@ -36,7 +37,10 @@ LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a slice, by whic
 # Shorter than that: the clock may be half a minute early or late, and no turn is to be left out for it.
 _REST = timedelta(seconds=30)
 _AHEAD = timedelta(minutes=1)  # by which a platform's clock may be ahead of ours
+# An order that is older than this when sync is switched on is not looked for.
+LONGEST_FOLLOWED = timedelta(days=30)
 _WINDOW = timedelta(hours=6)  # of changes, read and booked before the watermark moves
+_SHORTEST_WINDOW = timedelta(minutes=1)
 _LEASE = timedelta(minutes=3)  # two that read the same at once do no harm
 _REFUSED_FOR = timedelta(minutes=15)
 _PAGE = 200  # orders that are booked in one transaction
@@ -50,7 +54,7 @@ class Window(NamedTuple):
     since: datetime
     until: datetime
     claimed_at: datetime
-    attempts: int  # failed ones in a row before it
+    attempts: int  # failed ones before it, each of which made it half as long; a good one takes one back
 
     @property
     def is_last(self) -> bool:
@@ -166,6 +170,10 @@ class OrdersJob(Job):
 
     def claim(self, lane: Lane, chunk: Chunk, limit: int, now: datetime) -> None:
         lease = {"orders_lease_token": chunk.token, "orders_lease_until": now + _LEASE}
+        # A reading that nobody told the end of took longer than its lease, or its worker was lost.
+        _due(now, [lane.channel.pk]).filter(orders_lease_token__isnull=False).update(
+            orders_attempts=F("orders_attempts") + 1
+        )
         # It stays due while it is read, since pushes wait for it; whoever makes it due meanwhile sets a later time.
         rows = claim_rows(_due(now, [lane.channel.pk])[:1], ("pk",), {**lease, "orders_due_at": now})
         syncs = ChannelSync.objects.select_related("channel").filter(pk__in=[pk for (pk,) in rows])
@@ -198,7 +206,12 @@ class OrdersJob(Job):
 
     def record(self, chunk: Chunk, now: datetime) -> Counter[str]:
         counts: Counter[str] = Counter()
-        self.give_back(chunk.lane, chunk.untried, chunk.token, now)
+        if chunk.untried and chunk.started_at is not None:
+            # The slice or its quota was over before all of it was read: less of it is asked for next time.
+            _claimed(chunk.untried, chunk.token).update(orders_attempts=F("orders_attempts") + 1)
+            self.give_back(chunk.lane, chunk.untried, chunk.token, now, cause=OWN_QUOTA)
+        else:
+            self.give_back(chunk.lane, chunk.untried, chunk.token, now)
         for cause, keys in chunk.held.items():
             self.give_back(chunk.lane, keys, chunk.token, now, cause=cause)
             counts["failed"] += len(keys)
@@ -227,7 +240,7 @@ class OrdersJob(Job):
 
     def give_back(self, lane: Lane, keys: Sequence[int], token: UUID, now: datetime, *, cause: str = "") -> None:
         """It stays due: what holds its channel back decides when it is asked for again."""
-        ours = ChannelSync.objects.filter(channel__in=keys, orders_lease_token=token)
+        ours = _claimed(keys, token)
         changes = {"orders_cause": cause[:_LONGEST_CAUSE]} if cause else {}
         ours.update(orders_lease_token=None, orders_lease_until=None, **changes)
 
@@ -235,14 +248,21 @@ class OrdersJob(Job):
         """A reading has no log of its own: its orders are kept, and how far it came."""
 
 
+def _claimed(channel_ids: Collection[int], token: UUID) -> QuerySet[ChannelSync]:
+    return ChannelSync.objects.filter(channel__in=channel_ids, orders_lease_token=token)
+
+
 def _window(sync: ChannelSync, now: datetime) -> Window:
     if sync.orders_read_until is None:
-        since = reached = min(sync.channel.orders_since or now, now)
+        # What was ordered before, and is still to be sent, lay among the stock that was counted.
+        since = reached = min(sync.channel.orders_since or now, now) - LONGEST_FOLLOWED
+        longest = now + _AHEAD - reached
     else:
         # A time to come was stored by a clock that was wrong.
         reached = min(sync.orders_read_until, now)
-        since = reached - OVERLAP
-    return Window(sync.pk, since, min(reached + _WINDOW, now + _AHEAD), now, sync.orders_attempts)
+        since, longest = reached - OVERLAP, _WINDOW
+    length = max(longest / 2 ** min(sync.orders_attempts, 16), _SHORTEST_WINDOW)
+    return Window(sync.pk, since, min(reached + length, now + _AHEAD), now, sync.orders_attempts)
 
 
 def _note_reached(window: Window, token: UUID, now: datetime) -> None:
@@ -253,15 +273,16 @@ def _note_reached(window: Window, token: UUID, now: datetime) -> None:
     with transaction.atomic():
         sync.filter(is_further | was_wrong).update(orders_read_until=window.reached)
         next_at = window.claimed_at + _REST if window.is_last else window.claimed_at
+        left = 0 if window.is_last else max(window.attempts - 1, 0)
         sync.filter(orders_lease_token=token).update(
-            orders_read_at=now, orders_attempts=0, orders_cause="", **_done(window, next_at)
+            orders_read_at=now, orders_attempts=left, orders_cause="", **_done(window, next_at)
         )
 
 
 def _note_failure(reading: Reading, token: UUID, now: datetime) -> None:
     attempts = reading.window.attempts + 1
     next_at = now + (_REFUSED_FOR if reading.is_refused else delay(attempts))
-    ours = ChannelSync.objects.filter(channel=reading.window.channel_id, orders_lease_token=token)
+    ours = _claimed([reading.window.channel_id], token)
     ours.update(orders_attempts=attempts, orders_cause=reading.cause[:_LONGEST_CAUSE], **_done(reading.window, next_at))
 
 

@@ -28,6 +28,8 @@ from integrations.lanes.problem import Problem
 from integrations.syncing import guards, orders, runs, verifying
 from integrations.syncing.models import ChannelSync, ListingSync, SyncRun
 from integrations.syncing.rows import (
+    GUARD,
+    NOT_SHOWN,
     NOTHING_WANTED,
     SENT,
     Claim,
@@ -47,9 +49,6 @@ LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a slice
 LEASE = timedelta(seconds=120)
 _LONGEST_WAIT_FOR_ORDERS = timedelta(seconds=15)
 _LONGEST_CAUSE = 60
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOMENTS = [place for place, name in enumerate(Standing._fields) if name.endswith("_at")]
-_DUE_AT = Standing._fields.index("due_at")
 _CLAIM_COLUMNS = (
     "pk",
     "listing_id",
@@ -64,6 +63,9 @@ _CLAIM_COLUMNS = (
     "pushed",
     "confirmed",
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENTS = [place for place, name in enumerate(Standing._fields) if name.endswith("_at")]
+_DUE_AT = Standing._fields.index("due_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +313,8 @@ class PushingJob(Job):
                 counts = runs.counted(ours)
                 if run is not None:
                     runs.count(run, counts)
+                    if any(result.status is Status.HELD for result in ours):
+                        runs.note_stop(run, GUARD)
                     pushes = [
                         (chunk.claims[result.pk], before[result.pk], self._wanted[result.pk], result)
                         for result in ours
@@ -324,7 +328,7 @@ class PushingJob(Job):
                     runs.count(run, {"unchanged": in_sync})
                 looks = []
                 for result in ours:
-                    outcome = _seen(before[result.pk], after[result.pk])
+                    outcome = _seen(before[result.pk], after[result.pk], result)
                     after_ms = runs.confirmed_after_ms(before[result.pk], result) if outcome == "confirmed" else None
                     looks.append((chunk.claims[result.pk], result, outcome, after_ms))
                 runs.log_looks(chunk.lane.channel, looks, now=now)
@@ -400,6 +404,8 @@ def _held_rows(keys: Collection[int], token: UUID) -> dict[int, Standing]:
 
 def _store(before: Mapping[int, Standing], after: Mapping[int, Standing], token: UUID) -> None:
     """End the lease of these rows, with what changed of them."""
+    if not after:
+        return
     stored = [standing.stored for standing in after.values()]
     columns = zip(Standing._fields, zip(*before.values(), strict=True), zip(*stored, strict=True), strict=True)
     # The claim had set when it is due.
@@ -522,11 +528,13 @@ def _result(
 
 def _has_moved(result: Result, after: Standing) -> bool:
     """Whether something else than we changed what it shows: an order may be on its way to us."""
-    return result.status is Status.STALE or (result.status is Status.READ and after.state == State.WAITING)
+    if result.status is Status.STALE:
+        return True
+    return result.status is Status.READ and after.state == State.WAITING and after.cause == NOT_SHOWN
 
 
-def _seen(before: Standing, after: Standing) -> str:
+def _seen(before: Standing, after: Standing, result: Result) -> str:
     """The outcome of an item by what was seen; "" leaves what it is."""
-    if after.state == State.IN_SYNC:
+    if result.shown is not None and result.shown == after.wanted:
         return "confirmed"
     return "not-shown" if after.state in {State.WAITING, State.REFUSED} and before.state != after.state else ""

@@ -40,10 +40,16 @@ class Claim(NamedTuple):
     wanted: int | None
     pushed: int | None
     confirmed: int | None
+    verify_us: int | None = None  # its verify_at, in microseconds since 1970
 
     @property
     def known(self) -> int | None:
-        """What the platform shows as far as we know: the last that was sent or seen."""
+        """What the platform shows as far as we know: the last that was sent or seen.
+
+        Of what was left alone until now nobody knows what has become.
+        """
+        if self.state == State.STOPPED:
+            return None
         return self.pushed if self.state == State.SENT else self.confirmed
 
     @property
@@ -135,17 +141,25 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
     row = before._replace(wanted=quantity)
     for look in result.looks:
         row = row._replace(confirmed=look.shown, confirmed_at=look.at if look.shown is not None else row.confirmed_at)
+    # Whether a figure that was sent before this one shows there, nobody has seen; nor what has become of one that is
+    # to be read back.
+    is_doubtful = (before.state == State.SENT or before.verify_at is not None) and not result.looks
+    seen = None if is_doubtful else row.confirmed
     if result.status is Status.STOPPED:
         return row._replace(
-            state=State.STOPPED, cause=result.cause, attempts=0, changed_at=None, due_at=None, verify_at=None
+            state=State.STOPPED,
+            cause=result.cause,
+            attempts=0,
+            confirmed=seen,
+            changed_at=None,
+            due_at=None,
+            verify_at=None,
         )
     if result.status is Status.KEPT:
         return row
     if result.status is Status.POSTPONED:
         return before._replace(due_at=_sooner(before.due_at, now + POSTPONED_FOR))
     if result.status is Status.HELD:
-        # Whether a figure that was sent before this one shows there, nobody has seen.
-        seen = None if before.state == State.SENT else row.confirmed
         return row._replace(state=State.WAITING, cause=GUARD, confirmed=seen)
     versions: dict[str, Any] = {
         # It only rises, but for another SKU, whose versions are others: the mark tells.
@@ -156,8 +170,10 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
     }
     if result.status is Status.UNCHANGED and before.state == State.SENT:
         return row._replace(**versions)  # it is still to be seen there
-    if result.status in {Status.UNCHANGED, Status.READ}:
+    if result.status is Status.UNCHANGED:
         return _in_sync(row._replace(**versions))
+    if result.status is Status.READ:
+        return _in_sync(row._replace(verify_at=None, **versions))
     if result.status in {Status.APPLIED, Status.ACCEPTED}:
         return row._replace(
             state=State.SENT,
@@ -169,7 +185,7 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
             **versions,
         )
     if result.status is Status.REFUSED:
-        return row._replace(state=State.REFUSED, cause=result.cause, attempts=0, verify_at=None)
+        return row._replace(state=State.REFUSED, cause=result.cause, attempts=0, confirmed=seen, verify_at=None)
     failed = row._replace(attempts=row.attempts + 1, cause=result.cause, verify_at=None)
     again = now + delay(failed.attempts)
     if result.status is Status.STALE:
@@ -183,8 +199,6 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
             due_at=_sooner(row.due_at, again),
         )
     if result.status is Status.FAILED:
-        # Whether a figure that was sent before this one shows there, nobody has seen.
-        seen = None if before.state == State.SENT else row.confirmed
         return failed._replace(state=State.FAILED, confirmed=seen, due_at=_sooner(row.due_at, again))
     return failed._replace(
         state=State.FAILED,
@@ -201,16 +215,22 @@ def after_look(before: Standing, result: Result, now: datetime) -> Standing:
     if result.status is Status.REFUSED:  # the platform does not know the listing
         return row._replace(state=State.REFUSED, cause=result.cause, attempts=0, verify_at=None)
     attempts = row.attempts + 1
+    is_left_alone = row.state in {State.REFUSED, State.DISMISSED, State.STOPPED} or row.cause == GUARD
     if result.shown is None:
-        later = now + delay(attempts) if attempts < MOST_LOOKS else None
-        state = row.state if later is not None else State.FAILED
-        return row._replace(state=state, cause=result.cause or "not-read", attempts=attempts, verify_at=later)
+        if attempts < MOST_LOOKS:
+            row = row._replace(attempts=attempts, verify_at=now + delay(attempts))
+        else:
+            row = row._replace(attempts=0 if is_left_alone else attempts, confirmed=None, verify_at=None)
+        if is_left_alone:
+            return row
+        state = row.state if row.verify_at is not None else State.FAILED
+        return row._replace(state=state, cause=result.cause or "not-read")
     row = row._replace(confirmed=result.shown, confirmed_at=result.at, verify_at=None)
     if row.wanted is None or row.state == State.STOPPED:
         return row
     if result.shown == row.wanted:
         return _in_sync(row)
-    if row.state in {State.REFUSED, State.DISMISSED} or row.cause == GUARD:
+    if is_left_alone:
         return row
     row = row._replace(attempts=attempts, cause=NOT_SHOWN, changed_at=row.changed_at or now)
     if attempts >= MOST_LOOKS:
@@ -219,7 +239,10 @@ def after_look(before: Standing, result: Result, now: datetime) -> Standing:
 
 
 def _in_sync(row: Standing) -> Standing:
-    return row._replace(state=State.IN_SYNC, cause="", attempts=0, changed_at=None, verify_at=None)
+    """It shows what was wanted; one that is due again waits for its next target."""
+    if row.due_at is not None:
+        return row._replace(state=State.WAITING, cause="", attempts=0)
+    return row._replace(state=State.IN_SYNC, cause="", attempts=0, changed_at=None)
 
 
 def _sooner(due_at: datetime | None, other: datetime) -> datetime:

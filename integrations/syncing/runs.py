@@ -104,6 +104,11 @@ def count(run: SyncRun, counts: Mapping[str, int]) -> None:
         SyncRun.objects.filter(pk=run.pk).update(**added)
 
 
+def note_stop(run: SyncRun, cause: str) -> None:
+    """Part of the run waits for a person."""
+    SyncRun.objects.filter(pk=run.pk).update(stopped_cause=cause)
+
+
 def log_pushes(
     run: SyncRun,
     pushes: Sequence[tuple[Claim, Standing, Wanted, Result]],

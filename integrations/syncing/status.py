@@ -1,7 +1,7 @@
 """Where the sync of stock stands: figures of each channel and of all together, from what is stored."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -213,6 +213,36 @@ def mapped_listings() -> QuerySet[Listing]:
         .filter(ownership=Listing.Ownership.OWN, sku__isnull=False, sku__status=Sku.Status.ACTIVE)
         .order_by()
     )
+
+
+def gauges(*, now: datetime) -> Iterator[tuple[int, dict[str, float | None], Counter[str]]]:
+    """What is cheap to know of each channel whose sync is on: its key, figures (None: not known), rows by state.
+
+    From what stands in the rows of the present, in three queries; no log is read.
+    """
+    channels: QuerySet[Any] = Channel.objects.filter(sync__is_on=True).select_related("sync", "health").order_by("pk")
+    statuses = {channel.pk: ChannelStatus(channel=channel, sync=channel.sync, now=now) for channel in channels}
+    for status in statuses.values():
+        status.health = getattr(status.channel, "health", None)
+    _count_rows(statuses, sorted(statuses))
+    aside = Order.objects.filter(retry_at__isnull=False).order_by().values_list("channel").annotate(number=Count("pk"))
+    set_aside = dict(aside)
+    for key, status in statuses.items():
+        sync: Any = status.sync
+        values = {
+            "backlog": float(status.backlog),
+            "oldest_seconds": _age(status.oldest_at, now),  # None: there is no backlog
+            "full_age_seconds": _age(sync.full_at, now),
+            "incremental_age_seconds": _age(sync.incremental_at, now),
+            "orders_lag_seconds": status.orders_lag.total_seconds() if status.orders_lag is not None else None,
+            "orders_set_aside": float(set_aside.get(key, 0)),
+            "held": float(status.standing != Standing.WRITING),
+        }
+        yield key, values, status.states
+
+
+def _age(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else max((now - moment).total_seconds(), 0.0)
 
 
 def _number(rows: QuerySet[Any]) -> Coalesce:

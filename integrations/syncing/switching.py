@@ -1,6 +1,6 @@
 """Sync of a channel is switched on and off, paused and resumed."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,9 +16,6 @@ from integrations.models import Credential
 from integrations.problems import sentence
 from integrations.syncing import guards, orders
 from integrations.syncing.models import ChannelSync
-
-# What was booked is followed to its end; an order that is older than this and changes is not looked for.
-_LONGEST_FOLLOWED = timedelta(days=30)
 
 
 class CannotSync(Exception):
@@ -48,7 +45,7 @@ def switch_on(*, channel: Channel, actor: User | None, now: datetime) -> bool:
         sync = _locked(channel)
         if sync.is_on:
             return False
-        earliest = now - _LONGEST_FOLLOWED
+        earliest = now - orders.LONGEST_FOLLOWED
         read_until = sync.orders_read_until
         _change(
             sync,

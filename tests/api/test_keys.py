@@ -47,6 +47,7 @@ def test_a_key_opens_what_its_scopes_name(program):
         ("listings/1/observations/", "read:watch"),
         ("thresholds/", "read:alerts"),
         ("alerts/", "read:alerts"),
+        ("sync-status/", "read:sync"),
     ],
 )
 def test_a_key_without_the_scope_is_refused(program, path, scope):

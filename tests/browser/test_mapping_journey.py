@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import FilePayload, Page, expect
 
+from catalog.mapping import review
 from catalog.models import Dismissal, Listing, Proposal
 from tests.browser.conftest import fits
-from tests.factories import CredentialFactory, ListingFactory, SkuFactory, UserFactory
+from tests.factories import CredentialFactory, ListingFactory, ProposalFactory, SkuFactory, UserFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -60,8 +61,7 @@ def upload(page: Page, *lines: str) -> None:
     page.get_by_role("button", name="Show what changes").click()
 
 
-@pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
-def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, simulator, shop, channel, phone):
+def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, simulator, shop, channel):
     alone, *several, contested, unwanted, bought = shop[:6]
     for row in (alone, *several, contested):
         SkuFactory(code=row["code"])
@@ -70,7 +70,7 @@ def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, 
     for _ in range(3):  # of which a buyer now and then never pays
         simulator.taobao.order(bought["item_id"], bought["sku_id"], quantity=4)
     simulator.step(seconds=1_800)
-    page = browser_page(user=UserFactory(is_superuser=True, username="li"), phone=phone)
+    page = browser_page(user=UserFactory(is_superuser=True, username="li"))
 
     # What the shop has.
     page.goto("/catalog/proposal/")
@@ -166,3 +166,53 @@ def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, 
     decided = Proposal.objects.filter(decided_at__isnull=False).values_list("outer_id", "status")
     mapped = [row["code"] for row in (alone, *several, contested)]
     assert dict(decided) == dict.fromkeys([*mapped, sold.outer_id], "accepted") | {unwanted["code"]: "rejected"}
+
+
+def test_on_a_phone_every_page_of_it_fits_and_its_deeds_are_reached(browser_page, channel):
+    first, second = SkuFactory(code="EV-FIRST"), SkuFactory(code="EV-SECOND")
+    for sku in (first, second):
+        ProposalFactory(channel=channel, outer_id=sku.code, title="手冲咖啡壶" * 24)
+    ProposalFactory(channel=channel, outer_id=first.code, barcode="6901234567892")
+    SkuFactory(barcode="6901234567892")
+    review(list(Proposal.objects.all()))
+    ListingFactory(channel=channel, title="手冲咖啡壶" * 24)
+    ListingFactory(channel=channel, sku=SkuFactory(code="TISSUE"), title="抽纸 6包装")
+    page = browser_page(user=UserFactory(is_superuser=True, username="li"), phone=True)
+
+    page.goto("/catalog/proposal/")
+    page.get_by_text("Readings of the shops").click()
+    expect(page.get_by_role("button", name="Find listings in the shop")).to_be_visible()
+    assert fits(page)
+    page.goto("/catalog/proposal/?tab=conflicts")
+    rows_of(page).get_by_role("link").first.click()
+    expect(page.locator(".problems").first).to_be_visible()
+    assert fits(page)
+    page.goto("/catalog/proposal/?tab=clear")
+    for box in page.locator(".action-select").all():
+        box.check()
+    page.get_by_role("button", name="Accept").click()
+    expect(status(page)).to_contain_text("Accepted 2 proposals. 2 listings are new.")
+    page.goto("/catalog/unmappedlisting/")
+    expect(rows_of(page)).to_have_count(1)
+    assert fits(page)
+
+    listing = Listing.objects.get(sku=None)
+    upload(page, f"{channel.name},{listing.platform_item_id},{listing.platform_sku_id},EV-FIRST,1")
+    expect(page.locator("table.data tbody tr")).to_have_count(1)
+    assert fits(page)
+    page.get_by_role("button", name="Apply 1 change").click()
+    expect(status(page)).to_contain_text("Changed 1 mapping.")
+    assert fits(page)
+
+    page.goto("/watch/mapping/")
+    found = page.locator(".problem", has_text="The title tells 6 units, the mapping 1.")
+    expect(found).to_have_count(1)
+    assert fits(page)
+    found.get_by_role("link", name="This is fine…").click()
+    page.get_by_label("Why it is fine").fill("one of each colour")
+    assert fits(page)
+    page.get_by_role("button", name="This is fine").click()
+    expect(found).to_have_count(0)
+    page.get_by_role("link", name="Dismissed").click()
+    expect(found).to_contain_text("one of each colour · li")
+    assert fits(page)

@@ -7,10 +7,10 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from config import health
-from integrations.models import Heartbeat
+from integrations.models import ChannelHealth, ChannelSync, Heartbeat, ListingSync
 from integrations.work import CLUSTERS
 from monitoring.models import ListingWatch
-from tests.factories import ChannelFactory, CredentialFactory, ListingFactory, ListingWatchFactory
+from tests.factories import ChannelFactory, CredentialFactory, ListingFactory, ListingWatchFactory, OrderFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -130,11 +130,47 @@ def test_metrics_take_no_old_or_missing_reading_for_the_present(client):
     assert figures["evenshelf_oldest_reading_age_seconds"] == pytest.approx(50 * 3600, abs=60)
 
 
+def test_metrics_tell_where_the_sync_of_each_channel_stands(client):
+    now = timezone.now()
+    written, held, off = (ChannelFactory() for _channel in range(3))
+    read_until = now - timedelta(seconds=90)
+    ages = {"full_at": now - timedelta(hours=7), "incremental_at": now - timedelta(minutes=3)}
+    ChannelSync.objects.create(
+        channel=written, is_on=True, is_confirmed=True, orders_read_until=read_until, **ages
+    )
+    ChannelSync.objects.create(channel=held, is_on=True, is_confirmed=True)
+    ChannelHealth.objects.create(channel=held, retry_at=now + timedelta(hours=1))
+    ChannelSync.objects.create(channel=off)
+    for state, since in (("waiting", now - timedelta(minutes=10)), ("in-sync", None), ("refused", now)):
+        due_at = now if state == "waiting" else None
+        ListingSync.objects.create(
+            listing=ListingFactory(channel=written), channel=written, state=state, due_at=due_at, changed_at=since
+        )
+    OrderFactory(channel=written, set_aside_at=now, retry_at=now)
+    figures = lines(client.get("/metrics"))
+    own = f'{{channel="{written.pk}"}}'
+    assert figures[f"evenshelf_sync_backlog{own}"] == 1
+    assert figures[f"evenshelf_sync_oldest_seconds{own}"] == pytest.approx(600, abs=60)
+    assert figures[f"evenshelf_sync_full_age_seconds{own}"] == pytest.approx(7 * 3600, abs=60)
+    assert figures[f"evenshelf_sync_incremental_age_seconds{own}"] == pytest.approx(180, abs=60)
+    assert figures[f"evenshelf_sync_orders_lag_seconds{own}"] == pytest.approx(90, abs=60)
+    assert figures[f"evenshelf_sync_orders_set_aside{own}"] == 1
+    assert figures[f"evenshelf_sync_held{own}"] == 0
+    assert figures[f'evenshelf_sync_listings{{channel="{written.pk}",state="refused"}}'] == 1
+    other = f'{{channel="{held.pk}"}}'
+    assert (figures[f"evenshelf_sync_held{other}"], figures[f"evenshelf_sync_backlog{other}"]) == (1, 0)
+    for unknown in ("oldest_seconds", "full_age_seconds", "incremental_age_seconds", "orders_lag_seconds"):
+        assert f"evenshelf_sync_{unknown}{other}" not in figures, "not known is not 0"
+    assert not [name for name in figures if f'channel="{off.pk}"' in name]
+
+
 def test_metrics_cost_the_same_queries_whatever_is_in_the_database(client, django_assert_num_queries):
     for _ in range(3):
         listing = ListingFactory(channel=CredentialFactory().channel)
         ListingWatchFactory(listing=listing, read_at=timezone.now())
-    with django_assert_num_queries(8):
+        ChannelSync.objects.create(channel=listing.channel, is_on=True)
+        ListingSync.objects.create(listing=listing, channel=listing.channel)
+    with django_assert_num_queries(11):
         client.get("/metrics")
 
 

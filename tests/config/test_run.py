@@ -79,9 +79,15 @@ class Run:
         return self.process.wait(timeout=20)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Holds the data of the product from one test to the next, so that its demo world is loaded once."""
+    return tmp_path_factory.mktemp("run")
+
+
 @pytest.fixture
-def run(tmp_path):
-    running = Run(tmp_path)
+def run(folder):
+    running = Run(folder)
     yield running
     if running.is_running:
         everyone = family(running.process.pid)

@@ -65,14 +65,24 @@ class Diverged(AssertionError):
 class Sold:
     """What a row of a shop stands for: its listing, and what one piece of it takes, as (SKU, units)."""
 
+    shops: Shops
     channel: Channel
-    item: Item
-    row: Row
+    key: tuple[int, int]  # of item and variant
     location: int  # where its buyers take it from; 0: the shop has no locations
     listing: Listing
     sku: Sku
     parts: list[tuple[int, int]] = field(default_factory=list)
     is_mapped: bool = True
+
+    @property
+    def goods(self) -> tuple[Item, Row]:
+        """As the shop has them now."""
+        return self.shops.find(*self.key)
+
+    @property
+    def shown(self) -> int:
+        _item, row = self.goods
+        return row.levels[self.location] if self.location else row.quantity
 
 
 @dataclass
@@ -155,13 +165,17 @@ class Run:
 
     def _meet_the_rest(self) -> None:
         """Go on trading until every call that has something in store was made."""
-        for turn in range(MOST_FURTHER_ROUNDS):
+        for _turn in range(MOST_FURTHER_ROUNDS):
             if not self.wire.left:
                 break
             numbers = tuple(self._rng.randrange(1_000_000) for _ in range(4))
             if Call.LOOK in self.wire.left or Call.WRITE in self.wire.left:
-                self._adjust(Step("adjust", numbers))
-            self._do([Step("work", numbers), Step("wait", (35 + turn,))])
+                self._receive(Step("receive", numbers))
+            now = self.clock()
+            self._do([Step("work", numbers)])
+            self.clock.sleep(max((self._next(now) - now).total_seconds(), 5.0))
+            self._read_orders()
+            self._push()
         if self.wire.left or len(self.met) < FEWEST_FAULTS:
             raise Diverged(f"only {len(self.met)} faults were met, and left are {self.wire.left}")
 
@@ -177,7 +191,10 @@ class Run:
             self._push()
             self._raise(self.wrong)
             now = self.clock()
-            unread = ChannelSync.objects.exclude(orders_read_until__gt=began + timedelta(seconds=1))
+            # How far it was read by a clock that was ahead says nothing of what has come since.
+            unread = ChannelSync.objects.exclude(
+                orders_read_until__gt=began + timedelta(seconds=1), orders_read_until__lte=now, orders_lease_token=None
+            )
             open_rows = ListingSync.objects.exclude(due_at=None, verify_at=None, lease_token=None)
             if not unread.exists() and not open_rows.exists() and not self.queue:
                 return
@@ -233,7 +250,10 @@ class Run:
                     pack_factor=pack,
                 )
                 taken = [(part, units * pack) for part, units in parts[sku.pk]]
-                self.sold += [Sold(channel, item, row, each, listing, sku, taken, is_mapped) for each in locations]
+                key = item.num_iid, row.sku_id
+                self.sold += [
+                    Sold(self.shops, channel, key, each, listing, sku, taken, is_mapped) for each in locations
+                ]
         for sku in self.skus:
             for warehouse in self.warehouses:
                 units = rng.choice((0, 1, 3, 8, 20, 45))
@@ -273,9 +293,10 @@ class Run:
         self._order(sold[choice % len(sold)], 1 + units % 3)
 
     def _order(self, each: Sold, units: int) -> None:
-        shown = each.row.levels[each.location] if each.location else each.row.sellable
-        if shown > 0:
-            self.shops.order(each.item, each.row, min(units, shown), each.location)
+        item, row = each.goods
+        there = each.shown if each.location else row.sellable
+        if there > 0:
+            self.shops.order(item, row, min(units, there), each.location)
 
     def _order_moves(self, step: Step) -> None:
         choice, fate, *_rest = step.numbers
@@ -607,18 +628,17 @@ class Run:
         found = []
         for each in self.sold:
             target = targets[each.listing.pk, str(each.location or "")]
-            shown = each.row.levels[each.location] if each.location else each.row.quantity
-            if target.quantity is not None and target.quantity != shown:
+            if target.quantity is not None and target.quantity != each.shown:
                 row = ListingSync.objects.filter(listing=each.listing, location_id=str(each.location or ""))
                 found.append(
-                    f"{each.channel.platform} shows {shown} of {each.sku.code} (listing {each.listing.pk}, at "
+                    f"{each.channel.platform} shows {each.shown} of {each.sku.code} (listing {each.listing.pk}, at "
                     f"{each.location}), its target is {target.quantity}; {row.values().first()}"
                 )
         return found
 
     def _unlike_orders(self) -> list[str]:
         reserved, sold = Counter[int](), Counter[int]()
-        by_row = {(each.item.num_iid, each.row.sku_id): each for each in self.sold}
+        by_row = {each.key: each for each in self.sold}
         trades = self.shops.trades()
         for trade in trades:
             [line] = trade.lines

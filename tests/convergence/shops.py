@@ -80,6 +80,10 @@ class Shops(Simulator):
         world = self.simulation.world
         return [pair for item in world.own_items(OURS[platform]) for pair in ((item, row) for row in item.rows)]
 
+    def find(self, item_id: int, sku_id: int) -> tuple[Item, Row]:
+        item = self.simulation.world.items[item_id]
+        return item, next(row for row in item.rows if row.sku_id == sku_id)
+
     # --- Buyers -----------------------------------------------------------------------------------------------------
 
     def order(self, item: Item, row: Row, units: int, location: int) -> Trade:

@@ -14,7 +14,7 @@ from integrations import services, tokens
 from integrations.connections import connector_for, renew_token
 from integrations.connectors.base import ListingRef, ReadOutcome
 from integrations.models import ChannelHealth, Credential, QuotaSlot
-from integrations.views import STATES
+from integrations.views.authorising import STATES
 from tests.factories import ChannelFactory, CredentialFactory, ListingFactory, ListingWatchFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

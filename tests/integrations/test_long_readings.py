@@ -191,7 +191,7 @@ def test_the_command_waits_for_a_bulk_operation(simulator, large_shop, capsys):
 def test_the_button_only_begins_a_long_reading(simulator, large_shop, client, monkeypatch):
     simulator.shopify.set_bulk(seconds=60)
     queued = []
-    monkeypatch.setattr("integrations.views.request_shop_lane", lambda: queued.append(True))
+    monkeypatch.setattr("integrations.views.reading.request_shop_lane", lambda: queued.append(True))
     client.force_login(UserFactory(is_superuser=True))
     started = time.monotonic()
     shown = client.post(f"/connect/channels/{large_shop.pk}/discover/", follow=True)
@@ -204,8 +204,8 @@ def test_the_button_only_begins_a_long_reading(simulator, large_shop, client, mo
 def test_a_person_is_not_kept_waiting_by_a_slow_shop(simulator, client, monkeypatch):
     """Once the time is over no further call is begun, in the middle of a page either."""
     channel = woocommerce_channel(simulator, calls_per_second=1)
-    monkeypatch.setattr("integrations.views.DISCOVER_SECONDS", 2)
-    monkeypatch.setattr("integrations.views.request_shop_lane", lambda: None)
+    monkeypatch.setattr("integrations.views.reading.DISCOVER_SECONDS", 2)
+    monkeypatch.setattr("integrations.views.reading.request_shop_lane", lambda: None)
     client.force_login(UserFactory(is_superuser=True))
     started = time.monotonic()
     client.post(f"/connect/channels/{channel.pk}/discover/")

@@ -151,8 +151,8 @@ def test_the_button_reads_the_shop_and_shows_the_proposals(client, owner, channe
 
 def test_a_shop_that_takes_long_is_read_on_in_the_background(client, owner, channel, shop, monkeypatch):
     queued = []
-    monkeypatch.setattr("integrations.views.DISCOVER_SECONDS", 0)
-    monkeypatch.setattr("integrations.views.request_shop_lane", lambda: queued.append(True))
+    monkeypatch.setattr("integrations.views.reading.DISCOVER_SECONDS", 0)
+    monkeypatch.setattr("integrations.views.reading.request_shop_lane", lambda: queued.append(True))
     shown = client.post(f"/connect/channels/{channel.pk}/discover/", follow=True)
     assert "The rest is being read in the background." in shown.text
     assert "read so far; it goes on in the background" in shown.text

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,32 +16,31 @@ from tests.processes import PROJECT, alive, family, members, wait_for
 pytestmark = pytest.mark.pure
 
 
+def database(path):
+    """The environment of a process that works there."""
+    return {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": f"sqlite:///{path}"}
+
+
 class Work:
     """A running `manage.py work` with one cluster, quick to judge."""
 
-    def __init__(self, folder):
-        self.database = folder / "work.sqlite3"
+    def __init__(self, folder, tables):
+        self.database = shutil.copy(tables, folder)
         self.log = folder / "work.log"
-        self.env = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "DATABASE_URL": f"sqlite:///{self.database}",
+        env = {
+            **database(self.database),
             "HEARTBEAT_SECONDS": "1",
             "HEARTBEAT_STALE_SECONDS": "6",
             "WORK_STOP_SECONDS": "2",
         }
-        self.manage("migrate", "--verbosity", "0")
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "work", "--cluster", "bulk"],
                 cwd=PROJECT,
-                env=self.env,
+                env=env,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-
-    def manage(self, *arguments):
-        subprocess.run([sys.executable, "manage.py", *arguments], cwd=PROJECT, env=self.env, check=True)
 
     def said(self):
         return self.log.read_text()
@@ -64,9 +64,18 @@ class Work:
         self.wait_until_beating()
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """A database in which there is nothing yet."""
+    path = tmp_path_factory.mktemp("work") / "work.sqlite3"
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=PROJECT, env=database(path), check=True)
+    return path
+
+
 @pytest.fixture
-def work(tmp_path):
-    running = Work(tmp_path)
+def work(tmp_path, tables):
+    running = Work(tmp_path, tables)
     yield running
     everyone = family(running.process.pid)
     running.process.terminate()

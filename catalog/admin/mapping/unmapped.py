@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.admin import listing as listings
 from catalog.admin.listing import VisibleRelatedFilter
-from catalog.admin.mapping.proposals import MOST_SOLD_FIRST, sales_cell, shop_reads
+from catalog.admin.mapping.columns import sales_cell
+from catalog.admin.mapping.proposals import MOST_SOLD_FIRST
+from catalog.admin.mapping.shops import shop_reads
 from catalog.models import ShopRead, UnmappedListing
 from config.admin_site import add_column, add_menu_item
 from config.model_admin import FrameModelAdmin, ReadOnly

@@ -30,7 +30,7 @@ from catalog.stock.transfers import receive_transfer, send_transfer
 from config import formatting
 from config.model_admin import person
 
-_KEY_LENGTH = 40
+KEY_LENGTH = 40
 
 
 @dataclass(frozen=True)
@@ -412,7 +412,7 @@ def booking_page(
     if not request.user.has_perm(permission):
         raise PermissionDenied
     user = person(request)
-    key = request.POST.get("key", "")[:_KEY_LENGTH]
+    key = request.POST.get("key", "")[:KEY_LENGTH]
     shown, status = None, None
     if request.method == "POST":
         form = make_form(data=request.POST)

@@ -1,25 +1,41 @@
 """Orders of the channels: what they took from the stock, and what of them is not booked and why."""
 
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.admin import DateFieldListFilter
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from catalog.admin.listing import VisibleRelatedFilter
-from catalog.admin.stock.scope import on_hand_part, reserved_part
-from catalog.models import LineCause, Order, OrderLine, Sku, StockMovement
-from catalog.stock.booking import WAITING
+from catalog.admin.stock.deeds import (
+    KEY_LENGTH,
+    Done,
+    Shown,
+    booking_page,
+    capitalise_labels,
+    units_field,
+    warehouse_field,
+)
+from catalog.admin.stock.scope import BOOK, on_hand_part, reserved_part, url
+from catalog.models import LineCause, Order, OrderLine, Sku, StockMovement, User
+from catalog.stock.booking import WAITING, book_set_aside
+from catalog.stock.ledger import StockError
+from catalog.stock.returns import check_pieces, left_to_return, take_back
 from config import formatting
-from config.admin_site import Badge, add_badge, add_column, add_menu_item, add_panel, add_tab
+from config.admin_site import Badge, add_badge, add_button, add_column, add_menu_item, add_panel, add_tab
 from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 
@@ -43,8 +59,143 @@ class OrderAdmin(ReadOnly, FrameModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         return super().get_queryset(request).select_related("channel")
 
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/return/", wrap(self.return_view), name="catalog_order_return"),
+            path("<path:object_id>/book/", wrap(require_POST(self.book_view)), name="catalog_order_book_again"),
+            *super().get_urls(),
+        ]
+
+    def return_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask what came back of an order."""
+        order = self._found(request, object_id)
+        return booking_page(
+            request,
+            lambda **values: ReturnForm(request=request, order=order, **values),
+            permission=BOOK,
+            back=self.address("change", order),
+            back_label=str(order),
+        )
+
+    def book_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Try to book an order that is set aside."""
+        if not request.user.has_perm(BOOK):
+            raise PermissionDenied
+        order = self._found(request, object_id)
+        booked = book_set_aside(order_ids=[order.pk], now=timezone.now())
+        if booked.set_aside:
+            messages.warning(request, gettext("It still cannot be booked. The reason stands below."))
+        else:
+            messages.success(request, gettext("The order is booked."))
+        return HttpResponseRedirect(self.address("change", order))
+
+    def _found(self, request: HttpRequest, object_id: str) -> Order:
+        order: Order | None = self.get_object(request, object_id)
+        if order is None:
+            raise Http404
+        return order
+
     def search_line(self, obj: Order) -> str:
         return f"{obj.channel} · {obj.get_status_display()}"
+
+
+class ReturnForm(forms.Form):
+    """What came back of an order, by hand."""
+
+    name = "return"
+    title = _("Book a return")
+
+    line = forms.ModelChoiceField(
+        OrderLine.objects.none(),
+        label=_("order line"),
+        empty_label=None,
+        error_messages={
+            "required": _("Choose which line came back."),
+            "invalid_choice": _("Choose a line of this order that was sold and did not come back yet."),
+        },
+    )
+    units = units_field(_("came back"), least=1, help_text=_("Pieces of the line, as they were ordered."))
+    warehouse = warehouse_field(_("to warehouse"))
+    is_sellable = forms.BooleanField(
+        label=_("can be sold again"),
+        required=False,
+        initial=True,
+        help_text=_("Otherwise they are taken in and written off at once; what can be sold stays as it is."),
+    )
+    reason = forms.CharField(label=_("note"), max_length=200, required=False)
+
+    def __init__(self, *args: Any, request: HttpRequest, order: Order, **kwargs: Any) -> None:
+        lines = list(order.lines.select_related("order", "listing").order_by("pk"))
+        sold = [line for line in lines if left_to_return(line)]
+        initial = {"line": sold[0].pk, "warehouse": sold[0].warehouse_id} if sold else {}
+        super().__init__(*args, **{**kwargs, "initial": {**initial, **kwargs.get("initial", {})}})
+        capitalise_labels(self)
+        self.order = order
+        self.line = gettext("What came back of order %(order)s. The platform may tell of the same pieces later.") % {
+            "order": order
+        }
+        field: Any = self.fields["line"]
+        # Also what came back already, so that a second press of the button finds what the first one booked.
+        booked = [line.pk for line in lines if line.components is not None]
+        field.queryset = OrderLine.objects.filter(pk__in=booked).select_related("order", "listing")
+        field.choices = [(line.pk, _line_choice(line)) for line in sold] or [("", gettext("nothing to come back"))]
+        user = person(request)
+        self._key = f"hand:{user.pk}:{self.name}:{self.data.get('key', '')[:KEY_LENGTH]}"
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        is_booked = StockMovement.objects.filter(key=self._key).exists()
+        if data.get("line") and data.get("units") and not is_booked:
+            try:
+                check_pieces(data["line"], data["units"])
+            except StockError as error:
+                self.add_error("units", str(error))
+        return data
+
+    def shown(self) -> Shown:
+        data = self.cleaned_data
+        line, units = data["line"], data["units"]
+        figures = {
+            "units": formatting.count(units),
+            "sold": formatting.count(line.quantity),
+            "before": formatting.count(line.came_back),
+            "warehouse": data["warehouse"],
+        }
+        sentence = gettext("Of %(sold)s sold, %(before)s came back before. %(units)s come back to %(warehouse)s.")
+        if not data["is_sellable"]:
+            sentence = gettext(
+                "Of %(sold)s sold, %(before)s came back before. %(units)s come back to %(warehouse)s and are written "
+                "off: what can be sold stays as it is."
+            )
+        mark = f"{line.pk}:{units}:{data['warehouse'].pk}:{data['is_sellable']}:{line.came_back}"
+        return Shown(sentence % figures, gettext("Book return of %(units)s") % figures, mark)
+
+    def book(self, key: str, actor: User, now: datetime) -> Done:
+        data = self.cleaned_data
+        is_new = take_back(
+            line_id=data["line"].pk,
+            pieces=data["units"],
+            warehouse_id=data["warehouse"].pk,
+            is_sellable=data["is_sellable"],
+            key=key,
+            reason=data["reason"].strip(),
+            actor=actor,
+            now=now,
+        )
+        text = gettext("Booked: %(units)s came back to %(warehouse)s.")
+        if not is_new:
+            text = gettext("This return was booked already and is not booked again.")
+        figures = {"units": formatting.units(data["units"]), "warehouse": data["warehouse"]}
+        return Done(text % figures, url("order_change", self.order.pk), is_new)
+
+
+def _line_choice(line: OrderLine) -> str:
+    left = ngettext("%(left)s of %(sold)s", "%(left)s of %(sold)s", line.quantity) % {
+        "left": formatting.count(left_to_return(line)),
+        "sold": formatting.count(line.quantity),
+    }
+    return f"{line.listing or line.platform_item_id} · {left}"
 
 
 # Columns
@@ -66,7 +217,11 @@ def units_cell(order: Any) -> str:
 
 
 def booked_cell(order: Any) -> SafeString | str:
-    """The worst of its lines."""
+    """The worst of its lines, or that its news could not be booked at all."""
+    if order.retry_at:
+        return format_html(
+            "{}<small>{}</small>", parts.badge("critical", _("Set aside")), parts.time_ago(order.set_aside_at)
+        )
     if order.waiting or order.doubtful:
         number = order.waiting + order.doubtful
         text = ngettext("%(number)s line to look at", "%(number)s lines to look at", number)
@@ -115,6 +270,7 @@ def _with_cause(*causes: str) -> Any:
 add_tab(Order, "all", _("All"), lambda orders, request: orders, order=0)
 add_tab(Order, "waiting", _("Waiting to be booked"), _with_cause(*WAITING), order=10)
 add_tab(Order, "doubtful", _("To look at"), _with_cause(*_DOUBTFUL), order=20)
+add_tab(Order, "set-aside", _("Set aside"), lambda orders, request: orders.filter(retry_at__isnull=False), order=30)
 
 # The page of an order
 
@@ -158,8 +314,26 @@ def _waiting_badge(request: HttpRequest, order: Order) -> Badge | None:
     return Badge("warning", _("To look at")) if causes.intersection(_DOUBTFUL) else None
 
 
+def _set_aside_badge(request: HttpRequest, order: Order) -> Badge | None:
+    return Badge("critical", _("Set aside")) if order.retry_at else None
+
+
+def _set_aside(request: HttpRequest, order: Order) -> dict[str, Any] | None:
+    """Why its newest state is not booked, and when it is tried again."""
+    return {"may_book": request.user.has_perm(BOOK)} if order.retry_at else None
+
+
+def _return_url(request: HttpRequest, order: Order) -> str | None:
+    if not request.user.has_perm(BOOK) or not any(map(left_to_return, order.lines.select_related("order"))):
+        return None
+    return url("order_return", order.pk)
+
+
+add_badge("order", _set_aside_badge)
 add_badge("order", _test_badge)
 add_badge("order", _waiting_badge)
 add_panel("order", "admin/catalog/stock/order_facts.html", _facts, area="facts", order=10)
+add_button("order", _("Return…"), _return_url, method="get", order=10)
+add_panel("order", "admin/catalog/stock/order_set_aside.html", _set_aside, area="full", order=5)
 add_panel("order", "admin/catalog/stock/order_lines.html", _lines, area="full", order=10)
 add_menu_item("sync", _("Orders"), "admin:catalog_order_changelist", permission="catalog.view_order", order=4)

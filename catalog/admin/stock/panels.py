@@ -113,5 +113,5 @@ def rule_text(rule: StockRule | None) -> str:
 add_panel("sku", "admin/catalog/stock/sku_stock.html", _stock, area="main", order=10)
 add_button("sku", _("Count…"), _deed_url("stock_count"), method="get", order=20)
 add_button("sku", _("Adjust…"), _deed_url("stock_adjust"), method="get", order=30)
-add_panel("listing", "admin/catalog/stock/listing_target.html", _targets, area="side", order=40)
+add_panel("listing", "admin/catalog/stock/listing_target.html", _targets, area="side", order=30)
 add_panel("channel", "admin/catalog/stock/channel_rule.html", _channel_rule, area="side", order=60)

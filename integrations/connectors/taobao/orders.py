@@ -8,7 +8,7 @@ from integrations.connectors.base import Order, OrderLine, OrderStatus
 from integrations.connectors.taobao.values import count, identity, money, shop_time
 from integrations.connectors.values import HalfAnswer, code, text
 
-FIELDS = "tid,status,created,modified,pay_time,orders"
+FIELDS = "tid,status,created,modified,pay_time,consign_time,orders"
 CURRENCY = "CNY"
 
 _STATUSES = {
@@ -39,18 +39,21 @@ def order(trade: Mapping[str, Any]) -> Order:
     if not isinstance(rows, list) or not rows:
         raise HalfAnswer("an order without lines")
     pay_time = trade.get("pay_time")
+    may_be_sent = bool(trade.get("consign_time")) or status in {OrderStatus.SENT, OrderStatus.FINISHED}
+    if status is OrderStatus.CANCELLED and may_be_sent:
+        status = OrderStatus.FINISHED  # it was closed by refunds of what had been sent
     return Order(
         order_id=order_id,
         status=status,
         created_at=shop_time(trade.get("created")),
         changed_at=shop_time(trade.get("modified")),
         currency=CURRENCY,
-        lines=tuple(_line(row, is_cancelled=status is OrderStatus.CANCELLED) for row in rows),
+        lines=tuple(_line(row, is_cancelled=status is OrderStatus.CANCELLED, may_be_sent=may_be_sent) for row in rows),
         paid_at=shop_time(pay_time) if pay_time else None,
     )
 
 
-def _line(row: Any, *, is_cancelled: bool) -> OrderLine:
+def _line(row: Any, *, is_cancelled: bool, may_be_sent: bool) -> OrderLine:
     if not isinstance(row, dict):
         raise HalfAnswer("an order line of another shape")
     line_id, item_id, (quantity, _) = identity(row.get("oid")), identity(row.get("num_iid")), count(row.get("num"))
@@ -65,7 +68,8 @@ def _line(row: Any, *, is_cancelled: bool) -> OrderLine:
         sku_id=identity(row.get("sku_id")) or "",
         outer_id=code(row.get("outer_sku_id") or row.get("outer_iid")),
         quantity=quantity,
-        returned=quantity if is_taken_back else 0,
+        returned=quantity if is_taken_back and not may_be_sent else 0,
+        refunded=quantity if is_taken_back and may_be_sent else 0,
         paid_per_unit=_per_unit(row, quantity),
     )
 

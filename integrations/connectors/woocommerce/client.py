@@ -278,6 +278,8 @@ class WooCommerceConnector(Connector):
             "dates_are_gmt": "true",
         }
         for row in self._gateway.pages("orders", clock, window, fields=parse.ORDER_FIELDS):
+            if row.get("status") == parse.DRAFT:
+                continue
             refunds: list[Mapping[str, Any]] = []
             if row.get("refunds"):
                 path = f"orders/{parse.id_of(row)}/refunds"

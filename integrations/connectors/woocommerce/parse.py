@@ -6,7 +6,7 @@ Amounts are text in the shop's currency, "" where there is none; times are those
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,7 +32,8 @@ PRODUCT_FIELDS = (
 )
 STOCK_FIELDS = "id,parent_id,type,manage_stock,stock_quantity"
 ORDER_FIELDS = (
-    "id,status,currency,prices_include_tax,date_created_gmt,date_modified_gmt,date_paid_gmt,line_items,refunds"
+    "id,status,currency,prices_include_tax,date_created_gmt,date_modified_gmt,date_paid_gmt,date_completed_gmt,line_items,"
+    "refunds"
 )
 REFUND_FIELDS = "id,line_items"
 COUPON_FIELDS = (
@@ -47,7 +48,6 @@ _FOURTH = Decimal("0.0001")
 _ORDER_STATUSES = {
     "pending": OrderStatus.UNPAID,
     "on-hold": OrderStatus.UNPAID,
-    "checkout-draft": OrderStatus.UNPAID,
     "processing": OrderStatus.PAID,
     "completed": OrderStatus.FINISHED,
     "cancelled": OrderStatus.CANCELLED,
@@ -55,6 +55,7 @@ _ORDER_STATUSES = {
     "failed": OrderStatus.CANCELLED,
     "trash": OrderStatus.CANCELLED,
 }
+DRAFT = "checkout-draft"  # a basket: nothing is promised, and nobody tells when it is dropped
 _KINDS = {"percent": "percent_off", "fixed_cart": "amount_off", "fixed_product": "amount_off"}
 
 
@@ -227,21 +228,30 @@ def _written_row(row: Mapping[str, Any]) -> WrittenRow:
 
 
 def order(row: Mapping[str, Any], refunds: Iterable[Mapping[str, Any]]) -> Order:
+    """An order with its refunds. WooCommerce does not tell whether goods it refunds are back: they are unless sent."""
     created_at, changed_at = moment(row.get("date_created_gmt")), moment(row.get("date_modified_gmt"))
     lines = row.get("line_items")
     if not id_of(row) or created_at is None or changed_at is None or not isinstance(lines, list):
         raise HalfAnswer("an order without its times or lines")
-    returned: Counter[str] = Counter()
+    status = _ORDER_STATUSES.get(text(row.get("status")), OrderStatus.UNKNOWN)
+    was_sent = status is OrderStatus.FINISHED or bool(row.get("date_completed_gmt"))
+    is_all_refunded = was_sent and status is OrderStatus.CANCELLED
+    given_back: Counter[str] = Counter()
     for refund in refunds:
         for line in refund.get("line_items") or ():
-            returned[_refunded_line(line)] += abs(count(line.get("quantity"))[0] or 0)
+            given_back[_refunded_line(line)] += abs(count(line.get("quantity"))[0] or 0)
+    read = [_line(line, given_back, with_tax=row.get("prices_include_tax") is True) for line in lines]
+    if was_sent:
+        read = [
+            replace(line, returned=0, refunded=line.quantity if is_all_refunded else line.returned) for line in read
+        ]
     return Order(
         order_id=id_of(row),
-        status=_ORDER_STATUSES.get(text(row.get("status")), OrderStatus.UNKNOWN),
+        status=OrderStatus.FINISHED if is_all_refunded else status,
         created_at=created_at,
         changed_at=changed_at,
         currency=text(row.get("currency")),
-        lines=tuple(_line(line, returned, with_tax=row.get("prices_include_tax") is True) for line in lines),
+        lines=tuple(read),
         paid_at=moment(row.get("date_paid_gmt")),
     )
 
@@ -258,16 +268,16 @@ def _goods(line: Mapping[str, Any]) -> str:
     return f"{id_of(line, 'product_id')}/{id_of(line, 'variation_id')}"
 
 
-def _line(line: Any, returned: Counter[str], *, with_tax: bool) -> OrderLine:
-    """A line of an order; what of `returned` it accounts for is taken out."""
+def _line(line: Any, given_back: Counter[str], *, with_tax: bool) -> OrderLine:
+    """A line of an order; what of `given_back` it accounts for is taken out."""
     if not isinstance(line, Mapping) or not id_of(line):
         raise HalfAnswer("an order line without its id")
     quantity, _remark = count(line.get("quantity"))
     if quantity is None:
         raise HalfAnswer("an order line without its quantity")
-    key = id_of(line) if id_of(line) in returned else _goods(line)
-    back = max(min(returned[key], quantity), 0)
-    returned[key] -= back
+    key = id_of(line) if id_of(line) in given_back else _goods(line)
+    back = max(min(given_back[key], quantity), 0)
+    given_back[key] -= back
     paid = amount(line.get("total"))[0]
     if with_tax and paid is not None:
         # The prices people see hold the tax, and totals of lines never do.

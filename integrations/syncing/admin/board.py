@@ -15,9 +15,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from catalog.admin.stock.scope import BOOK
 from catalog.models import Channel
@@ -28,11 +27,9 @@ from config.admin_site import Badge, add_action, add_column, add_menu_item, add_
 from config.change_list import TAB_VAR, FrameChangeList
 from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
-from integrations.problems import Explanation
 from integrations.problems import explain as explain_problem
-from integrations.state import capitalised
 from integrations.syncing.admin.deeds import ASKS_ABOVE, DEEDS, DISMISS, RETRY, Asked, do
-from integrations.syncing.admin.words import STATE_BADGES, told
+from integrations.syncing.admin.words import STATE_BADGES, problem_text, told
 from integrations.syncing.models import ListingSync
 from monitoring.causes import cause_label
 
@@ -70,7 +67,7 @@ class Group(NamedTuple):
     currency: str
     state: str
     cause: str
-    count: int
+    number: int
     since: datetime | None
 
     @property
@@ -79,12 +76,15 @@ class Group(NamedTuple):
         return Channel(pk=self.channel_id, name=self.channel_name, platform=self.platform, currency=self.currency)
 
     @property
-    def told(self) -> Explanation:
-        return explain_problem(cause=self.cause, channel=self.channel, at=None)
+    def advice(self) -> str:
+        return explain_problem(cause=self.cause, channel=self.channel, at=None).advice
 
     @property
-    def label(self) -> str:
-        return capitalised(cause_label(self.cause)) or gettext("No cause was told")
+    def what(self) -> str:
+        if not self.cause:
+            return gettext("%(channel)s did not say why.") % {"channel": self.channel_name}
+        text = problem_text(self.cause, self.channel)
+        return text if self.channel_name in text else f"{self.channel_name}: {text}"
 
     @property
     def badge(self) -> Badge:
@@ -93,27 +93,28 @@ class Group(NamedTuple):
     @property
     def query(self) -> str:
         """What of an address of a deed says which group."""
-        return urlencode({"channel": self.channel_id, "state": self.state, "cause": self.cause})
+        named: dict[str, Any] = {"channel": self.channel_id, "state": self.state, "cause": self.cause}
+        return urlencode(named)
 
     @property
     def list_query(self) -> str:
         """The same of the list's address."""
         tab = next(slug for slug, (_label, states) in TABS.items() if states == (self.state,))
-        cause = {CAUSE_VAR: self.cause} if self.cause else {}
-        return urlencode({TAB_VAR: tab, CHANNEL_VAR: self.channel_id, **cause})
+        narrowed: dict[str, Any] = {TAB_VAR: tab, CHANNEL_VAR: self.channel_id}
+        return urlencode(narrowed | ({CAUSE_VAR: self.cause} if self.cause else {}))
 
     @property
     def retry_text(self) -> str:
-        if self.count == 1:
+        if self.number == 1:
             return gettext("Retry")
-        asks = gettext("Retry all %(count)s…") if self.count > ASKS_ABOVE else gettext("Retry all %(count)s")
-        return asks % {"count": formatting.count(self.count)}
+        asks = gettext("Retry all %(count)s…") if self.number > ASKS_ABOVE else gettext("Retry all %(count)s")
+        return asks % {"count": formatting.count(self.number)}
 
     @property
     def dismiss_text(self) -> str:
-        if self.count == 1:
+        if self.number == 1:
             return gettext("Dismiss…")
-        return gettext("Dismiss all %(count)s…") % {"count": formatting.count(self.count)}
+        return gettext("Dismiss all %(count)s…") % {"count": formatting.count(self.number)}
 
 
 def groups_of(request: HttpRequest) -> list[Group]:
@@ -174,7 +175,7 @@ class BoardChangeList(FrameChangeList):
     def _tab_counts(self, request: HttpRequest, tabs: Any) -> dict[str, int]:
         numbers = Counter[str]()
         for group in groups_of(request):
-            numbers[group.state] += group.count
+            numbers[group.state] += group.number
         return {tab.slug: sum(numbers[state] for state in TABS[tab.slug][1]) for tab in tabs}
 
     def _troubles(self, request: HttpRequest) -> list[Group]:
@@ -188,13 +189,15 @@ class BoardChangeList(FrameChangeList):
             and (not chosen or str(group.channel_id) == chosen)
             and (not cause or group.cause == cause)
         ]
-        return sorted(found, key=lambda group: (_ENDED.index(State(group.state)), -group.count))
+        return sorted(found, key=lambda group: (_ENDED.index(State(group.state)), -group.number))
 
 
 def set_targets(rows: list[Any]) -> None:
     """Put on the rows what they are to show by now and how that came about, in constant queries."""
     ids = sorted({row.listing_id for row in rows})
-    targets = {(each.listing_id, each.location_id): each.target for each in stock_targets(listing_ids=ids)} if ids else {}
+    targets = (
+        {(each.listing_id, each.location_id): each.target for each in stock_targets(listing_ids=ids)} if ids else {}
+    )
     for row in rows:
         row.target = targets.get((row.listing_id, row.location_id))
 
@@ -360,7 +363,7 @@ def target_cell(row: Any) -> SafeString | str:
 def state_cell(row: Any) -> SafeString:
     """The state; below it why, and what to do next."""
     shown = STATE_BADGES[row.state]
-    text = told(row, timezone.now())
+    text = told(row, timezone.now(), is_short=True)
     return format_html(
         '{}<span class="told">{}</span>' if text else "{}", parts.badge(shown.severity, shown.text), text
     )

@@ -48,5 +48,5 @@ def _of_sku(request: HttpRequest, sku: Sku) -> dict[str, Any] | None:
     return {"rows": rows, "now": timezone.now()}
 
 
-add_panel("listing", "admin/integrations/sync/listing_panel.html", _of_listing, area="side", order=41)
+add_panel("listing", "admin/integrations/sync/listing_panel.html", _of_listing, area="side", order=31)
 add_panel("sku", "admin/integrations/sync/sku_panel.html", _of_sku, area="main", order=15)

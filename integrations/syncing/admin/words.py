@@ -11,6 +11,8 @@ from catalog.stock.availability import Blocked, Step, StepKind, Target
 from catalog.stock.explaining import BLOCKED_TEXTS, explain
 from config.admin_site import Badge
 from config.formatting import moment, sentences
+from integrations.connectors.base import READS_ONLY
+from integrations.problems import PROBLEMS
 from integrations.problems import explain as explain_problem
 from integrations.state import capitalised, credential_of, health_of
 from integrations.syncing.models import ChannelSync, ListingSync, SyncItem, SyncRun
@@ -66,7 +68,7 @@ def badge_of(words: dict[str, Badge], slug: str) -> Badge:
 def sync_of(channel: Channel) -> ChannelSync:
     """An empty one, which is off, for a channel that has none yet."""
     try:
-        return channel.sync  # type: ignore[no-any-return]
+        return channel.sync
     except ChannelSync.DoesNotExist:
         return ChannelSync(channel=channel)
 
@@ -82,12 +84,12 @@ def not_written(channel: Channel) -> str:
         paused = gettext("The sync of the channel is paused. It is sent once it is resumed.")
         return sentences(paused, sync.pause_reason)
     if credential_of(channel).reads_only:
-        return _problem_text("key-reads-only", channel)
+        return _with_advice(READS_ONLY, channel)
     return ""
 
 
-def told(row: Any, now: datetime) -> str:
-    """What is to be known of the row, and what to do next; "" when all is well.
+def told(row: Any, now: datetime, *, is_short: bool = False) -> str:
+    """What is to be known of the row, and what to do next; "" when all is well. `is_short`: for a row of a list.
 
     No query when its channel is loaded with credential, health and sync.
     """
@@ -99,15 +101,17 @@ def told(row: Any, now: datetime) -> str:
             return _stopped_text(row.cause, channel)
         case State.DISMISSED:
             reason = gettext("Dismissed: %(reason)s") % {"reason": row.problem}
-            return sentences(_problem_text(row.cause, channel, advises=False), reason)
+            return sentences(problem_text(row.cause, channel, is_short=is_short), reason)
+        case State.REFUSED if not row.cause:
+            return gettext("The platform did not say why. Send it again.")
         case State.REFUSED:
-            return _problem_text(row.cause, channel) or gettext("The platform did not say why. Send it again.")
+            return _with_advice(row.cause, channel, is_short=is_short)
         case State.SENT:
             return _sent_text(row, now)
-    return _waiting_text(row, channel, now)
+    return _waiting_text(row, channel, now, is_short=is_short)
 
 
-def _waiting_text(row: Any, channel: Channel, now: datetime) -> str:
+def _waiting_text(row: Any, channel: Channel, now: datetime, *, is_short: bool) -> str:
     """Of what is to be sent, for the first time or again."""
     if silent := not_written(channel):
         return silent
@@ -121,31 +125,39 @@ def _waiting_text(row: Any, channel: Channel, now: datetime) -> str:
     if retry_at is not None and retry_at > now and row.cause != GUARD:
         again = gettext("Next try %(time)s.") % {"time": moment(retry_at)}
     if cause:
-        return sentences(_problem_text(cause, channel), again)
+        return sentences(_with_advice(cause, channel, is_short=is_short), again)
     return again or gettext("Is to be sent.")
 
 
 def _sent_text(row: Any, now: datetime) -> str:
-    cause = _problem_text(row.cause, row.channel, advises=False) if row.cause else ""
+    cause = problem_text(row.cause, row.channel, is_short=True)
     if row.verify_at is not None and row.verify_at > now:
         return sentences(cause, gettext("Reading back at %(time)s.") % {"time": moment(row.verify_at)})
     return sentences(cause, gettext("Is read back as soon as the channel has nothing to send."))
 
 
 def _stopped_text(cause: str, channel: Channel) -> str:
-    return _blocked_text(cause) or _problem_text(cause, channel)
+    return _blocked_text(cause) or _with_advice(cause, channel)
 
 
 def _blocked_text(slug: str) -> str:
     return str(BLOCKED_TEXTS[Blocked(slug)]) if slug in set(Blocked) else ""
 
 
-def _problem_text(cause: str, channel: Channel, *, advises: bool = True) -> str:
-    """The cause in few words, then what to do; the row says which channel, and since when."""
+def _with_advice(cause: str, channel: Channel, *, is_short: bool = False) -> str:
+    """What happened, then what to do; "" for no cause."""
     if not cause:
         return ""
-    what = gettext("%(cause)s.") % {"cause": capitalised(cause_label(cause))}
-    return sentences(what, explain_problem(cause=cause, channel=channel, at=None).advice) if advises else what
+    advice = explain_problem(cause=cause, channel=channel, at=None).advice
+    return sentences(problem_text(cause, channel, is_short=is_short), advice)
+
+
+def problem_text(cause: str, channel: Channel, *, is_short: bool = False) -> str:
+    """What a cause means. When it was met is not known here: what would tell the time is told in a few words."""
+    kind = PROBLEMS.get(cause)
+    if cause and kind is not None and not is_short and "%(time)s" not in str(kind.what):
+        return explain_problem(cause=cause, channel=channel, at=None).what
+    return gettext("%(cause)s.") % {"cause": capitalised(cause_label(cause))} if cause else ""
 
 
 def target_text(item: SyncItem) -> str:
@@ -158,10 +170,8 @@ def target_text(item: SyncItem) -> str:
 
 def run_line(run: SyncRun) -> str:
     """Which run it is, in a few words."""
-    return f"{capitalised(str(run.get_kind_display()))} · {run.channel}"
+    return gettext("Run of %(channel)s: %(kind)s") % {"channel": run.channel, "kind": run.get_kind_display()}
 
 
 def person_name(user: Any) -> str:
     return (user.get_full_name() or user.get_username()) if user is not None else gettext("the system")
-
-

@@ -38,8 +38,8 @@ SAVE_FILTER = "integrations.add_savedfilter"
 _ITEMS_PER_PAGE = 50
 # Parts of a dry run, by what becomes of the listings; the first that has any opens.
 PARTS: dict[str, Any] = {
-    "zero": gettext_lazy("To 0"),
-    "change": gettext_lazy("Changes"),
+    "zero": gettext_lazy("Go to 0"),
+    "change": gettext_lazy("Change"),
     "same": gettext_lazy("No change"),
     "left": gettext_lazy("Left alone"),
 }

@@ -67,7 +67,7 @@ def test_many_are_accepted_and_what_was_left_alone_is_told(client, operator, cha
 
 
 def test_a_deed_to_many_is_asked_about_first(client, operator, channel, monkeypatch):
-    monkeypatch.setattr("catalog.admin.mapping.proposals._ASKS_ABOVE", 2)
+    monkeypatch.setattr("catalog.admin.mapping.deeds._ASKS_ABOVE", 2)
     proposals = [proposed(channel, title=f"杯 {number}") for number in range(3)]
     asked = act(client, "reject_proposals", *proposals)
     assert "Reject: 3 proposals" in asked.text

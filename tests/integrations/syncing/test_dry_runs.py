@@ -11,7 +11,8 @@ from integrations.models import ChannelSync, Credential, ListingSync, SyncItem, 
 from integrations.syncing import dry_runs
 from integrations.syncing.dry_runs import Moved, NotApplied, ZerosNotAgreed, apply_dry_run, figures_of, make_dry_run
 from integrations.syncing.scope import Scope
-from tests.factories import ChannelFactory, ListingFactory, ListingWatchFactory, SkuFactory, UserFactory
+from monitoring.models import ListingWatch
+from tests.factories import ChannelFactory, ListingFactory, SkuFactory, UserFactory
 from tests.integrations.syncing.conftest import count
 
 pytestmark = pytest.mark.django_db
@@ -37,8 +38,9 @@ def read(shop, now=None):
     for index, sku in enumerate(shop.skus):
         listing = Listing.objects.get(sku=sku)
         Listing.objects.filter(pk=listing.pk).update(stock=shop.shown(index), observed_at=now)
-        ListingWatchFactory._meta.model.objects.update_or_create(
-            listing=listing, defaults={"channel": shop.channel, "read_at": now, "tried_at": now, "outcome": "read"}
+        ListingWatch.objects.update_or_create(
+            listing=listing,
+            defaults={"channel": shop.channel, "read_at": now, "tried_at": now, "next_due_at": now, "outcome": "read"},
         )
 
 
@@ -81,7 +83,7 @@ def test_applied_it_confirms_the_channel_and_sends_only_what_changes(shop, actor
     run.refresh_from_db()
     assert (run.applied_by, run.applied_at is not None) == (actor, True)
     settle()
-    assert [shop.shown(index) for index in range(6)] == [row.wanted for row in ListingSync.objects.order_by("listing")]
+    assert [shop.shown(index) for index in range(6)] == [shop.sync(index).wanted for index in range(6)]
     assert set(ListingSync.objects.values_list("state", flat=True)) == {"in-sync"}
     sent = SyncItem.objects.exclude(run__kind="dry")
     assert set(sent.values_list("listing__sku", flat=True)) == {sku.pk for sku in shop.skus[:2]}
@@ -120,7 +122,7 @@ def added_listing(shop):
 
 
 def grew_old(shop):
-    ListingWatchFactory._meta.model.objects.update(read_at=timezone.now() - timedelta(days=1))
+    ListingWatch.objects.update(read_at=timezone.now() - timedelta(days=1))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_a_large_one_is_left_to_a_task_and_goes_on_where_it_stopped(
     assert (run.ended_at, run.items.count()) == (None, 0)
     with pytest.raises(NotApplied, match="worked out"):
         apply(run, actor)
-    fill_once = iter([True])
+    fill_once, copied = iter([True]), dry_runs.copy_rows
     monkeypatch.setattr(dry_runs, "copy_rows", lambda *rows: copied(*rows) if next(fill_once, False) else broken())
     with pytest.raises(ConnectionError):
         tasks.fill_dry_run(run.pk)
@@ -258,9 +260,6 @@ def test_a_large_one_is_left_to_a_task_and_goes_on_where_it_stopped(
     run.refresh_from_db()
     assert run.ended_at is not None
     assert sorted(run.items.values_list("listing", flat=True)) == sorted(channel.listings.values_list("pk", flat=True))
-
-
-copied = dry_runs.copy_rows
 
 
 def broken():

@@ -116,6 +116,64 @@ def test_what_could_not_be_read_is_neither_confirmed_nor_differs():
     assert after.verify_at > NOW
 
 
+@pytest.mark.parametrize("since", [{"state": "sent", "pushed": 4}, {"verify_at": NOW}], ids=["sent", "to be read back"])
+@pytest.mark.parametrize("status", ["refused", "stopped", "held", "failed"])
+def test_a_figure_that_is_in_doubt_is_not_taken_for_seen_whatever_came_of_the_next_one(status, since):
+    target = wanted(None if status == "stopped" else 3)
+    assert after_push(row(**since), target, Result(1, Status(status), at=NOW, cause="a-cause"), NOW).confirmed is None
+    assert after_push(row(), target, Result(1, Status(status), at=NOW, cause="a-cause"), NOW).confirmed == 5
+
+
+def test_what_was_read_right_before_a_refused_write_is_known():
+    look = Result(1, Status.READ, at=NOW, shown=6)
+    doubted = row(confirmed=None, verify_at=NOW)
+    refused = after_push(doubted, wanted(3), Result(1, Status.REFUSED, at=NOW, looks=(look,)), NOW)
+    assert (refused.confirmed, refused.confirmed_at) == (6, NOW)
+
+
+def test_a_figure_that_cannot_be_read_back_is_given_up_as_not_known():
+    standing = row(state="sent", wanted=3, pushed=3, verify_at=NOW)
+    for _look in range(MOST_LOOKS):
+        assert (standing.state, standing.confirmed) == ("sent", 5)
+        standing = after_look(standing, Result(1, Status.UNREAD, cause="not-read"), NOW)
+    assert (standing.state, standing.cause, standing.confirmed, standing.verify_at) == ("failed", "not-read", None, None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"state": "refused", "cause": "refused-by-rule"},
+        {"state": "dismissed", "cause": "refused-by-rule", "problem": "sold by hand"},
+        {"state": "stopped", "cause": "paused", "wanted": None},
+        {"state": "waiting", "cause": "guard", "wanted": 0},
+    ],
+    ids=lambda fields: fields["state"],
+)
+def test_why_a_row_is_left_as_it_is_outlives_looks_that_bring_nothing(fields):
+    standing = row(**fields, verify_at=NOW)
+    for _look in range(MOST_LOOKS):
+        standing = after_look(standing, Result(1, Status.UNREAD, cause="not-read"), NOW)
+    assert (standing.state, standing.cause, standing.confirmed) == (fields["state"], fields["cause"], None)
+
+
+def test_only_a_look_ends_the_wish_for_one():
+    later = NOW + SECOND
+    unchanged = after_push(row(verify_at=later), wanted(5), Result(1, Status.UNCHANGED), NOW)
+    assert (unchanged.state, unchanged.verify_at) == ("in-sync", later)
+    read = after_push(row(confirmed=None, verify_at=NOW), wanted(5), Result(1, Status.READ, at=NOW, shown=5), NOW)
+    assert (read.state, read.verify_at) == ("in-sync", None)
+
+
+@pytest.mark.parametrize("status", ["unchanged", "read"])
+def test_what_is_due_again_is_not_in_sync_and_differs_since_it_did(status):
+    marked = row(state="waiting", due_at=NOW, changed_at=NOW - SECOND, attempts=2)
+    after = after_push(marked, wanted(5), Result(1, Status(status), at=NOW, shown=5), NOW)
+    assert (after.state, after.changed_at, after.attempts) == ("waiting", NOW - SECOND, 0)
+    sent = row(state="sent", wanted=5, pushed=5, due_at=NOW, changed_at=NOW - SECOND, verify_at=NOW)
+    seen = after_look(sent, Result(1, Status.READ, at=NOW, shown=5), NOW)
+    assert (seen.state, seen.changed_at, seen.confirmed, seen.due_at) == ("waiting", NOW - SECOND, 5, NOW)
+
+
 @pytest.mark.parametrize(("failures", "most"), [(1, 2), (2, 10), (3, 60), (4, 300), (5, 900), (50, 900)])
 def test_rests_grow_and_are_spread(failures, most):
     rests = [delay(failures) for _ in range(50)]

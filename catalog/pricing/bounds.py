@@ -1,0 +1,186 @@
+"""The most that promotions can still take off: never less than what they do, so that a search may leave plans out.
+
+Amounts only fall while a plan is evaluated, and no discount grows when amounts fall; so what a promotion could do now
+over all lines that it covers bounds what it can do at its turn, in every plan that goes on from here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from catalog.pricing.basket import Amounts, Basket, Candidate
+from catalog.pricing.model import Kind
+from catalog.pricing.rounding import divide, unit_blocks
+
+_WHOLE_RATE = 10_000
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What the candidates from each place on can take off together, seen from `amounts`.
+
+    In layers with one promotion per line that is, for the layer's candidates from a place on, the lesser of the sum of
+    all and the sum over the lines still free of the best for each.
+    """
+
+    amounts: Amounts
+    rest: list[int]  # by place; from there to the end of the request
+    after: list[int]  # by place; from the end of its layer on
+    sums: list[int]  # by place; from there to the end of its layer, where lines are assigned
+    per_line: list[dict[int, int]] = field(default_factory=list)
+
+    def most(self, place: int, free: int) -> int:
+        best = sum(off for at, off in self.per_line[place].items() if free >> at & 1)
+        return self.after[place] + min(self.sums[place], best)
+
+
+def outlook(basket: Basket, amounts: Amounts, blocked: int, first: int) -> Outlook:
+    """Of the candidates from the place `first` on, those in `blocked` left out."""
+    candidates = basket.candidates
+    count = len(candidates)
+    found = Outlook(amounts, [0] * (count + 1), [0] * (count + 1), [0] * (count + 1), [{}] * (count + 1))
+    later = amounts._replace(layer=amounts.running)  # a layer that has not begun begins with no more than this
+    current = candidates[first].layer if first < count else None
+    total = 0
+    for layer, group in groupby(reversed(candidates[first:]), key=lambda candidate: candidate.layer):
+        after, summed = total, 0
+        best: dict[int, int] = {}
+        families: dict[str, int] = {}
+        for candidate in group:
+            place = candidate.index
+            if not blocked & candidate.bit:
+                limit, each = most(basket, candidate, amounts if layer is current else later)
+                if layer.pick == "one_per_line":
+                    summed += limit
+                    best = {**best, **{at: off for at, off in each.items() if off > best.get(at, 0)}}
+                    total = after + min(summed, sum(best.values()))
+                elif limit and (family := _family(candidate)) is not None:
+                    total += max(0, limit - families.get(family, 0))
+                    families[family] = max(limit, families.get(family, 0))
+                else:
+                    total += limit
+            found.rest[place], found.after[place], found.sums[place] = total, after, summed
+            found.per_line[place] = best
+    return found
+
+
+def _family(candidate: Candidate) -> str | None:
+    """Of promotions that share a label, or a layer that picks one, only the best counts."""
+    if candidate.layer.pick == "one":
+        return ""
+    return min(candidate.promotion.groups - candidate.line_labels, default=None)
+
+
+def most(basket: Basket, candidate: Candidate, amounts: Amounts) -> tuple[int, dict[int, int]]:
+    """The most the candidate can take off now or later, of all lines together and of each one."""
+    running = amounts.running
+    works = [at for at in candidate.covered if running[at] > 0]
+    best = _best_value(basket, candidate, amounts)
+    if best is None or not (works or candidate.is_shipping):
+        return 0, {}
+    value, times = best
+    promotion = candidate.promotion
+    each: dict[int, int] = {}
+    if candidate.is_shipping:
+        off = value * times
+        if promotion.kind == Kind.PERCENT_OFF:
+            off = divide(value * (basket.shipping or 0), _WHOLE_RATE, "up") * times
+        limit = min(off, amounts.shipping)
+    elif promotion.kind == Kind.AMOUNT_OFF and promotion.per == "order":
+        limit = value * times
+        each = {at: min(running[at], limit) for at in works}
+    else:
+        limit, each = _of_units(basket, candidate, amounts, works, value)
+    if promotion.max_discount is not None:
+        limit = min(limit, promotion.max_discount)
+    return (limit if candidate.is_shipping else min(limit, sum(each.values()))), each
+
+
+def _best_value(basket: Basket, candidate: Candidate, amounts: Amounts) -> tuple[int, int] | None:
+    """The best value of the tiers within reach and how often it counts; None if no tier is."""
+    promotion = candidate.promotion
+    groups = 1 if promotion.measure_over == "scope" else len(candidate.covered)
+    tiers = candidate.tiers
+    if promotion.measure == "none" and promotion.min_qty is None:
+        return tiers[0][1], groups
+    spots = range(len(basket.lines)) if candidate.measure_all else candidate.covered
+    reach = 0
+    if promotion.measure == "amount":
+        base = basket.base(candidate.threshold_base, amounts)
+        reach = sum([base[at] for at in spots])
+    if promotion.measure == "quantity" or promotion.min_qty is not None:
+        pieces = sum([basket.qty[at] for at in spots])
+        if promotion.min_qty is not None and promotion.min_qty > pieces:
+            return None
+        if promotion.measure == "quantity":
+            reach = pieces
+    values = [value for minimum, value in tiers if minimum <= reach]
+    if not values:
+        return None
+    value = min(values) if promotion.kind in (Kind.FIXED_PRICE, Kind.BUNDLE_PRICE) else max(values)
+    if not promotion.repeat:
+        return value, groups
+    times = reach // tiers[0][0]
+    return value, times if promotion.max_times is None else min(times, promotion.max_times * groups)
+
+
+def _of_units(
+    basket: Basket, candidate: Candidate, amounts: Amounts, works: Sequence[int], value: int
+) -> tuple[int, dict[int, int]]:
+    promotion = candidate.promotion
+    kind = promotion.kind
+    running, qty = amounts.running, basket.qty
+    if kind == Kind.BUNDLE_PRICE:
+        size = promotion.of or 1
+        dearest = max(-(-running[at] // qty[at]) for at in works)
+        limit = _sets(basket, candidate) * max(0, size * dearest - value)
+        return limit, {at: min(running[at], limit) for at in works}
+    base = running if kind == Kind.FIXED_PRICE else basket.base(candidate.effect_base, amounts)
+    units = promotion.max_units
+    if kind == Kind.NTH_PIECE:
+        units = _sets(basket, candidate) * (promotion.take or 0)
+    if units is None:
+        if kind == Kind.PERCENT_OFF and candidate.layer.round_at != "unit":
+            return _of_rate(basket, candidate, base, amounts, works, value)
+        each = {}
+        for at in works:
+            off = sum(
+                _of_unit(candidate, unit, value, candidate.layer.rounding) * count
+                for unit, count in unit_blocks(base[at], qty[at], qty[at])
+            )
+            each[at] = min(running[at], off)
+        return sum(each.values()), each
+    # Which units it will be hangs on the amounts then: as if they were the dearest, each rounded up.
+    per_unit = {at: _of_unit(candidate, -(-base[at] // qty[at]), value, "up") for at in works}
+    limit = units * max(per_unit.values())
+    if basket.rules.per_piece and kind != Kind.FIXED_PRICE:  # what does not fit tops other lines up
+        return limit, {at: running[at] for at in works}
+    return limit, {at: min(running[at], per_unit[at] * min(units, qty[at])) for at in works}
+
+
+def _of_unit(candidate: Candidate, unit: int, value: int, mode: str) -> int:
+    kind = candidate.promotion.kind
+    if kind == Kind.FIXED_PRICE:
+        return max(0, unit - value)
+    return min(value, unit) if kind == Kind.AMOUNT_OFF else divide(value * unit, _WHOLE_RATE, mode)
+
+
+def _of_rate(
+    basket: Basket, candidate: Candidate, base: Sequence[int], amounts: Amounts, works: Sequence[int], rate: int
+) -> tuple[int, dict[int, int]]:
+    running, mode = amounts.running, candidate.layer.rounding
+    if candidate.layer.round_at == "line":
+        each = {at: min(running[at], divide(rate * base[at], _WHOLE_RATE, mode)) for at in works}
+        return sum(each.values()), each
+    total = divide(rate * sum([base[at] for at in works]), _WHOLE_RATE, mode)
+    if basket.rules.per_piece:
+        return total, {at: running[at] for at in works}
+    return total, {at: min(running[at], divide(rate * base[at], _WHOLE_RATE, "up")) for at in works}
+
+
+def _sets(basket: Basket, candidate: Candidate) -> int:
+    promotion = candidate.promotion
+    sets = sum(basket.qty[at] for at in candidate.covered) // (promotion.of or 1)
+    if promotion.max_times is None:
+        return sets
+    return min(sets, promotion.max_times * (1 if promotion.measure_over == "scope" else len(candidate.covered)))

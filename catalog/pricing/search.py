@@ -1,0 +1,277 @@
+"""The allowed plan with the lowest total, and of those the first in the contract's order (pricing contract 3.9).
+
+A depth-first walk over the candidates in the order of evaluation, each used or not; branches that cannot reach the best
+plan found so far are left out. Exact, or `OutOfBudget`: what it spends is counted in steps, so that the same request
+gives the same answer on every machine.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from catalog.pricing.basket import Amounts, Basket, Candidate, lines_of, mask_of
+from catalog.pricing.bounds import Outlook, outlook
+from catalog.pricing.conflicts import Conflicts
+from catalog.pricing.evaluation import Outcome, evaluate, working_lines
+
+BUDGET = 4_000  # places of the walk, evaluations, and promotions looked at to bound what is left
+MOST_CANDIDATES = 400  # each used one is a level of the walk
+
+
+class OutOfBudget(Exception):
+    """There are too many ways to combine the promotions."""
+
+
+class NoPlan(Exception):
+    """The automatic promotions cannot all be satisfied."""
+
+
+class _Hopeless(Exception):
+    """No plan on from here comes before the best one found."""
+
+
+class Use(NamedTuple):
+    candidate: Candidate
+    lines: int  # that it works on, a mask; in a layer with one promotion per line those assigned to it
+
+
+class _Turn(NamedTuple):
+    """A candidate of a layer with one promotion per line, as it was met; no lines: not used."""
+
+    candidate: Candidate
+    lines: int
+    amounts: Amounts
+
+
+class _Owed(NamedTuple):
+    """An automatic candidate that was left out: one of the mask must still be used, and conflict with it."""
+
+    candidate: Candidate
+    mask: int
+
+
+class _Way(NamedTuple):
+    """What is decided so far."""
+
+    amounts: Amounts
+    uses: tuple[Use, ...] = ()
+    blocked: int = 0  # candidates in conflict with a used one
+    owed: tuple[_Owed, ...] = ()
+
+
+class _Assigning(NamedTuple):
+    """A layer with one promotion per line; an outcome is that of a candidate with some lines."""
+
+    layer: int
+    outcomes: dict[tuple[int, int], Outcome]
+
+
+class Search:
+    def __init__(self, basket: Basket, conflicts: Conflicts, budget: int = BUDGET) -> None:
+        self.basket = basket
+        self.conflicts = conflicts
+        self.left = budget
+        self._layers: list[list[Candidate]] = []
+        for candidate in basket.candidates:
+            if not self._layers or self._layers[-1][0].layer is not candidate.layer:
+                self._layers.append([])
+            self._layers[-1].append(candidate)
+        self._best: tuple | None = None
+        self._best_uses: tuple[Use, ...] = ()
+
+    def best(self) -> tuple[Use, ...]:
+        """The used promotions in order; raises OutOfBudget or NoPlan."""
+        if len(self.basket.candidates) > MOST_CANDIDATES:
+            raise OutOfBudget
+        self._enter(0, _Way(self.basket.at_start()), None)
+        if self._best is None:
+            raise NoPlan
+        return self._best_uses
+
+    def _spend(self, steps: int) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise OutOfBudget
+
+    def _enter(self, layer: int, way: _Way, outlook: Outlook | None) -> None:
+        if layer == len(self._layers):
+            if not way.owed:
+                self._compare(way)
+            return
+        way = way._replace(amounts=way.amounts._replace(layer=way.amounts.running))
+        if self._layers[layer][0].layer.pick == "one_per_line":
+            free = mask_of(working_lines(way.amounts, range(len(self.basket.lines))))
+            self._assign(_Assigning(layer, {}), 0, free, way, (), outlook)
+        else:
+            self._pick(layer, 0, way, outlook)
+
+    def _looked(self, way: _Way, place: int, free: int | None, known: Outlook | None) -> Outlook | None:
+        """The outlook from here, `known` if that will do; raises _Hopeless if no plan on from here can be the best.
+
+        An outlook from further up the way is too bright, but right; a new one is made where it does not decide.
+        """
+        if self._best is None:
+            return known
+        if known is not None and self._is_hopeless(way, known, place, free):
+            raise _Hopeless
+        if known is None or known.amounts is not way.amounts:
+            self._spend(len(self.basket.candidates) - place)
+            known = outlook(self.basket, way.amounts, way.blocked, place)
+            if self._is_hopeless(way, known, place, free):
+                raise _Hopeless
+        return known
+
+    def _is_hopeless(self, way: _Way, known: Outlook, place: int, free: int | None) -> bool:
+        assert self._best is not None  # noqa: S101
+        pays = way.amounts.pays
+        lowest = pays - (known.rest[place] if free is None else known.most(place, free))
+        best = self._best[0]
+        if lowest != best:
+            return bool(lowest > best)
+        return len(way.uses) + (pays > best) > self._best[1]
+
+    # Layers that pick many promotions, or one.
+
+    def _pick(self, layer: int, start: int, way: _Way, known: Outlook | None) -> None:
+        for place in range(start, len(self._layers[layer])):
+            candidate = self._layers[layer][place]
+            self._spend(1)
+            if not _is_payable(way, candidate.index):
+                return
+            if way.blocked & candidate.bit:
+                continue
+            try:
+                known = self._looked(way, candidate.index, None, known)
+            except _Hopeless:
+                return
+            outcome = evaluate(self.basket, candidate, way.amounts, candidate.covered)
+            if outcome.reason:
+                continue
+            lines = mask_of(working_lines(way.amounts, candidate.covered))
+            if not self._clashes(candidate, lines, way):
+                self._pick(layer, place + 1, self._with(way, candidate, lines, outcome), known)
+            if candidate.auto and not self._clashes(candidate, candidate.mask, way):
+                owed = self._owe(candidate, way)
+                if owed is None:
+                    return
+                way = owed
+        self._enter(layer + 1, way, known)
+
+    def _clashes(self, candidate: Candidate, lines: int, way: _Way) -> bool:
+        """Whether it conflicts with a used one where they share a line; those that always do are blocked."""
+        return bool(candidate.line_labels) and any(
+            self.conflicts.between(candidate, lines, use.candidate, use.lines) for use in way.uses
+        )
+
+    def _with(self, way: _Way, candidate: Candidate, lines: int, outcome: Outcome) -> _Way:
+        owed = way.owed
+        if owed:
+            owed = tuple(
+                each
+                for each in owed
+                if not self.conflicts.between(each.candidate, each.candidate.mask, candidate, lines)
+            )
+        return _Way(
+            self.basket.applied(candidate, outcome.discounts, way.amounts),
+            (*way.uses, Use(candidate, lines)),
+            way.blocked | self.conflicts.always(candidate),
+            owed,
+        )
+
+    def _owe(self, candidate: Candidate, way: _Way) -> _Way | None:
+        """The way on without an automatic candidate that would do something; None if nothing later can excuse it."""
+        mask = self.conflicts.possible(candidate)
+        found = way._replace(owed=(*way.owed, _Owed(candidate, mask)))
+        return found if _is_payable(found, candidate.index + 1) else None
+
+    # Layers with one promotion per line.
+
+    def _assign(
+        self,
+        assigning: _Assigning,
+        start: int,
+        free: int,
+        way: _Way,
+        turns: tuple[_Turn, ...],
+        known: Outlook | None,
+    ) -> None:
+        group = self._layers[assigning.layer]
+        for place in range(start, len(group)):
+            candidate = group[place]
+            self._spend(1)
+            if not _is_payable(way, candidate.index):
+                return
+            if not way.blocked & candidate.bit:
+                try:
+                    known = self._looked(way, candidate.index, free, known)
+                except _Hopeless:
+                    return
+                for lines in _subsets(free & candidate.mask):
+                    outcome = self._assigned(assigning, candidate, lines, way.amounts)
+                    if outcome.reason or self._clashes(candidate, lines, way):
+                        continue
+                    on = self._with(way, candidate, lines, outcome)
+                    turn = _Turn(candidate, lines, way.amounts)
+                    self._assign(assigning, place + 1, free & ~lines, on, (*turns, turn), known)
+            turns = (*turns, _Turn(candidate, 0, way.amounts))
+        self._complete(assigning, free, way, turns, known)
+
+    def _assigned(self, assigning: _Assigning, candidate: Candidate, lines: int, amounts: Amounts) -> Outcome:
+        """The outcome for these lines; other lines' promotions do not matter to it unless it measures the basket."""
+        key = (candidate.index, lines)
+        outcome = assigning.outcomes.get(key)
+        if outcome is None:
+            self._spend(1)
+            outcome = evaluate(self.basket, candidate, amounts, lines_of(lines))
+            if not candidate.measure_all:
+                assigning.outcomes[key] = outcome
+        return outcome
+
+    def _complete(
+        self, assigning: _Assigning, free: int, way: _Way, turns: Sequence[_Turn], known: Outlook | None
+    ) -> None:
+        """No line stays free where a used or an automatic promotion of the layer would discount it."""
+        for candidate, lines, amounts in turns if free else ():
+            more = free & candidate.mask
+            if not more or not (lines or candidate.auto):
+                continue
+            if not lines and (way.blocked & candidate.bit or self._clashes(candidate, candidate.mask, way)):
+                continue
+            outcome = self._assigned(assigning, candidate, lines | more, amounts)
+            if any(discount and more >> at & 1 for at, discount in outcome.discounts):
+                owed = None if lines else self._owe(candidate, way)
+                if owed is None:
+                    return
+                way = owed
+        self._enter(assigning.layer + 1, way, known)
+
+    def _compare(self, way: _Way) -> None:
+        lines = self.basket.lines
+        pairs = [
+            (lines[at].id, use.candidate.id)
+            for use in way.uses
+            if use.candidate.layer.pick == "one_per_line"
+            for at in lines_of(use.lines)
+        ]
+        key = (
+            way.amounts.pays,
+            len(way.uses),
+            sorted(use.candidate.id for use in way.uses),
+            way.amounts.running,
+            -len(pairs),
+            sorted(pairs),
+        )
+        if self._best is None or key < self._best:
+            self._best, self._best_uses = key, way.uses
+
+
+def _is_payable(way: _Way, index: int) -> bool:
+    """Whether each automatic candidate left out can still meet, from this place on, a used one that it conflicts with."""
+    return not way.owed or all((each.mask & ~way.blocked) >> index for each in way.owed)
+
+
+def _subsets(mask: int) -> Iterator[int]:
+    """All parts of the mask but none, the largest number first."""
+    part = mask
+    while part:
+        yield part
+        part = (part - 1) & mask
