@@ -6,6 +6,9 @@ SIMULATOR_PORT ?= 8900
 # Tests run in this many processes; PYTEST_ARGS are passed on: make test PYTEST_ARGS="-k lane"
 JOBS ?= 2
 PYTEST_ARGS ?=
+# How many fault schedules, and the seed of the first one
+SCHEDULES ?= 300
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +17,7 @@ PO_FILES := $(wildcard */locale/*/LC_MESSAGES/*.po)
 
 .DEFAULT_GOAL := help
 .PRECIOUS: .env
-.PHONY: help setup dev run test lint bench pins
+.PHONY: help setup dev run test lint bench soak pins
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -42,6 +45,9 @@ lint: dev ## Style, types, migrations and translations
 
 bench: dev ## Measurements, each printing a ratio
 	$(BIN)/python -m benchmarks
+
+soak: dev ## Fault schedules: make soak SCHEDULES=10000 SEED=1; a failing seed is told
+	$(BIN)/python -m tests.convergence.soak --schedules $(SCHEDULES) --seed $(SEED) --jobs $(JOBS)
 
 pins: dev ## Resolve requirements*.in into requirements*.txt again
 	$(BIN)/uv pip compile requirements.in --output-file requirements.txt $(PIN_OPTIONS)

@@ -112,7 +112,9 @@ def bare_push(
         written = answer["data"]["inventorySetQuantities"]
         if written["userErrors"]:
             raise RuntimeError("the canned shop should refuse nothing")
-        return [(token, first + place, quantity) for place, quantity in enumerate(figures)]
+        changes = written["inventoryAdjustmentGroup"]["changes"]
+        changed = {int(change["item"]["id"].rpartition("/")[2]) - FIRST_STOCK for change in changes}
+        return [(token, first + place, quantity) for place, quantity in enumerate(figures) if first + place in changed]
 
     parts = [
         (token, first, figures[first : first + batch])
@@ -137,9 +139,8 @@ def thread_pool_sync(
             "create table if not exists log (sku integer, shop text, quantity integer, at text, result text);"
         )
         skus = range(max(map(len, quantities.values())))
-        connection.executemany(
-            "insert or replace into mappings values (?, ?, ?)", [(sku, token, sku) for sku in skus for token in quantities]
-        )
+        mappings = [(sku, token, sku) for sku in skus for token in quantities]
+        connection.executemany("insert or replace into mappings values (?, ?, ?)", mappings)
     connection.close()
 
     def sync(sku: int) -> None:

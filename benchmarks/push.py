@@ -33,7 +33,9 @@ def main(database: str) -> None:
         tokens = stock_shops.fill(address)
         # The bare side writes to shops of its own, so that none finds the figures of the other.
         pks = {
-            f"{token}-bare": list(ListingSync.objects.filter(channel=channel_id).order_by("pk").values_list("pk", flat=True))
+            f"{token}-bare": list(
+                ListingSync.objects.filter(channel=channel_id).order_by("pk").values_list("pk", flat=True)
+            )
             for token, channel_id in zip(tokens, stock_shops.all_channels(), strict=True)
         }
         figure = 0
@@ -55,7 +57,8 @@ def main(database: str) -> None:
             time.sleep(2)
             seconds = timed(stock_shops.push)
             states = set(ListingSync.objects.values_list("state", flat=True))
-            assert states == {"in-sync"} and not ListingSync.objects.exclude(confirmed=F("pushed")).exists()
+            assert states == {"in-sync"}
+            assert not ListingSync.objects.exclude(confirmed=F("pushed")).exists()
             return seconds
 
         def store(rows: list[tuple[str, int, int]]) -> None:
@@ -68,7 +71,12 @@ def main(database: str) -> None:
             figure += 1
             quantities = {token: [figure + place % 50 for place in range(SKUS)] for token in pks}
             settle()
-            return timed(lambda: bare_push(address, quantities, threads=THREADS, batch=BATCH, store=store))
+            written = []
+            seconds = timed(
+                lambda: written.append(bare_push(address, quantities, threads=THREADS, batch=BATCH, store=store))
+            )
+            assert written == [ROWS]
+            return seconds
 
         def naive(skus: int, *, with_sleeps: bool) -> float:
             quantities = {f"{token}-naive": [7] * skus for token in tokens}

@@ -24,7 +24,7 @@ POSSIBLE = int(CALLS_PER_SECOND) * BATCH * SECONDS * CHANNELS  # rows
 
 
 def rows_in_a_slice(address: str, tokens: list[str]) -> tuple[int, int]:
-    """The rows of all SKUs that a slice writes, and how many calls were over the quota; what is left goes unmeasured."""
+    """The rows that a slice writes of all that are due, and how many calls were over the quota."""
     stock_shops.settle_rows()
     stock_shops.sell()
     QuotaSlot.objects.all().delete()

@@ -22,7 +22,7 @@ from django.db.models import Q
 
 from benchmarks import stock_shops
 from benchmarks.harness import FOLDER, report
-from catalog.models import ChannelLocation, Listing, Product, Sku, StockMovement, Warehouse
+from catalog.models import Channel, ChannelLocation, Listing, Product, Sku, StockMovement, Warehouse
 from catalog.stock.booking import book_orders
 from integrations.connectors.base import Order, OrderLine, OrderStatus
 from integrations.models import ChannelSync, ListingSync
@@ -68,6 +68,8 @@ def connect(simulator: Simulator) -> list[tuple[Subject, list[Row], list[Listing
     for platform, make in CHANNELS.items():
         subject = SUBJECTS[platform](simulator)
         channel = make(simulator)
+        Channel.objects.filter(pk=channel.pk).update(orders_since=datetime.now(UTC))
+        channel.refresh_from_db()
         if platform == "taobao":
             channel.credential.options = {**channel.credential.options, "shop_kind": "tmall"}
             channel.credential.save()

@@ -1,6 +1,7 @@
 """Shops behind the canned server whose stock is ours to write, for the benchmarks of pushing."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from benchmarks.shop import settle
 from catalog.models import Channel, ChannelLocation, Listing, Product, Sku, StockMovement, Warehouse
 from catalog.stock.ledger import Movement, record_movements
 from integrations.connectors.shopify import ShopifyConnector
+from integrations.lanes.lane import Chunk
 from integrations.models import ChannelSync, Credential, ListingSync
 from integrations.syncing import pushing
 
@@ -116,12 +118,12 @@ def watched(progress: Progress) -> Iterator[None]:
     """Inside the block every chunk that is recorded counts."""
     record = pushing.PushingJob.record
 
-    def noting(job: pushing.PushingJob, chunk: Any, now: datetime) -> Any:
+    def noting(job: pushing.PushingJob, chunk: Chunk, now: datetime) -> Counter[str]:
         counts = record(job, chunk, now)
         progress.note(chunk.lane.channel.pk, counts["sent"])
         return counts
 
-    pushing.PushingJob.record = noting  # type: ignore[method-assign]
+    pushing.PushingJob.record = noting  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from django.utils.timezone import is_aware
 from django.utils.translation import gettext, gettext_noop
 
 from catalog.models import AuditEvent, User
-from config.formatting import iso_moment
+from config.formatting import iso_moment, joined
 
 # Fields whose values only holders of the permission may see, in the log as on the form.
 _GUARDED = {("catalog.sku", "cost_price"): "catalog.view_cost", ("catalog.sku", "cost_currency"): "catalog.view_cost"}
@@ -45,6 +45,7 @@ _ACTIONS = (
     gettext_noop("received"),
     gettext_noop("sent"),
     gettext_noop("retried"),
+    gettext_noop("applied"),
     gettext_noop("dismissed"),
     gettext_noop("demo begun"),
     gettext_noop("demo loaded"),
@@ -106,7 +107,7 @@ def _text(field: Any, value: Any) -> str:
         return gettext("yes") if value else gettext("no")
     if isinstance(value, list):
         is_roles = getattr(field, "related_model", None) is Group
-        return ", ".join(gettext(str(each)) if is_roles else str(each) for each in value)
+        return joined(gettext(str(each)) if is_roles else str(each) for each in value)
     if isinstance(field, models.DateTimeField) and (at := parse_datetime(str(value))) is not None and is_aware(at):
         return iso_moment(at)
     if isinstance(field, models.Field) and field.choices:

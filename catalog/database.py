@@ -64,25 +64,24 @@ def copy_rows(
     columns = [_field(model, name) for name in fields]
     others = {_field(model, name): value for name, value in (also or {}).items()}
     table = connection.ops.quote_name(model._meta.db_table)
-    names = ", ".join(_name(column) for column in (*columns, *others))
+    names = ", ".join(_name(column) for column in (*others, *columns))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             same = tuple(others.values())
             with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for row in rows:
-                    copy.write_row((*row, *same))
+                    copy.write_row((*same, *row))
             return
-        # All of a statement's rows in one parameter: to bind each value takes longer than to find it in a text.
-        picked = [f"json_extract(value, '$[{number}]')" for number in range(len(columns))]
-        values = [column.get_db_prep_save(value, connection) for column, value in others.items()]
-        picked += ["%s"] * len(values)
-        statement = f"INSERT INTO {table} ({names}) SELECT {', '.join(picked)} FROM json_each(%s)"  # noqa: S608
+        same = tuple(column.get_db_prep_save(value, connection) for column, value in others.items())
+        head = f"INSERT INTO {table} ({names}) SELECT {'%s, ' * len(same)}"
         if isinstance(rows, Rows):
-            cursor.execute(statement, [*values, _rows_as_json(columns, rows)])
+            picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
+            cursor.execute(f"{head}{picked} FROM json_each(%s)", [*same, _rows_as_json(columns, rows)])
             return
         left = iter(rows)
         while part := list(islice(left, _ROWS_AT_ONCE)):
-            cursor.execute(statement, [*values, _rows_as_json(columns, part)])
+            select, parameters = _select_rows(columns, part)
+            cursor.execute(f"{head}{select}", [*same, *parameters])
 
 
 def insert_new(model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[int]:
@@ -141,7 +140,7 @@ def update_rows(
     if not rows:
         return []
     if not isinstance(rows, Rows):
-        fields, rows, alike = _without_alike(fields, rows)
+        fields, rows, alike = _without_alike(model, fields, rows)
         also = {**alike, **(also or {})}
     columns = [_field(model, name) for name in (key, *fields)]
     table = connection.ops.quote_name(model._meta.db_table)
@@ -353,11 +352,18 @@ class Microseconds(PlainFunc):
 
 
 def _without_alike(
-    fields: Sequence[str], rows: Sequence[Sequence[Any]]
+    model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> tuple[list[str], list[Sequence[Any]], dict[str, Any]]:
-    """Rows behind a key, without the fields that they all have the same value of; those are said once."""
+    """Rows behind a key, without the fields that they all have the same value of; those are said once.
+
+    JSON stays with its row: there it is text that was made already, and would be made once more.
+    """
     keys, *columns = zip(*rows, strict=True)
-    alike = {name: each[0] for name, each in zip(fields, columns, strict=True) if each.count(each[0]) == len(each)}
+    alike = {
+        name: each[0]
+        for name, each in zip(fields, columns, strict=True)
+        if each.count(each[0]) == len(each) and not isinstance(_field(model, name), models.JSONField)
+    }
     left = [name for name in fields if name not in alike]
     differing = [each for name, each in zip(fields, columns, strict=True) if name not in alike]
     return left, list(zip(keys, *differing, strict=True)), alike
@@ -373,9 +379,31 @@ def _insert_select(
             values = [list(column_values) for column_values in zip(*rows, strict=True)]
             cursor.execute(f"{head}* FROM unnest({arrays}){tail}", values)
         else:
-            picked = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(columns)))
-            cursor.execute(f"{head}{picked} FROM json_each(%s){tail}", [_rows_as_json(columns, rows)])
+            select, parameters = _select_rows(columns, rows)
+            cursor.execute(f"{head}{select}{tail}", parameters)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def _select_rows(columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """On SQLite: what stands behind SELECT for these rows, with its parameters.
+
+    A value that all of them have is said once; the rest is one text, since to bind each value takes longer than to find
+    it in a text.
+    """
+    picked: list[str] = []
+    parameters: list[Any] = []
+    differing: list[models.Field[Any, Any]] = []
+    values: list[tuple[Any, ...]] = []
+    for column, each in zip(columns, zip(*rows, strict=True), strict=True):
+        if each.count(each[0]) == len(each):
+            picked.append("%s")
+            parameters.append(column.get_db_prep_save(each[0], connection))
+        else:
+            picked.append(f"json_extract(value, '$[{len(differing)}]')")
+            differing.append(column)
+            values.append(each)
+    left = list(zip(*values, strict=True)) if values else [()] * len(rows)
+    return f"{', '.join(picked)} FROM json_each(%s)", [*parameters, _rows_as_json(differing, left)]
 
 
 def _rows_as_one(cursor: Any, sql: str, parameters: Sequence[Any], width: int) -> list[tuple[Any, ...]]:

@@ -58,6 +58,12 @@ def joined(parts: Iterable[str]) -> str:
     return pgettext("between the parts of a list", ", ").join(parts)
 
 
+def labelled(label: str, text: str) -> str:
+    """A text after what it is about: no space follows a colon of full width."""
+    colon = gettext(":")
+    return f"{label}{colon}{' ' if colon == ':' else ''}{text}"
+
+
 def percent(ratio: Decimal | None) -> str:
     """A ratio, 1 being the whole, as a percentage with one decimal: 0.252 becomes 25.2%."""
     if ratio is None:

@@ -88,6 +88,12 @@ def _channel_url(name: str, *permissions: str) -> Any:
     return url
 
 
+def _fetch_url(request: HttpRequest, channel: Channel) -> str | None:
+    """Where there is enough for a call to the platform; before that the page offers to connect."""
+    url: str | None = _channel_url("fetch_channel", *views.FETCH)(request, channel)
+    return url if url and views.can_test(credential_of(channel)) else None
+
+
 def _discover_url(request: HttpRequest, channel: Channel) -> str | None:
     if not request.user.has_perms(views.DISCOVER) or not can_discover(channel):
         return None
@@ -125,7 +131,7 @@ def _connect_url(request: HttpRequest, channel: Channel) -> str | None:
 
 
 add_badge("channel", lambda request, channel: connection_badge(channel, timezone.now()))
-add_button("channel", _("Fetch now"), _channel_url("fetch_channel", *views.FETCH), order=10)
+add_button("channel", _("Fetch now"), _fetch_url, order=10)
 add_button("channel", _("Find listings in the shop"), _discover_url, order=30)
 add_button("channel", _("Connect by consent"), _request_keys_url, method="get", order=85)
 add_button("channel", _("Connect"), _connect_url, method="get", primary=True, order=90)
@@ -369,13 +375,18 @@ def _listing_url(name: str, *, paused: bool | None = None) -> Any:
     return url
 
 
+def _fetch_listing_url(request: HttpRequest, listing: Listing) -> str | None:
+    url: str | None = _listing_url("fetch_listing")(request, listing)
+    return url if url and views.can_test(credential_of(listing.channel)) else None
+
+
 def _paused_badge(request: HttpRequest, listing: Listing) -> Badge | None:
     watch = watch_of(listing)
     return Badge("muted", _("Paused")) if watch is not None and watch.is_paused else None
 
 
 add_badge("listing", _paused_badge)
-add_button("listing", _("Fetch now"), _listing_url("fetch_listing"), primary=True, order=90)
+add_button("listing", _("Fetch now"), _fetch_listing_url, primary=True, order=90)
 add_button("listing", _("Pause"), _listing_url("pause_listing", paused=False), order=20)
 add_button("listing", _("Resume"), _listing_url("resume_listing", paused=True), order=20)
 add_button("listing", _("Interval"), _listing_url("interval", paused=False), method="get", order=30)

@@ -27,3 +27,5 @@ class IntegrationsConfig(AppConfig):
         # while a pass makes objects by the ten thousand.
         gc.collect()
         gc.freeze()
+        # Nor look at every 700 new ones: the rows of a pass go as a chunk is recorded, without it.
+        gc.set_threshold(50_000)

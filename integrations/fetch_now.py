@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from catalog.database import parts
 from catalog.models import Channel, Listing
+from config import formatting
 from integrations.fetching import FetchSummary, fetch_listings
 from integrations.problems import sentence
 from integrations.state import TROUBLE, capitalised, health_of
@@ -77,7 +78,7 @@ def _part(summary: FetchSummary, asked: int) -> str:
         "read": summary.read,
         "asked": asked,
         "others": asked - summary.read,
-        "why": _(", ").join(text % {"count": count} for text, count in counts if count > 0),
+        "why": formatting.joined(text % {"count": count} for text, count in counts if count > 0),
     }
 
 
@@ -113,5 +114,5 @@ def _problems(listing_ids: Sequence[int], summary: FetchSummary, now: datetime) 
         if key not in told:
             text = sentence(cause=group["cause"], channel=Channel.objects.get(pk=key[0]), at=group["at"])
             listings = ngettext("%(count)d listing", "%(count)d listings", group["count"]) % {"count": group["count"]}
-            told[key] = text if group["count"] == 1 else f"{listings}: {text}"
+            told[key] = text if group["count"] == 1 else formatting.labelled(listings, text)
     return list(told.values())

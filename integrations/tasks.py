@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from django import db
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from django_q.models import Task
 from django_q.tasks import async_task
@@ -200,7 +201,8 @@ def sweep_stock(channel_ids: Sequence[int] | None = None) -> str:
     """Find the listings that are behind their targets, and sales that can be booked, though nobody said so."""
     if channel_ids is None:
         book_waiting(now=timezone.now())
-        book_set_aside(now=timezone.now())
+        with transaction.atomic():
+            dirty.doubt_listings(book_set_aside(now=timezone.now()).moved, now=timezone.now())
     found = dirty.sweep(now=timezone.now(), channel_ids=channel_ids)
     if found:
         request_push_lane()

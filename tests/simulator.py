@@ -21,7 +21,7 @@ from integrations.simulator.market import TICK
 from integrations.simulator.woocommerce.sites import order_id
 
 PROJECT = Path(__file__).resolve().parent.parent
-START_SECONDS = 30
+START_SECONDS = 90
 STOP_SECONDS = 10
 
 

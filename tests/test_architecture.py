@@ -19,6 +19,7 @@ PURE = [
     "catalog/mapping_lint.py",
     "catalog/matching.py",
     "catalog/stock/availability.py",
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "catalog/pricing").glob("*.py")),
     "monitoring/timing.py",
     "monitoring/rollup.py",
     "monitoring/thresholds/rules.py",

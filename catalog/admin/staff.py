@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.audit_text import kind_label
 from catalog.models import ApiKey, Channel, User
+from config import formatting
 from config.admin_site import add_menu_item
 from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
@@ -50,7 +51,7 @@ class PermissionChoiceField(forms.ModelMultipleChoiceField):
     def label_from_instance(self, obj: Any) -> str:
         verb, _dash, model = obj.codename.partition("_")
         what = gettext(_VERBS[verb] if verb in _VERBS and model == obj.content_type.model else obj.name)
-        return f"{capfirst(kind_label('.'.join(obj.content_type.natural_key())))}: {what}"
+        return formatting.labelled(capfirst(kind_label(".".join(obj.content_type.natural_key()))), what)
 
 
 class RoleFilter(RelatedFieldListFilter):
@@ -126,7 +127,7 @@ class StaffAdmin(FrameModelAdmin, PermissionChoices, UserAdmin):
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
         names = [_("Owner")] if user.is_superuser else [gettext(group.name) for group in user.groups.all()]
-        return ", ".join(map(str, names)) or "—"
+        return formatting.joined(map(str, names)) or "—"
 
     @admin.display(description=_("last signed in"), ordering="last_login")
     def signed_in(self, user: User) -> str:

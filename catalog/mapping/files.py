@@ -304,8 +304,9 @@ def preview(*, rows: Sequence[Row], user: User) -> Preview:
     """What the lines would change, among what the person sees. The queries grow by chunks, not by lines."""
     channels = {channel.name: channel for channel in Channel.objects.visible_to(user)}
     listings = _listings_of(rows, channels)
-    skus = _skus_of(rows, user)
-    alike = _codes_alike({row.code for row in rows if row.code and not row.fault} - skus.keys(), user)
+    codes = {row.code for row in rows if row.code and not row.fault}
+    skus = skus_by_code(codes, user)
+    alike = codes_alike(codes - skus.keys(), user)
     shown = Preview()
     seen: dict[int, int] = {}
     for row in rows:
@@ -357,13 +358,13 @@ def _listings_of(rows: Sequence[Row], channels: Mapping[str, Channel]) -> dict[t
     return found
 
 
-def _skus_of(rows: Sequence[Row], user: User) -> dict[str, Sku]:
-    codes = sorted({row.code for row in rows if row.code and not row.fault})
+def skus_by_code(codes: Iterable[str], user: User) -> dict[str, Sku]:
+    """The SKUs that the person sees, with their products."""
     skus = Sku.objects.visible_to(user).select_related("product")
-    return {sku.code: sku for some in _parts(codes) for sku in skus.filter(code__in=some)}
+    return {sku.code: sku for some in _parts(sorted(codes)) for sku in skus.filter(code__in=some)}
 
 
-def _codes_alike(codes: Iterable[str], user: User) -> dict[str, str]:
+def codes_alike(codes: Iterable[str], user: User) -> dict[str, str]:
     """By codes that are no SKU's in capitals, the codes of SKUs that are the same but for capitals."""
     found: dict[str, str] = {}
     skus = Sku.objects.visible_to(user).annotate(folded=Upper("code"))

@@ -37,7 +37,9 @@ def spread(amount: int, weights: Sequence[int], rooms: Sequence[int], *, redistr
     return taken
 
 
-def _one_per_piece(amount: int, order: Sequence[int], pieces: Sequence[int], rooms: Sequence[int], taken: list[int]) -> None:
+def _one_per_piece(
+    amount: int, order: Sequence[int], pieces: Sequence[int], rooms: Sequence[int], taken: list[int]
+) -> None:
     for at in order:
         extra = min(amount, pieces[at], rooms[at] - taken[at])
         taken[at] += extra

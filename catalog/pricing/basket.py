@@ -1,7 +1,6 @@
 """A request made ready to compute with: lines and candidates in their order, and what each line stands at."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from catalog.pricing.model import Kind, Line, Promotion, Request

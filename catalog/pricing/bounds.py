@@ -4,8 +4,8 @@ Amounts only fall while a plan is evaluated, and no discount grows when amounts 
 over all lines that it covers bounds what it can do at its turn, in every plan that goes on from here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from catalog.pricing.basket import Amounts, Basket, Candidate
@@ -27,18 +27,31 @@ class Outlook:
     rest: list[int]  # by place; from there to the end of the request
     after: list[int]  # by place; from the end of its layer on
     sums: list[int]  # by place; from there to the end of its layer, where lines are assigned
-    per_line: list[dict[int, int]] = field(default_factory=list)
+    per_line: list[Mapping[int, int]]
+    alone: list[tuple[int, Mapping[int, int]]]  # the candidate of the place by itself, see `most`
 
     def most(self, place: int, free: int) -> int:
-        best = sum(off for at, off in self.per_line[place].items() if free >> at & 1)
-        return self.after[place] + min(self.sums[place], best)
+        return self.after[place] + min(self.sums[place], _sum_over(self.per_line[place], free))
+
+    def most_with(self, candidate: Candidate, lines: int, free: int, *, is_last: bool) -> int:
+        """The same, where the candidate gets these lines and those after it in its layer the others."""
+        place = candidate.index
+        limit, each = self.alone[place]
+        own = min(limit, _sum_over(each, lines))
+        return own + (self.after[place] if is_last else self.most(place + 1, free & ~lines))
+
+
+def _sum_over(each: Mapping[int, int], lines: int) -> int:
+    return sum([off for at, off in each.items() if lines >> at & 1])
 
 
 def outlook(basket: Basket, amounts: Amounts, blocked: int, first: int) -> Outlook:
     """Of the candidates from the place `first` on, those in `blocked` left out."""
     candidates = basket.candidates
     count = len(candidates)
-    found = Outlook(amounts, [0] * (count + 1), [0] * (count + 1), [0] * (count + 1), [{}] * (count + 1))
+    rest, ends, sums = [0] * (count + 1), [0] * (count + 1), [0] * (count + 1)
+    per_line: list[Mapping[int, int]] = [{}] * (count + 1)
+    alone: list[tuple[int, Mapping[int, int]]] = [(0, {})] * (count + 1)
     later = amounts._replace(layer=amounts.running)  # a layer that has not begun begins with no more than this
     current = candidates[first].layer if first < count else None
     total = 0
@@ -49,7 +62,7 @@ def outlook(basket: Basket, amounts: Amounts, blocked: int, first: int) -> Outlo
         for candidate in group:
             place = candidate.index
             if not blocked & candidate.bit:
-                limit, each = most(basket, candidate, amounts if layer is current else later)
+                limit, each = alone[place] = most(basket, candidate, amounts if layer is current else later)
                 if layer.pick == "one_per_line":
                     summed += limit
                     best = {**best, **{at: off for at, off in each.items() if off > best.get(at, 0)}}
@@ -59,9 +72,8 @@ def outlook(basket: Basket, amounts: Amounts, blocked: int, first: int) -> Outlo
                     families[family] = max(limit, families.get(family, 0))
                 else:
                     total += limit
-            found.rest[place], found.after[place], found.sums[place] = total, after, summed
-            found.per_line[place] = best
-    return found
+            rest[place], ends[place], sums[place], per_line[place] = total, after, summed, best
+    return Outlook(amounts, rest, ends, sums, per_line, alone)
 
 
 def _family(candidate: Candidate) -> str | None:
@@ -176,6 +188,43 @@ def _of_rate(
     if basket.rules.per_piece:
         return total, {at: running[at] for at in works}
     return total, {at: min(running[at], divide(rate * base[at], _WHOLE_RATE, "up")) for at in works}
+
+
+def surely_discounted(basket: Basket, candidate: Candidate, amounts: Amounts, lines: Sequence[int]) -> list[int]:
+    """Those of the lines that the candidate discounts whichever others of them it sees too, if it qualifies at all.
+
+    Such a line is left to nobody: a used promotion takes every line that it would discount.
+    """
+    promotion, layer = candidate.promotion, candidate.layer
+    per_set = promotion.kind in (Kind.NTH_PIECE, Kind.BUNDLE_PRICE)
+    if per_set or promotion.max_amount is not None or promotion.max_units is not None:
+        return []
+    if promotion.measure_over != "scope":
+        return []
+    values = [value for _, value in candidate.tiers]
+    least = max(values) if promotion.kind == Kind.FIXED_PRICE else min(values)
+    qty, running = basket.qty, amounts.running
+    of_order = promotion.kind == Kind.AMOUNT_OFF and promotion.per == "order"
+    if of_order:
+        if basket.rules.per_piece:
+            each = dict.fromkeys(lines, least // sum(qty[at] for at in lines))
+        else:
+            weights = basket.base(candidate.weight_base, amounts)
+            whole = sum(weights[at] for at in lines) or 1
+            each = {at: least * weights[at] // whole for at in lines}
+    elif promotion.kind == Kind.PERCENT_OFF and layer.round_at != "unit":
+        base = basket.base(candidate.effect_base, amounts)
+        if layer.round_at == "line":
+            each = {at: divide(least * base[at], _WHOLE_RATE, layer.rounding) for at in lines}
+        else:  # the rounded sum is less than one unit below the exact one, and so is a share of it
+            each = {at: least * base[at] // _WHOLE_RATE - 1 for at in lines}
+    else:
+        base = running if promotion.kind == Kind.FIXED_PRICE else basket.base(candidate.effect_base, amounts)
+        each = {at: _of_unit(candidate, -(-base[at] // qty[at]), least, layer.rounding) for at in lines}
+    if promotion.max_discount is not None:
+        whole = sum(most(basket, candidate, amounts)[1].values()) or 1
+        each = {at: promotion.max_discount * min(off, running[at]) // whole for at, off in each.items()}
+    return [at for at, off in each.items() if off > 0]
 
 
 def _sets(basket: Basket, candidate: Candidate) -> int:

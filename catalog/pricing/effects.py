@@ -1,7 +1,7 @@
 """What a promotion takes off the lines it works on (pricing contract 3.6): one group, one value, lines in id order."""
 
 from collections.abc import Sequence
-from functools import cmp_to_key
+from fractions import Fraction
 from typing import NamedTuple
 
 from catalog.pricing.apportionment import spread, spread_per_piece, top_up_per_piece
@@ -51,8 +51,7 @@ def discounts(group: Group, value: int, times: int) -> list[int]:
         shares = _percentage(group, value, _chosen_units(group, group.of(group.candidate.effect_base)))
     elif kind == Kind.FIXED_PRICE:
         shares = [
-            sum(max(0, unit - value) * count for unit, count in blocks)
-            for blocks in _chosen_units(group, group.rooms)
+            sum(max(0, unit - value) * count for unit, count in blocks) for blocks in _chosen_units(group, group.rooms)
         ]
     elif kind == Kind.NTH_PIECE:
         shares = _percentage(group, value, _cheapest_of_sets(group))
@@ -94,8 +93,7 @@ def _chosen_units(group: Group, base: Sequence[int]) -> list[Blocks]:
     if group.basket.rules.per_piece:
         order = group.per_piece_order()
     else:
-        dearest_first = cmp_to_key(lambda one, other: base[other] * pieces[one] - base[one] * pieces[other])
-        order = sorted(range(len(base)), key=dearest_first)
+        order = sorted(range(len(base)), key=lambda spot: Fraction(-base[spot], pieces[spot]))
     chosen: list[Blocks] = [[] for _ in base]
     for spot in order:
         count = min(limit, pieces[spot])
@@ -107,9 +105,7 @@ def _chosen_units(group: Group, base: Sequence[int]) -> list[Blocks]:
 def _percentage(group: Group, rate: int, chosen: Sequence[Blocks]) -> list[int]:
     level, mode = group.candidate.layer.round_at, group.candidate.layer.rounding
     if level == "unit":
-        shares = [
-            sum(divide(rate * unit, _WHOLE_RATE, mode) * count for unit, count in blocks) for blocks in chosen
-        ]
+        shares = [sum(divide(rate * unit, _WHOLE_RATE, mode) * count for unit, count in blocks) for blocks in chosen]
         return list(map(min, shares, group.rooms))
     sums = [sum(unit * count for unit, count in blocks) for blocks in chosen]
     if level == "line":

@@ -58,15 +58,17 @@ def read_request(raw: Any) -> Request:
     """Raises Refused where it is not even a request; what its values are worth is judged when it is priced."""
     if not isinstance(raw, Mapping):
         raise Refused("request")
-    lines, promotions = raw.get("lines") or [], raw.get("promotions") or []
+    lines, promotions, settings, buyer = (
+        default if raw.get(name) is None else raw[name]
+        for name, default in (("lines", []), ("promotions", []), ("settings", {}), ("buyer", []))
+    )
     if not isinstance(lines, list):
         raise Refused("lines")
     if not isinstance(promotions, list):
         raise Refused("promotions")
-    settings = raw.get("settings") or {}
     if not isinstance(settings, Mapping):
         raise Refused("settings")
-    buyer = _texts(raw.get("buyer") or [])
+    buyer = _texts(buyer)
     if not isinstance(buyer, frozenset):
         raise Refused("buyer")
     return Request(
@@ -86,7 +88,7 @@ def _line(raw: Any) -> Line:
     if not isinstance(raw, Mapping):
         raise Refused("lines")
     values = {name: raw[name] for name in _LINE_FIELDS & raw.keys()}
-    categories = values["categories"] = _texts(raw.get("categories") or [])
+    categories = values["categories"] = _texts([] if raw.get("categories") is None else raw["categories"])
     texts = (raw.get("sku"), raw.get("item"), raw.get("shop"))
     if not isinstance(categories, frozenset) or not all(isinstance(text, str | None) for text in texts):
         raise Refused("lines")
@@ -98,11 +100,7 @@ def _promotion(raw: Any) -> Promotion:
     """What was sent, as it was sent where it is not what it should be: `validity` names it."""
     if not isinstance(raw, Mapping):
         raise Refused("promotions")
-    values = {
-        name: raw[name]
-        for name in _PROMOTION_FIELDS & raw.keys()
-        if raw[name] is not None or name in _NULLABLE
-    }
+    values = {name: raw[name] for name in _PROMOTION_FIELDS & raw.keys() if raw[name] is not None or name in _NULLABLE}
     if "class" in raw:
         values["promotion_class"] = raw["class"]
     for name in _LABELS:
@@ -123,7 +121,7 @@ def _promotion(raw: Any) -> Promotion:
 
 
 def _scope(raw: Any) -> Any:
-    if not isinstance(raw, Mapping) or not _SCOPE_FIELDS >= raw.keys():
+    if not isinstance(raw, Mapping) or not raw.keys() <= _SCOPE_FIELDS:
         return raw
     values = {name: _texts(value) for name, value in raw.items() if value is not None and name != "not_on_sale"}
     if not all(isinstance(value, frozenset) for value in values.values()):

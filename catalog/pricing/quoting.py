@@ -7,11 +7,11 @@ from catalog.pricing.conflicts import Conflicts
 from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 from catalog.pricing.model import Kind, Promotion, Quote, Request, Status, Step, Total
 from catalog.pricing.rulesets import UnknownRule, rules_for
-from catalog.pricing.search import BUDGET, NoPlan, OutOfBudget, Search, Use
+from catalog.pricing.search import NoPlan, OutOfBudget, Search, Use
 from catalog.pricing.validity import refusal, set_aside
 
 
-def quote(request: Request, *, budget: int = BUDGET) -> Quote:
+def quote(request: Request, *, budget: int | None = None) -> Quote:
     """The answer to a request, never a guess: where a fact is missing or the search too long it cannot tell."""
     try:
         rules = rules_for(request.ruleset, request.settings)
@@ -34,15 +34,13 @@ def quote(request: Request, *, budget: int = BUDGET) -> Quote:
     try:
         uses = search.best()
     except OutOfBudget:
-        return Quote(Status.CANNOT_TELL, "budget", not_used=aside, work=budget)
+        return Quote(Status.CANNOT_TELL, "budget", not_used=aside, work=search.spent)
     except NoPlan:
-        return Quote(Status.CANNOT_TELL, "no_plan", not_used=aside, work=budget - search.left)
-    return _explained(basket, conflicts, uses, aside, budget - search.left)
+        return Quote(Status.CANNOT_TELL, "no_plan", not_used=aside, work=search.spent)
+    return _explained(basket, conflicts, uses, aside, search.spent)
 
 
-def _explained(
-    basket: Basket, conflicts: Conflicts, uses: Sequence[Use], aside: dict[str, str], work: int
-) -> Quote:
+def _explained(basket: Basket, conflicts: Conflicts, uses: Sequence[Use], aside: dict[str, str], work: int) -> Quote:
     """The plan evaluated once more in order, with what each promotion did, or would have done at its turn."""
     used = {use.candidate.index: use for use in uses}
     amounts = basket.at_start()
@@ -53,9 +51,7 @@ def _explained(
         if candidate.layer is not layer:
             layer = candidate.layer
             amounts = amounts._replace(layer=amounts.running)
-            taken = mask_of(
-                at for use in uses if use.candidate.layer is layer for at in lines_of(use.lines)
-            )
+            taken = mask_of(at for use in uses if use.candidate.layer is layer for at in lines_of(use.lines))
         per_line = candidate.layer.pick == "one_per_line"
         if use := used.get(candidate.index):
             seen = lines_of(use.lines) if per_line else candidate.covered

@@ -6,15 +6,17 @@ gives the same answer on every machine.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from catalog.pricing.basket import Amounts, Basket, Candidate, lines_of, mask_of
-from catalog.pricing.bounds import Outlook, outlook
+from catalog.pricing.bounds import Outlook, most, outlook, surely_discounted
 from catalog.pricing.conflicts import Conflicts
 from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 
 BUDGET = 4_000  # places of the walk, evaluations, and promotions looked at to bound what is left
-MOST_CANDIDATES = 400  # each used one is a level of the walk
+BUDGET_PER_CANDIDATE = 4
+MOST_USED = 250  # each is a level of the walk
 
 
 class OutOfBudget(Exception):
@@ -58,6 +60,11 @@ class _Way(NamedTuple):
     owed: tuple[_Owed, ...] = ()
 
 
+class _Layer(NamedTuple):
+    pick: str
+    candidates: int  # a mask
+
+
 class _Assigning(NamedTuple):
     """A layer with one promotion per line; an outcome is that of a candidate with some lines."""
 
@@ -65,31 +72,50 @@ class _Assigning(NamedTuple):
     outcomes: dict[tuple[int, int], Outcome]
 
 
+# What the contract orders allowed plans by: what is paid, how many are used, which, the lines' amounts, how many lines
+# are assigned (the most first), and to which.
+_Key = tuple[int, int, list[str], tuple[int, ...], int, list[tuple[str, str]]]
+
+
 class Search:
-    def __init__(self, basket: Basket, conflicts: Conflicts, budget: int = BUDGET) -> None:
+    def __init__(self, basket: Basket, conflicts: Conflicts, budget: int | None = None) -> None:
         self.basket = basket
         self.conflicts = conflicts
-        self.left = budget
-        self._layers: list[list[Candidate]] = []
-        for candidate in basket.candidates:
-            if not self._layers or self._layers[-1][0].layer is not candidate.layer:
-                self._layers.append([])
-            self._layers[-1].append(candidate)
-        self._best: tuple | None = None
+        count = len(basket.candidates)
+        self.budget = BUDGET + BUDGET_PER_CANDIDATE * count if budget is None else budget
+        self.spent = count
+        start = basket.at_start()
+        # What does nothing on the amounts at the start never will.
+        able = [candidate for candidate in basket.candidates if most(basket, candidate, start)[0]]
+        groups = [list(group) for _, group in groupby(able, key=lambda candidate: candidate.layer)]
+        self._layers = [_Layer(group[0].layer.pick, mask_of(each.index for each in group)) for group in groups]
+        self._later: dict[int, int] = {}  # by place: the lines that later candidates of the layer cover
+        for group in groups:
+            lines = 0
+            for candidate in reversed(group):
+                self._later[candidate.index] = lines
+                lines |= candidate.mask
+        self._best: _Key | None = None
         self._best_uses: tuple[Use, ...] = ()
 
     def best(self) -> tuple[Use, ...]:
         """The used promotions in order; raises OutOfBudget or NoPlan."""
-        if len(self.basket.candidates) > MOST_CANDIDATES:
-            raise OutOfBudget
         self._enter(0, _Way(self.basket.at_start()), None)
         if self._best is None:
             raise NoPlan
         return self._best_uses
 
+    def _standing(self, layer: int, start: int, way: _Way) -> Iterator[Candidate]:
+        """The layer's candidates from a place on that conflict with no used one."""
+        mask = (self._layers[layer].candidates & ~way.blocked) >> start << start
+        while mask:
+            low = mask & -mask
+            yield self.basket.candidates[low.bit_length() - 1]
+            mask ^= low
+
     def _spend(self, steps: int) -> None:
-        self.left -= steps
-        if self.left < 0:
+        self.spent += steps
+        if self.spent > self.budget:
             raise OutOfBudget
 
     def _enter(self, layer: int, way: _Way, outlook: Outlook | None) -> None:
@@ -98,7 +124,7 @@ class Search:
                 self._compare(way)
             return
         way = way._replace(amounts=way.amounts._replace(layer=way.amounts.running))
-        if self._layers[layer][0].layer.pick == "one_per_line":
+        if self._layers[layer].pick == "one_per_line":
             free = mask_of(working_lines(way.amounts, range(len(self.basket.lines))))
             self._assign(_Assigning(layer, {}), 0, free, way, (), outlook)
         else:
@@ -121,24 +147,23 @@ class Search:
         return known
 
     def _is_hopeless(self, way: _Way, known: Outlook, place: int, free: int | None) -> bool:
-        assert self._best is not None  # noqa: S101
-        pays = way.amounts.pays
-        lowest = pays - (known.rest[place] if free is None else known.most(place, free))
-        best = self._best[0]
-        if lowest != best:
-            return bool(lowest > best)
-        return len(way.uses) + (pays > best) > self._best[1]
+        return self._comes_after(way, known.rest[place] if free is None else known.most(place, free), 0)
+
+    def _comes_after(self, way: _Way, most: int, more: int) -> bool:
+        """Whether every plan on from here that uses `more` others or more comes after the best one found."""
+        assert self._best is not None  # noqa: S101 - asked only once there is one
+        pays, best = way.amounts.pays, self._best[0]
+        if pays - most != best:
+            return pays - most > best
+        return len(way.uses) + max(more, pays > best) > self._best[1]
 
     # Layers that pick many promotions, or one.
 
     def _pick(self, layer: int, start: int, way: _Way, known: Outlook | None) -> None:
-        for place in range(start, len(self._layers[layer])):
-            candidate = self._layers[layer][place]
+        for candidate in self._standing(layer, start, way):
             self._spend(1)
             if not _is_payable(way, candidate.index):
                 return
-            if way.blocked & candidate.bit:
-                continue
             try:
                 known = self._looked(way, candidate.index, None, known)
             except _Hopeless:
@@ -148,7 +173,7 @@ class Search:
                 continue
             lines = mask_of(working_lines(way.amounts, candidate.covered))
             if not self._clashes(candidate, lines, way):
-                self._pick(layer, place + 1, self._with(way, candidate, lines, outcome), known)
+                self._pick(layer, candidate.index + 1, self._with(way, candidate, lines, outcome), known)
             if candidate.auto and not self._clashes(candidate, candidate.mask, way):
                 owed = self._owe(candidate, way)
                 if owed is None:
@@ -163,6 +188,8 @@ class Search:
         )
 
     def _with(self, way: _Way, candidate: Candidate, lines: int, outcome: Outcome) -> _Way:
+        if len(way.uses) == MOST_USED:
+            raise OutOfBudget
         owed = way.owed
         if owed:
             owed = tuple(
@@ -194,26 +221,36 @@ class Search:
         turns: tuple[_Turn, ...],
         known: Outlook | None,
     ) -> None:
-        group = self._layers[assigning.layer]
-        for place in range(start, len(group)):
-            candidate = group[place]
+        for candidate in self._standing(assigning.layer, start, way) if free else ():
             self._spend(1)
             if not _is_payable(way, candidate.index):
                 return
-            if not way.blocked & candidate.bit:
-                try:
-                    known = self._looked(way, candidate.index, free, known)
-                except _Hopeless:
-                    return
-                for lines in _subsets(free & candidate.mask):
-                    outcome = self._assigned(assigning, candidate, lines, way.amounts)
-                    if outcome.reason or self._clashes(candidate, lines, way):
+            try:
+                known = self._looked(way, candidate.index, free, known)
+            except _Hopeless:
+                return
+            is_last = not self._layers[assigning.layer].candidates >> candidate.index + 1
+            for lines in self._choices(candidate, free, way):
+                if self._best is not None and known is not None:
+                    most_off = known.most_with(candidate, lines, free, is_last=is_last)
+                    if self._comes_after(way, most_off, 1):
                         continue
-                    on = self._with(way, candidate, lines, outcome)
-                    turn = _Turn(candidate, lines, way.amounts)
-                    self._assign(assigning, place + 1, free & ~lines, on, (*turns, turn), known)
+                outcome = self._assigned(assigning, candidate, lines, way.amounts)
+                if outcome.reason or self._clashes(candidate, lines, way):
+                    continue
+                on = self._with(way, candidate, lines, outcome)
+                turn = _Turn(candidate, lines, way.amounts)
+                self._assign(assigning, candidate.index + 1, free & ~lines, on, (*turns, turn), known)
             turns = (*turns, _Turn(candidate, 0, way.amounts))
         self._complete(assigning, free, way, turns, known)
+
+    def _choices(self, candidate: Candidate, free: int, way: _Way) -> Iterator[int]:
+        """The sets of free lines that the candidate may be assigned, the largest first."""
+        mask = free & candidate.mask
+        must = 0
+        if mask & (mask - 1) and (own := mask & ~self._later[candidate.index]):
+            must = own & mask_of(surely_discounted(self.basket, candidate, way.amounts, lines_of(mask)))
+        return _subsets(mask & ~must, must)
 
     def _assigned(self, assigning: _Assigning, candidate: Candidate, lines: int, amounts: Amounts) -> Outcome:
         """The outcome for these lines; other lines' promotions do not matter to it unless it measures the basket."""
@@ -265,13 +302,15 @@ class Search:
 
 
 def _is_payable(way: _Way, index: int) -> bool:
-    """Whether each automatic candidate left out can still meet, from this place on, a used one that it conflicts with."""
+    """Whether each automatic candidate left out can still meet a used one, from this place on, to conflict with."""
     return not way.owed or all((each.mask & ~way.blocked) >> index for each in way.owed)
 
 
-def _subsets(mask: int) -> Iterator[int]:
-    """All parts of the mask but none, the largest number first."""
+def _subsets(mask: int, must: int) -> Iterator[int]:
+    """The parts of the mask, each with `must`, the largest number first; not the empty one."""
     part = mask
-    while part:
-        yield part
+    while part | must:
+        yield part | must
+        if not part:
+            break
         part = (part - 1) & mask

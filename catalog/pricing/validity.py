@@ -1,7 +1,8 @@
 """What is refused, and what is set aside, before anything is computed (pricing contract 3.1)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from catalog.pricing import currencies
@@ -12,6 +13,23 @@ _RATES = (Kind.PERCENT_OFF, Kind.NTH_PIECE)
 _PRICES = (Kind.FIXED_PRICE, Kind.BUNDLE_PRICE)
 _KINDS = frozenset(Kind)
 _WHOLE_RATE = 10_000
+_NONE = type(None)
+_FRAME: Mapping[str, tuple[type, ...]] = {
+    "priority": (int,),
+    "used": (int,),
+    "remaining": (int, _NONE),
+    "per_buyer": (int, _NONE),
+    "auto": (bool,),
+    "all_lines": (bool,),
+    "in_live": (bool,),
+    "rebase": (bool,),
+    "audience": (frozenset,),
+    "groups": (frozenset,),
+    "combines": (frozenset, _NONE),
+    "promotion_class": (str, _NONE),
+    "scope": (Scope, _NONE),
+    "unknown": (tuple,),
+}
 
 
 def refusal(request: Request) -> str:
@@ -30,7 +48,9 @@ def refusal(request: Request) -> str:
             return "id"
         if len(set(ids)) < len(ids):
             return "repeated_id"
-    return next(filter(None, map(_line_refusal, request.lines)), "") or _price_refusal(request.shipping) or _order(request)
+    return (
+        next(filter(None, map(_line_refusal, request.lines)), "") or _price_refusal(request.shipping) or _order(request)
+    )
 
 
 def _line_refusal(line: Line) -> str:
@@ -51,7 +71,9 @@ def _order(request: Request) -> str:
     """The platform's minimum order counts all SKUs of an item."""
     for line in request.lines:
         if line.minimum_order > 1:
-            pieces = sum(other.qty for other in request.lines if other is line or (line.item and other.item == line.item))
+            pieces = sum(
+                other.qty for other in request.lines if other is line or (line.item and other.item == line.item)
+            )
             if pieces < line.minimum_order:
                 return "below_minimum_order"
     return ""
@@ -72,7 +94,7 @@ def invalid_field(promotion: Promotion, rules: RuleSet) -> str:
 
 def _broken_effect(promotion: Promotion, layer: Layer) -> Iterator[str]:
     kind, per = promotion.kind, promotion.per
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         yield "kind"
         return
     if promotion.tiers is None:
@@ -132,26 +154,9 @@ def _broken_frame(promotion: Promotion) -> Iterator[str]:
         len(edges) == 2 and edges[0] >= edges[1]
     ):
         yield "window"
-    for name in ("priority", "used"):
-        if not _is_int(getattr(promotion, name)):
-            yield name
-    for name in ("remaining", "per_buyer"):
-        if not _is_int_or_none(getattr(promotion, name)):
-            yield name
-    for name in ("auto", "all_lines", "in_live", "rebase"):
-        if not isinstance(getattr(promotion, name), bool):
-            yield name
-    for name in ("audience", "groups"):
-        if not isinstance(getattr(promotion, name), frozenset):
-            yield name
-    if not isinstance(promotion.combines, frozenset | None):
-        yield "combines"
-    if not isinstance(promotion.standing, str):
-        yield "class"
-    if not isinstance(promotion.scope, Scope | None):
-        yield "scope"
-    if not isinstance(promotion.unknown, tuple):
-        yield "unknown"
+    for name, types in _FRAME.items():
+        if type(getattr(promotion, name)) not in types:
+            yield "class" if name == "promotion_class" else name
     if not _is_int(promotion.seller_share) or not 0 <= promotion.seller_share <= _WHOLE_RATE:
         yield "seller_share"
 
@@ -191,7 +196,7 @@ def _are_tiers(tiers: Any) -> bool:
         isinstance(tiers, tuple)
         and len(tiers) > 0
         and all(isinstance(tier, tuple) and len(tier) == 2 and all(map(_is_int, tier)) for tier in tiers)
-        and all(lower[0] < upper[0] for lower, upper in zip(tiers, tiers[1:], strict=False))
+        and all(lower[0] < upper[0] for lower, upper in pairwise(tiers))
     )
 
 

@@ -118,6 +118,8 @@ class Booked:
     movements: int = 0
     set_aside: int = 0  # orders that could not be booked, and are kept to be tried again
     causes: Counter[str] = field(default_factory=Counter)  # of the lines that were looked at, by LineCause
+    # Listings of the lines that were new, sold or gave back units, booked or not: their shop's own figure moved.
+    moved: set[int] = field(default_factory=set)
 
     @property
     def waiting(self) -> int:
@@ -128,6 +130,7 @@ class Booked:
         self.outdated += other.outdated
         self.movements += other.movements
         self.causes += other.causes
+        self.moved |= other.moved
 
 
 def book_orders(channel: Channel, orders: Iterable[OrderTold], *, now: datetime) -> Booked:
@@ -230,6 +233,7 @@ def _keep(channel: Channel, told: Mapping[str, OrderTold], now: datetime) -> Boo
     taken = [order for order in stored if order.pk in new or _age(told[order.platform_order_id]) >= _age(order)]
     result.orders += len(taken)
     result.outdated += len(stored) - len(taken)
+    news = {order.pk for order in taken if order.pk in new or _age(told[order.platform_order_id]) != _age(order)}
     rows = []
     for order in taken:
         values = _order_values(told[order.platform_order_id])
@@ -238,7 +242,16 @@ def _keep(channel: Channel, told: Mapping[str, OrderTold], now: datetime) -> Boo
         if order.pk not in new:
             rows.append((order.pk, *values))
     update_rows(Order, "id", _ORDER_FIELDS, rows)
-    _book(taken, _kept_lines(taken, told), result, now)
+    lines = _kept_lines(taken, told)
+    _book(taken, lines, result, now)
+    statuses = {order.pk: order.status for order in taken}
+    result.moved |= {
+        line.listing_id
+        for line in lines
+        if line.listing_id is not None
+        and line.order_id in news
+        and (line.order_id in new or line.returned or statuses[line.order_id] == Order.Status.CANCELLED)
+    }
     _clear_set_aside(stored, told)
     return result
 
@@ -337,6 +350,8 @@ def _book(orders: Sequence[Order], lines: Sequence[OrderLine], result: Booked, n
                 line.cause = LineCause.BUNDLE
             else:
                 movements += _difference(order, line, sku, units, wanted, booked[line.pk, sku])
+                if line.listing_id is not None and wanted.units * units != sum(booked[line.pk, sku][:2]):
+                    result.moved.add(line.listing_id)
         if line.cause:
             result.causes[line.cause] += 1
     update_rows(

@@ -15,17 +15,17 @@ BLOCKED_TEXTS = {
 }
 _STEP_TEXTS = {
     StepKind.AVAILABLE: gettext_lazy("%(units)s available"),
-    StepKind.STOP_AT: gettext_lazy("sold out at %(figure)s -> %(units)s"),
-    StepKind.BUFFER: pgettext_lazy("continues '23 available'", " - %(figure)s buffer = %(units)s"),
-    StepKind.FLOOR: gettext_lazy("never below 0 -> %(units)s"),
-    StepKind.SHARE: gettext_lazy("%(figure)s %% -> %(units)s"),
-    StepKind.CAP: gettext_lazy("cap %(figure)s -> %(units)s"),
-    StepKind.PACK: gettext_lazy("packs of %(figure)s -> %(units)s"),
+    StepKind.STOP_AT: gettext_lazy("sold out at %(figure)s → %(units)s"),
+    StepKind.BUFFER: pgettext_lazy("continues '23 available'", " − %(figure)s buffer = %(units)s"),
+    StepKind.FLOOR: gettext_lazy("never below 0 → %(units)s"),
+    StepKind.SHARE: gettext_lazy("%(figure)s%% → %(units)s"),
+    StepKind.CAP: gettext_lazy("cap %(figure)s → %(units)s"),
+    StepKind.PACK: gettext_lazy("packs of %(figure)s → %(units)s"),
 }
 
 
 def explain(target: Target) -> str:
-    """The arithmetic step by step ("23 available - 2 buffer = 21, 80 % -> 16"), or why the listing is left alone."""
+    """The arithmetic step by step ("23 available − 2 buffer = 21, 80% → 16"), or why the listing is left alone."""
     if target.blocked is not None:
         return str(BLOCKED_TEXTS[target.blocked])
     parts: list[str] = []

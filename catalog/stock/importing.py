@@ -13,11 +13,10 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
-from django.db.models.functions import Upper
 from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
 from catalog.database import among, parts
-from catalog.mapping.files import cell_fault, cell_text, read_table, safe_cell
+from catalog.mapping.files import cell_fault, cell_text, codes_alike, read_table, safe_cell, skus_by_code
 from catalog.models import BundleComponent, Sku, StockLevel, StockMovement, User, Warehouse
 from catalog.models.stock import MOST_UNITS
 from catalog.services import audit
@@ -120,8 +119,9 @@ def read_counts(content: bytes) -> list[Row]:
 
 def preview(*, rows: Sequence[Row], user: User) -> Preview:
     """What the lines would book, of SKUs that the person sees. The queries grow by chunks, not by lines."""
-    skus = _skus_of(rows, user)
-    alike = _codes_alike({row.code for row in rows if row.code and not row.fault} - skus.keys(), user)
+    codes = {row.code for row in rows if row.code and not row.fault}
+    skus = skus_by_code(codes, user)
+    alike = codes_alike(codes - skus.keys(), user)
     bundles = _bundles(skus)
     warehouses = _warehouses()
     levels = _levels([sku.pk for sku in skus.values()])
@@ -165,21 +165,6 @@ def preview(*, rows: Sequence[Row], user: User) -> Preview:
     if shown.booked_at is not None:
         shown.changes = []
     return shown
-
-
-def _skus_of(rows: Sequence[Row], user: User) -> dict[str, Sku]:
-    codes = sorted({row.code for row in rows if row.code and not row.fault})
-    skus = Sku.objects.visible_to(user).select_related("product")
-    return {sku.code: sku for some in parts(codes) for sku in skus.filter(code__in=some)}
-
-
-def _codes_alike(codes: Iterable[str], user: User) -> dict[str, str]:
-    """By codes that are no SKU's in capitals, the codes of SKUs that are the same but for capitals."""
-    found: dict[str, str] = {}
-    skus = Sku.objects.visible_to(user).annotate(folded=Upper("code"))
-    for some in parts(sorted({code.upper() for code in codes})):
-        found |= dict(skus.filter(folded__in=some).values_list("folded", "code"))
-    return found
 
 
 def _bundles(skus: Mapping[str, Sku]) -> set[int]:

@@ -38,7 +38,7 @@ def take_back(
     """
     with transaction.atomic():
         # As whoever books orders: the order first, then its SKUs.
-        order = Order.objects.select_for_update(no_key=True).get(lines=line_id)
+        order = Order.objects.select_for_update(of=("self",), no_key=True).get(lines=line_id)
         line = OrderLine.objects.select_related("order", "listing").get(pk=line_id)
         if StockMovement.objects.filter(key=key).exists():
             return False

@@ -1,18 +1,16 @@
 """What every listing is to show at each location of its shop, for any number of listings in as many queries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import FilteredRelation, Q
 
 from catalog.database import among, driver_rows
 from catalog.models import (
     BundleComponent,
-    Channel,
-    ChannelLocation,
     Listing,
     Sku,
     StockLevel,
@@ -67,21 +65,22 @@ def stock_targets(
         listings = listings.filter(pk__in=among(listing_ids))
     if sku_ids is not None:
         listings = listings.filter(sku__in=among(sku_ids))
-    rows: list[tuple[int, int, int, int | None, str | None, int | None]] = driver_rows(
-        listings, ("pk", "channel_id", "pack_factor", "sku_id", "sku__status", "sku__stock_version")
+    rows: list[tuple[int, int, str, int, int | None, str | None, int | None]] = driver_rows(
+        listings,
+        ("pk", "channel_id", "channel__location_mode", "pack_factor", "sku_id", "sku__status", "sku__stock_version"),
     )
     if not rows:
         return []
-    channels = {channel for _pk, channel, *_rest in rows}
+    channels = {channel: LocationMode(mode) for _pk, channel, mode, *_rest in rows}
     locations = _locations(channels)
     of_channels, of_listings = _rules(
         channels, None if listing_ids is None and sku_ids is None else [r[0] for r in rows]
     )
-    available = _Available(sorted({sku for _pk, _channel, _pack, sku, *_rest in rows if sku}))
+    available = _Available(sorted({sku for _pk, _channel, _mode, _pack, sku, *_rest in rows if sku}))
     unruled = Rule()
     generally = {channel: _marked(of_channels.get(channel, unruled), locations[channel]) for channel in channels}
     targets = []
-    for pk, channel, pack, sku, status, version in rows:
+    for pk, channel, _mode, pack, sku, status, version in rows:
         rule, marked = of_channels.get(channel, unruled), generally[channel]
         if pk in of_listings:
             rule = of_listings[pk].over(rule)
@@ -103,21 +102,28 @@ def _marked(rule: Rule, locations: Sequence[_Location]) -> list[tuple[_Location,
     return [(location, repr((rule, location))) for location in locations]
 
 
-def _locations(channels: Iterable[int]) -> dict[int, list[_Location]]:
+def _locations(modes: Mapping[int, LocationMode]) -> dict[int, list[_Location]]:
     """The locations of each channel with their warehouses; one without any has one location, for all warehouses."""
-    is_active = dict(Warehouse.objects.values_list("pk", "is_active"))
+    is_active: dict[int, bool] = {}
+    places = []
+    of_channels = FilteredRelation("channel_locations", condition=Q(channel_locations__channel__in=list(modes)))
+    rows = Warehouse.objects.annotate(place=of_channels)
+    for warehouse, active, *place in rows.values_list(
+        "pk", "is_active", "place__position", "place__pk", "place__channel", "place__location_id"
+    ):
+        is_active[warehouse] = active
+        if place[1] is not None:
+            places.append((*place, warehouse))
     mapped: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    rows = ChannelLocation.objects.filter(channel__in=channels).order_by("position", "pk")
-    for channel, location, warehouse in rows.values_list("channel", "location_id", "warehouse"):
+    for _position, _pk, channel, location, warehouse in sorted(places):
         mapped[channel][location].append(warehouse)
-    modes = Channel.objects.filter(pk__in=channels).values_list("pk", "location_mode")
     everywhere = {"": list(is_active)}
     return {
         channel: [
-            _Location(location, LocationMode(mode), tuple((each, is_active.get(each, False)) for each in warehouses))
+            _Location(location, mode, tuple((each, is_active[each]) for each in warehouses))
             for location, warehouses in (mapped.get(channel) or everywhere).items()
         ]
-        for channel, mode in modes
+        for channel, mode in modes.items()
     }
 
 

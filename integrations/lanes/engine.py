@@ -188,7 +188,8 @@ class Engine:
         limit = self._chunk_limit(lane)
         chunk = Chunk(lane)
         stored(lane.channel, partial(self._job.claim, lane, chunk, limit, self.clock()))
-        lane.is_drained = len(chunk.claims) < limit or lane.is_probing
+        is_last = len(chunk.claims) < limit and not (chunk.claims and chunk.has_more)
+        lane.is_drained = is_last or lane.is_probing
         if chunk.claims:
             self._split(chunk)
         else:
@@ -197,6 +198,10 @@ class Engine:
 
     def _split(self, chunk: Chunk) -> None:
         batches = self._job.split(chunk)
+        if chunk.lane.is_probing:
+            # One call shows whether the channel is back, however many its rows would take.
+            chunk.untried += [key for batch in batches[1:] for key in batch.keys]
+            batches = batches[:1]
         chunk.waiting = len(batches)
         chunk.lane.chunks.add(chunk)
         chunk.lane.pending.extend(batches)
@@ -317,7 +322,8 @@ class Engine:
         with self._lock:
             self._is_sending = False
         for lane in self.lanes.values():
-            lane.has_more = not lane.is_drained or bool(lane.pending) or (lane.is_out_of_slots and lane.sent > 0)
+            lane.has_more = not lane.is_drained or bool(lane.pending) or any(each.has_more for each in lane.chunks)
+            lane.has_more = lane.has_more or (lane.is_out_of_slots and lane.sent > 0)
             if lane.pending or lane.requested:
                 self._outcomes.give_up(lane)
             for chunk in list(lane.chunks):  # only those with a call that is still not back

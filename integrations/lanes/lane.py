@@ -29,6 +29,7 @@ class Chunk:
     claims: dict[int, Any] = field(default_factory=dict)  # what the job claimed, by key
     token: UUID = field(default_factory=uuid4)
     lease_until: datetime | None = None  # no call is made that could outlast it; None: a call later does no harm
+    has_more: bool = False  # there may be more to claim, though fewer were than could be
     waiting: int = 0  # batches that are neither back nor given up
     started_at: datetime | None = None  # when its first call was sent: what its results say is no older than this
     results: list[Any] = field(default_factory=list)
@@ -79,6 +80,7 @@ class Lane:
         self.has_trouble = False  # a call failed, and its result has not been taken yet
         self.sent = 0
         self.is_drained = False  # nothing to claim, as far as we know
+        self.is_given_up = False  # nothing more is sent in its name
         self.is_scheduled = is_scheduled
         self.is_probing = is_probing  # its next call shows whether the channel is back
         self.is_out_of_slots = False  # its quota has no slot left before the end of the slice
@@ -132,7 +134,11 @@ class Job(ABC):
 
     @abstractmethod
     def claim(self, lane: Lane, chunk: Chunk, limit: int, now: datetime) -> None:
-        """Lease at most `limit` rows of the channel into the chunk's claims; fewer mean that there are no more."""
+        """Lease at most `limit` rows of the channel into the chunk's claims; fewer mean that there are no more.
+
+        Where the chunk says that there may be, it is asked again at once, and, once it claimed none, when a chunk that
+        says so is recorded.
+        """
 
     @abstractmethod
     def split(self, chunk: Chunk) -> list[Batch]:

@@ -144,7 +144,7 @@ class Outcomes:
 
     def give_up(self, lane: Lane) -> None:
         """Send nothing more to the channel for now: what was not tried goes back, without a penalty."""
-        lane.is_drained = True
+        lane.is_drained = lane.is_given_up = True
         lane.is_probing = False
         if lane.requested:
             keys = [claim[0] for claim in lane.requested]
@@ -171,6 +171,8 @@ class Outcomes:
             done = None
         if done is not None:
             self.counts.update(done)
+        if chunk.has_more and not lane.is_given_up:
+            lane.is_drained = False
         if lane.is_idle:
             self.close(lane)
 

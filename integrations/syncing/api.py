@@ -88,18 +88,18 @@ class SyncStatusResource(Resource):
     pagination_class: Any = None
     filter_backends = ()
 
+    def read(self, queryset: QuerySet[Any]) -> list[dict[str, Any]]:
+        return [_channel(each) for each in self._status(queryset).channels]
+
+    def _status(self, channels: QuerySet[Channel]) -> SyncStatus:
+        return sync_status(channels.order_by("pk"), now=timezone.now())
+
     def list(self, request: Request) -> Response:
         check_parameters(request.query_params, ())
         status = self._status(self.get_queryset())
         total = _figures(status.total)
         now = timezone.now()
         return Response({"at": now, "total": total, "results": [_channel(each) for each in status.channels]})
-
-    def read(self, queryset: QuerySet[Any]) -> "list[dict[str, Any]]":
-        return [_channel(each) for each in self._status(queryset).channels]
-
-    def _status(self, channels: QuerySet[Channel]) -> SyncStatus:
-        return sync_status(channels.order_by("pk"), now=timezone.now())
 
 
 def _figures(figures: Figures) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _channel(status: ChannelStatus) -> dict[str, Any]:
 
 
 def _spread(spread: Spread) -> dict[str, Any]:
-    return {"count": spread.count, "p50_seconds": _seconds(spread.p50), "p95_seconds": _seconds(spread.p95)}
+    return {"count": spread.measured, "p50_seconds": _seconds(spread.p50), "p95_seconds": _seconds(spread.p95)}
 
 
 def _run(run: Run | None) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django_q.tasks import async_task
 
@@ -92,8 +92,11 @@ def _tell_retried(rows: Sequence[ListingSync], actor: User | None, now: datetime
         return
     numbers = Counter(row.channel_id for row in rows)
     for channel in Channel.objects.filter(pk__in=numbers).order_by("pk"):
-        if runs.asked_run(channel) is None:  # what is under way sends these, too
+        running = runs.asked_run(channel)
+        if running is None:
             runs.open_run(channel, SyncRun.Kind.RETRY, now=now, total=numbers[channel.pk], asked_by=actor)
+        elif running.kind == SyncRun.Kind.RETRY:  # what is under way sends these, too
+            SyncRun.objects.filter(pk=running.pk).update(total=F("total") + numbers[channel.pk])
     audit_each(
         action="retried",
         changed=((row, {"state": [row.state, State.WAITING.value], "problem": [row.problem, ""]}) for row in rows),
@@ -209,16 +212,44 @@ def _is_behind(row: ListingSync, wanted: Wanted | None) -> bool:
 
 
 def _doubt_what_was_seen(channel_id: int, now: datetime) -> int:
-    """Read back what a later reading saw differently: somebody sold it, or wrote it by hand."""
+    """Read back what a later reading saw differently: somebody sold it, or wrote it by hand.
+
+    A reading tells the sum of all locations. Those that are not ours to write are part of it, so that a shop which has
+    some is read back whenever a reading brings something new.
+    """
+    of_listing = ListingSync.objects.filter(listing=OuterRef("listing")).exclude(state=State.STOPPED).order_by()
+    total = Subquery(of_listing.values("listing").annotate(total=Sum("confirmed")).values("total"))
     rows = ListingSync.objects.filter(
         channel=channel_id,
         state=State.IN_SYNC,
         verify_at__isnull=True,
         listing__stock__isnull=False,
         listing__observed_at__gt=F("confirmed_at"),
-    ).exclude(listing__stock=F("confirmed"))
+    ).exclude(listing__stock=total)
     with transaction.atomic():
         return ListingSync.objects.filter(pk__in=among(_locked(rows))).update(verify_at=now)
+
+
+def doubt_listings(listing_ids: Collection[int], *, now: datetime) -> int:
+    """What their shops show of these listings has moved there; returns how many rows. In the transaction of what says
+    so, since nobody says it again."""
+    some = ListingSync.objects.filter(listing__in=among(sorted(listing_ids)))
+    return doubt(some, now=now) if listing_ids else 0
+
+
+def doubt(rows: QuerySet[ListingSync], *, now: datetime) -> int:
+    """Others may have changed what these show: it counts as not known until it is read back; returns how many rows.
+
+    What is on its way stays noted as such and is read back anyway; what is left alone is not read.
+    """
+    with transaction.atomic():
+        doubted = ListingSync.objects.filter(pk__in=among(_locked(rows)))
+        is_looked_at = Q(state=State.SENT, verify_at__gt=now)
+        return doubted.update(
+            confirmed=None,
+            state=Case(When(state=State.IN_SYNC, then=Value(State.WAITING)), default=F("state")),
+            verify_at=Case(When(is_looked_at | Q(state=State.STOPPED), then=F("verify_at")), default=Value(now)),
+        )
 
 
 def make_due(rows: QuerySet[ListingSync], now: datetime) -> int:

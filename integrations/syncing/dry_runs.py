@@ -264,28 +264,34 @@ def _parts_of(run: SyncRun) -> Iterator[list[int]]:
 
 
 def _send(run: SyncRun, listing_ids: Sequence[int], now: datetime, *, zeros_agreed: bool) -> None:
-    dirty.compare(listing_ids, now=now)  # makes the rows that are not there yet
     ours = among(list(listing_ids))
-    rows = {
-        (row.listing_id, row.location_id): row
-        for row in ListingSync.objects.select_for_update().filter(listing__in=ours).order_by("pk")
-    }
-    items = list(run.items.filter(listing__in=ours).exclude(outcome=LEFT))
-    pairs = [(item, row) for item in items if (row := rows.get((item.listing_id, item.location_id))) is not None]
-    # What was looked at is what is compared with when it is written, and what was not known then is read first.
-    seen = [
-        (row.pk, item.before, None if item.before is None else item.created_at)
-        for item, row in pairs
-        if item.before != row.confirmed and row.state != State.SENT and row.lease_token is None
-    ]
+    found = run.items.filter(listing__in=ours).exclude(outcome=LEFT)
+    items = list(found.values_list("listing", "location_id", "before", "outcome"))
+    if ListingSync.objects.filter(listing__in=ours).count() < len(items):
+        dirty.compare(listing_ids, now=now)  # makes the rows that are not there yet
+    locked = ListingSync.objects.select_for_update().filter(listing__in=ours).order_by("pk")
+    columns = locked.values_list("listing", "location_id", "pk", "confirmed", "state", "lease_token")
+    rows: dict[Any, Any] = {(listing_id, location_id): row for listing_id, location_id, *row in columns}
+    seen, changed, zeros, all_keys = [], [], [], []
+    for listing_id, location_id, before, outcome in items:
+        pk, confirmed, state, token = rows.get((listing_id, location_id), (None, None, "", None))
+        if pk is None:
+            continue
+        # What was looked at is what is compared with when it is written; what was not known then is read first.
+        if before != confirmed and state != State.SENT and token is None:
+            seen.append((pk, before, None if before is None else run.started_at))
+        all_keys.append(pk)
+        if outcome != SAME:
+            changed.append(pk)
+        if outcome == ZERO:
+            zeros.append(pk)
     update_rows(ListingSync, "id", ["confirmed", "confirmed_at"], seen)
-    chosen = [row.pk for item, row in pairs if item.outcome != SAME]
-    asked = ListingSync.objects.filter(pk__in=among(chosen))
-    asked.exclude(state=State.SENT).update(state=State.WAITING, cause="", problem="")
+    asked = ListingSync.objects.filter(pk__in=among(changed)).exclude(state=State.SENT)
+    asked.update(state=State.WAITING, cause="", problem="")
     if zeros_agreed:
-        zeros = [row.pk for item, row in pairs if item.outcome == ZERO]
         ListingSync.objects.filter(pk__in=among(zeros)).update(zero_agreed_at=now)
-    dirty.make_due(asked, now=now)
+    # What shows its target already is noted as in step, without a call.
+    dirty.make_due(ListingSync.objects.filter(pk__in=among(all_keys)), now=now)
 
 
 def _own(channel: Channel, scope: Scope) -> QuerySet[Listing]:
@@ -349,7 +355,7 @@ def _changes(channel: Channel, listings: QuerySet[Listing], now: datetime) -> li
     fresh = Listing.objects.filter(OF_LISTING.fresh(now), pk__in=ours, stock__isnull=False)
     facts: list[tuple[int, Any, Any]] = list(fresh.values_list("pk", "stock", "watch__read_at"))
     read = {pk: (stock, read_at) for pk, stock, read_at in facts}
-    stored = ListingSync.objects.filter(listing__in=ours)
+    stored = ListingSync.objects.filter(listing__in=ours).exclude(state=State.STOPPED)
     if not _keeps_up(channel):
         stored = stored.filter(confirmed_at__gt=now - _KNOWN_FOR)
     rows = {(row.listing_id, row.location_id): row for row in stored}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Case, Count, F, Q, QuerySet, When
+from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_noop
 
@@ -105,8 +105,14 @@ def leave(*, channel: Channel, reason: str, actor: User | None, now: datetime) -
 
 ZEROS = gettext_noop("listings to 0")  # in the audit log
 
-# What the platform shows as far as we know; where nothing was sent yet, what was read of the listing.
-KNOWN = Coalesce(Case(When(state=State.SENT, then=F("pushed")), default=F("confirmed")), F("listing__stock"))
+# What the platform shows as far as we know; where nothing was sent yet, or not lately, what was read of the listing.
+_SENT_OR_SEEN = Case(
+    When(state=State.SENT, then=F("pushed")),
+    When(state=State.STOPPED, then=Value(None)),
+    default=F("confirmed"),
+    output_field=IntegerField(),
+)
+KNOWN = Coalesce(_SENT_OR_SEEN, F("listing__stock"))
 _IS_HELD = Q(state=State.WAITING, cause=GUARD)
 
 

@@ -27,6 +27,7 @@ from integrations.lanes.engine import Engine
 from integrations.lanes.lane import Batch, Chunk, Job, Lane
 from integrations.lanes.pace import OWN_QUOTA
 from integrations.lanes.problem import Problem
+from integrations.syncing import dirty
 from integrations.syncing.models import ChannelSync
 from integrations.syncing.rows import delay
 
@@ -39,7 +40,6 @@ _REST = timedelta(seconds=30)
 _AHEAD = timedelta(minutes=1)  # by which a platform's clock may be ahead of ours
 # An order that is older than this when sync is switched on is not looked for.
 LONGEST_FOLLOWED = timedelta(days=30)
-_WINDOW = timedelta(hours=6)  # of changes, read and booked before the watermark moves
 _SHORTEST_WINDOW = timedelta(minutes=1)
 _LEASE = timedelta(minutes=3)  # two that read the same at once do no harm
 _REFUSED_FOR = timedelta(minutes=15)
@@ -54,7 +54,7 @@ class Window(NamedTuple):
     since: datetime
     until: datetime
     claimed_at: datetime
-    attempts: int  # failed ones before it, each of which made it half as long; a good one takes one back
+    attempts: int  # failed ones before it, each of which made it half as long; a good one takes one of them back
 
     @property
     def is_last(self) -> bool:
@@ -226,7 +226,9 @@ class OrdersJob(Job):
     def _book(self, chunk: Chunk, window: Window, orders: Sequence[Order], now: datetime) -> Counter[str]:
         counts: Counter[str] = Counter()
         for start in range(0, len(orders), _PAGE):
-            booked = book_orders(chunk.lane.channel, orders[start : start + _PAGE], now=now)
+            with transaction.atomic():
+                booked = book_orders(chunk.lane.channel, orders[start : start + _PAGE], now=now)
+                dirty.doubt_listings(booked.moved, now=now)
             counts += Counter(
                 orders=booked.orders,
                 movements=booked.movements,
@@ -256,13 +258,14 @@ def _window(sync: ChannelSync, now: datetime) -> Window:
     if sync.orders_read_until is None:
         # What was ordered before, and is still to be sent, lay among the stock that was counted.
         since = reached = min(sync.channel.orders_since or now, now) - LONGEST_FOLLOWED
-        longest = now + _AHEAD - reached
     else:
         # A time to come was stored by a clock that was wrong.
         reached = min(sync.orders_read_until, now)
-        since, longest = reached - OVERLAP, _WINDOW
-    length = max(longest / 2 ** min(sync.orders_attempts, 16), _SHORTEST_WINDOW)
-    return Window(sync.pk, since, min(reached + length, now + _AHEAD), now, sync.orders_attempts)
+        since = reached - OVERLAP
+    # All of it, or as much less as it was more than a slice could read.
+    until = now + _AHEAD
+    length = max((until - reached) / 2 ** min(sync.orders_attempts, 16), _SHORTEST_WINDOW)
+    return Window(sync.pk, since, min(reached + length, until), now, sync.orders_attempts)
 
 
 def _note_reached(window: Window, token: UUID, now: datetime) -> None:

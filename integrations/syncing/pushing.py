@@ -21,7 +21,7 @@ from django.utils import timezone
 from catalog.database import Microseconds, among, claim_rows, driver_rows, update_rows
 from integrations.connectors.base import Capability, Connector, PushOutcome, StockTarget
 from integrations.connectors.errors import ConnectorError, Retry
-from integrations.lanes.engine import Engine
+from integrations.lanes.engine import SHARE, Engine
 from integrations.lanes.lane import Batch, Chunk, Job, Lane
 from integrations.lanes.outcomes import INTERNAL, PERMISSION, stored
 from integrations.lanes.problem import Problem
@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a slice
 LEASE = timedelta(seconds=120)
+_LOOKING = 2  # chunks of a channel that are read back at a time: one is out while the other is written
 _LONGEST_WAIT_FOR_ORDERS = timedelta(seconds=15)
 _LONGEST_CAUSE = 60
 _CLAIM_COLUMNS = (
@@ -62,6 +63,7 @@ _CLAIM_COLUMNS = (
     "wanted",
     "pushed",
     "confirmed",
+    Microseconds("verify_at"),
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENTS = [place for place, name in enumerate(Standing._fields) if name.endswith("_at")]
@@ -173,6 +175,7 @@ class PushingJob(Job):
         claimed = claim_rows(due, _CLAIM_COLUMNS, {**lease, "due_at": now + LEASE})
         if claimed:
             chunk.lease_until = now + LEASE
+            chunk.has_more = True  # to be read back, when no more is due
             claims = [Claim._make(row) for row in claimed]
             self._note_awaited_orders(claims, lane.channel.pk, now)
             wanted = wanted_of(sorted({claim.listing_id for claim in claims}))
@@ -181,9 +184,14 @@ class PushingJob(Job):
             zeros = [claim.pk for claim in claims if _is_zeroed(claim, self._wanted[claim.pk])]
             if zeros:
                 self._held |= self._guard.held(lane.channel.pk, zeros, now)
+        elif sum(not _is_push(each) for each in lane.chunks) >= _LOOKING:
+            claims = []
         else:
+            # Only a few, so that what becomes due meanwhile does not wait for all that is to be read back.
+            limit = min(limit, _looks_at_once(lane))
             to_look_at = rows.filter(_free(now), verify_at__lte=now).order_by("verify_at", "pk")[:limit]
             claims = [Claim._make(row) for row in claim_rows(to_look_at, _CLAIM_COLUMNS, lease)]
+            chunk.has_more = len(claims) == limit
         chunk.claims = {claim.pk: claim for claim in claims}
 
     def _note_awaited_orders(self, claims: Sequence[Claim], channel_id: int, now: datetime) -> None:
@@ -297,9 +305,13 @@ class PushingJob(Job):
         with transaction.atomic():
             before = _held_rows(results, chunk.token)
             after = {
-                pk: after_push(standing, self._wanted[pk], results[pk], now)
-                if is_push
-                else after_look(standing, results[pk], now)
+                pk: _still_doubted(
+                    chunk.claims[pk],
+                    standing,
+                    after_push(standing, self._wanted[pk], results[pk], now)
+                    if is_push
+                    else after_look(standing, results[pk], now),
+                )
                 for pk, standing in before.items()
             }
             _store(before, after, chunk.token)
@@ -331,7 +343,7 @@ class PushingJob(Job):
                     outcome = _seen(before[result.pk], after[result.pk], result)
                     after_ms = runs.confirmed_after_ms(before[result.pk], result) if outcome == "confirmed" else None
                     looks.append((chunk.claims[result.pk], result, outcome, after_ms))
-                runs.log_looks(chunk.lane.channel, looks, now=now)
+                runs.log_looks(looks, now=now)
         return counts
 
     def give_back(self, lane: Lane, keys: Sequence[int], token: UUID, now: datetime, *, cause: str = "") -> None:
@@ -364,6 +376,13 @@ class PushingJob(Job):
         """End the runs of changes that this slice began."""
         for run in self._runs.values():
             stored(run.channel, partial(runs.end_run, run, now=now))
+
+
+def _looks_at_once(lane: Lane) -> int:
+    """Rows of one chunk that is read back: with the other chunk they take the channel about a second."""
+    rate = lane.pace.calls_per_second if lane.pace is not None else None
+    calls = SHARE if rate is None else max(1, min(SHARE, int(rate / _LOOKING)))
+    return calls * lane.connector.max_items_per_read
 
 
 def _is_push(chunk: Chunk) -> bool:
@@ -400,6 +419,15 @@ def _held_rows(keys: Collection[int], token: UUID) -> dict[int, Standing]:
                 values[place] = _EPOCH + timedelta(microseconds=values[place])
         held[pk] = Standing._make(values)
     return held
+
+
+def _still_doubted(claim: Claim, before: Standing, after: Standing) -> Standing:
+    """A look that was wanted since the row was claimed is not made by one that was out by then."""
+    if after.verify_at is not None or before.verify_at is None:
+        return after
+    if claim.verify_us is not None and before.verify_at == _EPOCH + timedelta(microseconds=claim.verify_us):
+        return after
+    return after._replace(verify_at=before.verify_at)
 
 
 def _store(before: Mapping[int, Standing], after: Mapping[int, Standing], token: UUID) -> None:
@@ -480,6 +508,9 @@ def _push(
             sent.append((claim, target))
         elif look.status is Status.REFUSED:
             results[claim.pk] = Result(claim.pk, Status.REFUSED, at=now, cause=look.cause, looks=(look,))
+        elif look.shown is None and claim.attempts and look.cause != verifying.NOT_STOCKED:
+            # It is not written over what nobody could compare with: an earlier write may have done anything.
+            results[claim.pk] = Result(claim.pk, Status.FAILED, at=now, cause=look.cause, looks=(look,))
         elif look.shown == target.quantity:
             results[claim.pk] = Result(claim.pk, Status.READ, at=now, shown=look.shown, looks=(look,))
         else:

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from django.db.models import F, Max
+from django.db.models import F, OuterRef, Subquery
 
 from catalog.database import among, copy_rows, insert_new, update_rows
 from catalog.models import Channel, User
+from catalog.stock.availability import Step
 from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
 from integrations.syncing.rows import Claim, Result, Standing, Status, Wanted
 
@@ -109,6 +111,11 @@ def note_stop(run: SyncRun, cause: str) -> None:
     SyncRun.objects.filter(pk=run.pk).update(stopped_cause=cause)
 
 
+@lru_cache(maxsize=10_000)
+def _as_text(steps: Sequence[Step]) -> str:
+    return orjson.dumps([tuple(step) for step in steps]).decode()
+
+
 def log_pushes(
     run: SyncRun,
     pushes: Sequence[tuple[Claim, Standing, Wanted, Result]],
@@ -123,7 +130,7 @@ def log_pushes(
             claim.location_id,
             before.pushed if before.state == ListingSync.State.SENT else before.confirmed,
             wanted.target.quantity,
-            orjson.dumps([tuple(step) for step in wanted.target.steps]).decode(),
+            _as_text(wanted.target.steps),
             "",
             wanted.version,
             outcome_of(result),
@@ -136,7 +143,7 @@ def log_pushes(
     attempts = []
     for item_id, (_claim, _before, _wanted, result) in zip(item_ids, pushes, strict=True):
         attempts += [_attempt(item_id, look, SyncAttempt.Kind.LOOK, now) for look in result.looks]
-        if result.status is not Status.READ:
+        if result.status is not Status.READ and (result.quantity is not None or not result.looks):
             attempts.append(_attempt(item_id, result, SyncAttempt.Kind.PUSH, now))
     copy_rows(SyncAttempt, _ATTEMPT_FIELDS, attempts)
 
@@ -148,24 +155,22 @@ def confirmed_after_ms(before: Standing, result: Result) -> int | None:
     return min(max((result.at - before.changed_at) // timedelta(milliseconds=1), 0), _LONGEST_MS)
 
 
-def log_looks(channel: Channel, looks: Sequence[tuple[Claim, Result, str, int | None]], *, now: datetime) -> None:
+def log_looks(looks: Sequence[tuple[Claim, Result, str, int | None]], *, now: datetime) -> None:
     """Each look as an attempt of the last item of its listing; `looks` have the outcome that the item has by it, and
     confirmed_after_ms() where it is that.
 
     A listing that nothing was ever sent for has none, and its look is not kept.
     """
-    listing_ids = sorted({claim.listing_id for claim, _result, _outcome, _after in looks})
-    last = SyncItem.objects.filter(listing__in=among(listing_ids), run__channel=channel)
-    last = last.exclude(run__kind=SyncRun.Kind.DRY)  # nothing of it was sent
-    found = {
-        (listing_id, location_id): pk
-        for listing_id, location_id, pk in last.values_list("listing_id", "location_id").annotate(Max("pk"))
-    }
+    # Row by row from the newest on, by the index: the log of a listing only grows.
+    items = SyncItem.objects.filter(listing=OuterRef("listing"), location_id=OuterRef("location_id"))
+    last = items.exclude(run__kind=SyncRun.Kind.DRY)  # of which nothing was sent
+    rows = ListingSync.objects.filter(pk__in=among([claim.pk for claim, _result, _outcome, _after in looks]))
+    found = dict(rows.values_list("pk", Subquery(last.order_by("-pk").values("pk")[:1])))
     attempts: list[tuple[Any, ...]] = []
     by_outcome: dict[str, list[int]] = {}
     confirmed: list[tuple[int, int]] = []
     for claim, result, outcome, after_ms in looks:
-        item_id = found.get((claim.listing_id, claim.location_id))
+        item_id = found.get(claim.pk)
         if item_id is not None:
             attempts.append(_attempt(item_id, result, SyncAttempt.Kind.LOOK, now))
             by_outcome.setdefault(outcome, []).append(item_id)

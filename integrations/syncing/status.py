@@ -59,7 +59,7 @@ class Standing(StrEnum):
 class Spread(NamedTuple):
     """Of so many measured times: what half of them, and 95 of 100, do not exceed. Both None where there is none."""
 
-    count: int = 0
+    measured: int = 0
     p50: timedelta | None = None
     p95: timedelta | None = None
 
@@ -87,8 +87,8 @@ class Figures:
     oldest_at: datetime | None = None  # since when the oldest of the backlog differs
     attempts: int = 0  # figures sent within WINDOW
     taken: int = 0  # of those, by the platform
-    freshness: Spread = Spread()  # from when a target was found to differ until it was seen there
-    detection: Spread = Spread()  # from when an order was made until it was here
+    freshness: Spread = field(default_factory=Spread)  # from when a target was found to differ until it was seen there
+    detection: Spread = field(default_factory=Spread)  # from when an order was made until it was here
     waiting_lines: int = 0  # of orders, for a SKU or a warehouse
     set_aside: int = 0  # orders that cannot be booked
 
@@ -282,7 +282,7 @@ def _status(channel: Any, now: datetime) -> ChannelStatus:
 
 
 def states_of(keys: Sequence[int] | None = None) -> QuerySet[Any, Any]:
-    """(channel, state, rows, those of the backlog, since when the oldest of these differs), of these channels or all."""
+    """(channel, state, rows, those of the backlog, since when the oldest of these differs); no keys: of all."""
     rows = ListingSync.objects.order_by()
     if keys is not None:
         rows = rows.filter(channel__in=among(list(keys)))
@@ -307,8 +307,10 @@ def _count_attempts(statuses: dict[int, ChannelStatus], keys: Sequence[int], now
         kind=SyncAttempt.Kind.PUSH,
         sent_at__gte=since,
     )
-    counted = pushes.order_by().values_list("item__run__channel").annotate(
-        attempts=Count("pk"), taken=Count("pk", filter=Q(status__in=_TAKEN))
+    counted = (
+        pushes.order_by()
+        .values_list("item__run__channel")
+        .annotate(attempts=Count("pk"), taken=Count("pk", filter=Q(status__in=_TAKEN)))
     )
     for key, attempts, taken in counted:
         statuses[key].attempts, statuses[key].taken = attempts, taken

@@ -36,11 +36,11 @@ _BEHIND = "behind"  # the tab of all that is not in step
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure with the list behind it, and a line below that says what it is of."""
+    """A figure with the list behind it, and below it what it is of, in lines of two or three words."""
 
     text: str
     url: str = ""
-    line: str = ""
+    lines: tuple[str, ...] = ()
     severity: str = ""
 
 
@@ -58,11 +58,11 @@ class Row:
 COUNTS = [gettext_lazy("Active and mapped"), *(label for slug, (label, _states) in TABS.items() if slug != _BEHIND)]
 COUNTS.append(gettext_lazy("Backlog"))
 SPEEDS = [
-    gettext_lazy("Everything compared"),
-    gettext_lazy("Changes sent"),
-    gettext_lazy("Taken by the platform"),
-    gettext_lazy("Change seen there within"),
-    gettext_lazy("Sale known here within"),
+    gettext_lazy("Last full run"),
+    gettext_lazy("Last run of changes"),
+    gettext_lazy("Taken"),
+    gettext_lazy("Seen there within"),
+    gettext_lazy("Sale here within"),
     gettext_lazy("Orders"),
     gettext_lazy("Quota left"),
 ]
@@ -96,19 +96,20 @@ def _channel_row(status: ChannelStatus, now: datetime) -> Row:
 
 def _total_row(total: Figures, now: datetime) -> Row:
     rate = _rate(total, "")
+    apart = Cell(formatting.UNKNOWN, lines=(_("by channel"),))
     return Row(
         None,
         None,
         "",
         _counts(total, now, None),
         [
-            Cell(""),
-            Cell(""),
+            apart,
+            apart,
             rate,
             _within(total.freshness, _runs()),
             _within(total.detection, _orders()),
-            _order_troubles(total, None) or Cell(""),
-            Cell(""),
+            _order_troubles(total, None) or apart,
+            apart,
         ],
     )
 
@@ -134,15 +135,15 @@ def _standing(status: ChannelStatus) -> tuple[Badge, str]:
 
 def _counts(figures: Figures, now: datetime, channel: Channel | None) -> list[Cell]:
     skus = ngettext("of %(count)s SKU", "of %(count)s SKUs", figures.skus) % {"count": formatting.count(figures.skus)}
-    cells = [Cell(formatting.count(figures.listings), _listings(channel), skus)]
+    cells = [Cell(formatting.count(figures.listings), _listings(channel), (skus,))]
     for slug, (_label, states) in TABS.items():
         if slug != _BEHIND:
             number = sum(figures.states[state] for state in states)
             severity = {"refused": "critical", "failed": "warning"}.get(slug, "") if number else ""
             cells.append(Cell(formatting.count(number), _board(slug, channel) if number else "", severity=severity))
-    oldest = ""
+    oldest: tuple[str, ...] = ()
     if figures.oldest_at is not None:
-        oldest = _("oldest %(time)s") % {"time": formatting.ago(figures.oldest_at, now)}
+        oldest = (_("oldest %(time)s") % {"time": formatting.ago(figures.oldest_at, now)},)
     cells.append(Cell(formatting.count(figures.backlog), _board(_BEHIND, channel) if figures.backlog else "", oldest))
     return cells
 
@@ -162,53 +163,57 @@ def _speeds(status: ChannelStatus, now: datetime) -> list[Cell]:
 def _run(status: ChannelStatus, kind: str, now: datetime) -> Cell:
     run = status.last_full if kind == "full" else status.last_incremental
     if run is None:
-        return Cell(formatting.UNKNOWN, line=_("never yet"))
+        return Cell(formatting.UNKNOWN, lines=(_("never yet"),))
     took = _("took %(length)s") % {"length": span(run.took)}
-    return Cell(formatting.ago(run.ended_at, now), _runs(status.channel, kind), took)
+    return Cell(formatting.ago(run.ended_at, now), _runs(status.channel, kind), (took,))
 
 
 def _rate(figures: Figures, url: str) -> Cell:
     rate = figures.success_rate
     if rate is None:
-        return Cell(formatting.UNKNOWN, line=_("nothing was sent"))
+        return Cell(formatting.UNKNOWN, lines=(_("nothing was sent"),))
     line = _("%(taken)s of %(sent)s sent") % {
         "taken": formatting.count(figures.taken),
         "sent": formatting.count(figures.attempts),
     }
-    return Cell(formatting.percent(rate), url or _runs(), line)
+    return Cell(formatting.percent(rate), url or _runs(), (line,))
 
 
 def _within(spread: Spread, url: str) -> Cell:
     """The time that 95 of 100 took, below it what half of them took."""
-    if not spread.count:
-        return Cell(formatting.UNKNOWN, line=_("cannot tell"))
-    line = ngettext("half in %(half)s, %(count)s measured", "half in %(half)s, %(count)s measured", spread.count)
-    return Cell(span(spread.p95), url, line % {"half": span(spread.p50), "count": formatting.count(spread.count)})
+    if not spread.measured:
+        return Cell(formatting.UNKNOWN, lines=(_("cannot tell"),))
+    half = _("half in %(half)s") % {"half": span(spread.p50)}
+    count = ngettext("%(count)s measured", "%(count)s measured", spread.measured)
+    return Cell(span(spread.p95), url, (half, count % {"count": formatting.count(spread.measured)}))
 
 
 def _detection(status: ChannelStatus) -> Cell:
     cell = _within(status.detection, _orders(status.channel))
     if status.polled_every is None:
-        way = _("it is not asked for orders")
+        way = _("not asked for orders")
     else:
         way = _("asked every %(length)s") % {"length": span(status.polled_every)}
-    return Cell(cell.text, cell.url, f"{cell.line}; {way}" if status.detection.count else f"{cell.line}: {way}")
+    return Cell(cell.text, cell.url, (*cell.lines, way))
 
 
 def _reading(status: ChannelStatus) -> Cell:
-    trouble = _order_troubles(status, status.channel)
+    lines: list[str] = []
     if status.polled_every is None:
-        text, line = formatting.UNKNOWN, _("not read")
+        text = formatting.UNKNOWN
+        lines.append(_("not read"))
     elif status.orders_lag is None:
-        text, line = formatting.UNKNOWN, _("never read")
+        text = formatting.UNKNOWN
+        lines.append(_("never read"))
     else:
-        text, line = _("%(length)s behind") % {"length": span(status.orders_lag)}, ""
+        text = _("%(length)s behind") % {"length": span(status.orders_lag)}
     if status.sync is not None and status.sync.orders_cause and status.polled_every is not None:
-        line = cause_label(status.sync.orders_cause)
-    severity = "warning" if status.is_late else ""
+        lines.append(cause_label(status.sync.orders_cause))
+    trouble = _order_troubles(status, status.channel)
+    severity = "critical" if status.is_late or status.set_aside else ""
     if trouble is None:
-        return Cell(text, _orders(status.channel) if status.orders_lag is not None else "", line, severity)
-    return Cell(text, trouble.url, trouble.text, "warning")
+        return Cell(text, _orders(status.channel) if status.orders_lag is not None else "", tuple(lines), severity)
+    return Cell(text, trouble.url, (*lines, trouble.text), severity)
 
 
 def _order_troubles(figures: Figures, channel: Channel | None) -> Cell | None:
@@ -225,18 +230,15 @@ def _order_troubles(figures: Figures, channel: Channel | None) -> Cell | None:
 def _quota(status: ChannelStatus, now: datetime) -> Cell:
     """As the platform told it last; else our own limit, else that it is not told."""
     health, url = status.health, reverse("admin:catalog_channel_change", args=[status.channel.pk])
+    unit = CONNECTORS[status.channel.platform].quota_unit
     if health is not None and health.quota_told_at is not None:
-        line = _("of %(most)s %(unit)s, told %(ago)s") % {
-            "most": formatting.count(health.quota_most),
-            "unit": CONNECTORS[status.channel.platform].quota_unit,
-            "ago": formatting.ago(health.quota_told_at, now),
-        }
-        return Cell(formatting.count(health.quota_left), url, line)
+        most = _("of %(most)s %(unit)s") % {"most": formatting.count(health.quota_most), "unit": unit}
+        told = _("told %(ago)s") % {"ago": formatting.ago(health.quota_told_at, now)}
+        return Cell(formatting.count(health.quota_left), url, (most, told))
     if status.calls_per_second is not None:
         rate = f"{status.calls_per_second.normalize():f}"
-        return Cell(formatting.UNKNOWN, url, _("at most %(rate)s calls a second") % {"rate": rate})
-    is_told = bool(CONNECTORS[status.channel.platform].quota_unit)
-    return Cell(formatting.UNKNOWN, line=_("not told yet") if is_told else _("the platform does not tell it"))
+        return Cell(formatting.UNKNOWN, url, (_("not told"), _("%(rate)s calls a second") % {"rate": rate}))
+    return Cell(formatting.UNKNOWN, lines=(_("not told yet") if unit else _("not told"),))
 
 
 def _facts(total: Figures, now: datetime) -> list[tuple[str, Cell]]:
@@ -245,8 +247,9 @@ def _facts(total: Figures, now: datetime) -> list[tuple[str, Cell]]:
     line = _("%(count)s of %(total)s") % {"count": formatting.count(in_step), "total": formatting.count(counted)}
     share = formatting.percent(Decimal(in_step) / counted if counted else None)
     backlog = _counts(total, now, None)[-1]
+    unknown = Cell(formatting.UNKNOWN, lines=(_("nothing is synced yet"),))
     return [
-        (_("In step"), Cell(share, _board("in-sync"), line) if counted else Cell(formatting.UNKNOWN, line=_("nothing"))),
+        (_("In step"), Cell(share, _board("in-sync"), (line,)) if counted else unknown),
         (_("Backlog"), backlog),
         (_("Taken by the platform"), _rate(total, "")),
         (_("Change seen there within"), _within(total.freshness, _runs())),
@@ -275,8 +278,8 @@ def span(length: timedelta | None) -> str:
 # Addresses of the lists behind the figures.
 
 
-def _address(name: str, query: Mapping[str, object]) -> str:
-    given = {key: value for key, value in query.items() if value not in ("", None)}
+def _address(name: str, query: Mapping[str, str | int | None]) -> str:
+    given = {key: value for key, value in query.items() if value is not None and value != ""}
     return f"{reverse(name)}?{urlencode(given)}" if given else reverse(name)
 
 

@@ -14,8 +14,8 @@ from integrations.connectors import CONNECTORS
 from integrations.connectors.base import READS_ONLY, Capability
 from integrations.models import Credential
 from integrations.problems import sentence
-from integrations.syncing import guards, orders
-from integrations.syncing.models import ChannelSync
+from integrations.syncing import dirty, guards, orders
+from integrations.syncing.models import ChannelSync, ListingSync
 
 
 class CannotSync(Exception):
@@ -139,7 +139,13 @@ def _change(sync: ChannelSync, action: str, actor: User | None, now: datetime, *
 
 
 def _look_at(channel: Channel, now: datetime) -> None:
-    """Once this is committed its listings get their rows, what is behind is sent, and its orders are read."""
+    """Once this is committed its listings get their rows, what is behind is sent, and its orders are read.
+
+    What it showed before nobody has looked at meanwhile.
+    """
+    rows = ListingSync.objects.filter(channel=channel)
+    dirty.doubt(rows, now=now)
+    rows.filter(state=ListingSync.State.SENT).update(state=ListingSync.State.WAITING, verify_at=now)
     orders.make_due([channel.pk], now=now)
     transaction.on_commit(partial(async_task, "integrations.tasks.sweep_stock", [channel.pk], cluster="interactive"))
     _push()

@@ -8,6 +8,7 @@ from integrations.connectors.base import Capability, Connector, ListingRef, Read
 from integrations.syncing.rows import Claim, Result, Status
 
 AMBIGUOUS = "unknown-location"  # the shop has several locations, and none is named
+NOT_STOCKED = "not-stocked-there"
 
 
 def capability_of(connector: Connector) -> Capability:
@@ -44,9 +45,10 @@ def _levels(connector: Connector, refs: list[ListingRef], claims: Sequence[Claim
     results = []
     for claim in claims:
         levels = by_listing.get(claim.listing_id, {})
-        shown, cause = levels.get(claim.location_id), "not-read"
+        is_elsewhere = bool(levels) and claim.location_id not in levels
+        shown, cause = levels.get(claim.location_id), NOT_STOCKED if is_elsewhere else "not-read"
         if not claim.location_id and levels:
-            shown, cause = (next(iter(levels.values())), cause) if len(levels) == 1 else (None, AMBIGUOUS)
+            shown, cause = (next(iter(levels.values())), "not-read") if len(levels) == 1 else (None, AMBIGUOUS)
         results.append(_result(claim, shown, cause, now, took))
     return results
 

@@ -122,6 +122,14 @@ def test_signing_in_and_out(browser_page, owner, phone):
     expect(page.get_by_role("button", name="Log out")).to_have_count(0)
 
 
+def test_on_a_phone_active_filters_take_one_line(browser_page, owner, shop):
+    page = browser_page(user=owner, phone=True)
+    page.goto("/catalog/listing/?shelf_state__exact=on_shelf&ownership__exact=own")
+    expect(page.get_by_role("link", name="Clear filters").first).to_be_attached()
+    assert page.locator("#changelist-filter").evaluate("row => row.offsetHeight") < 60
+    assert overflow(page) <= 0
+
+
 def test_slash_searches_and_escape_closes_menus(browser_page, owner, shop):
     page = browser_page(user=owner)
     page.goto("/catalog/listing/")

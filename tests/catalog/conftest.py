@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import Group
 
+from catalog.signals import channel_changed, listing_changed
 from tests.factories import ChannelFactory, UserFactory
 
 
@@ -38,3 +39,21 @@ def operator(someone):
 def operator_client(client, operator):
     client.force_login(operator)
     return client
+
+
+@pytest.fixture
+def heard():
+    """The signals that were sent, as (name, ids)."""
+    sent = []
+
+    def on_listings(sender, listing_ids, **kwargs):
+        sent.append(("listings", listing_ids))
+
+    def on_channels(sender, channel_ids, **kwargs):
+        sent.append(("channels", channel_ids))
+
+    listing_changed.connect(on_listings)
+    channel_changed.connect(on_channels)
+    yield sent
+    listing_changed.disconnect(on_listings)
+    channel_changed.disconnect(on_channels)

@@ -135,9 +135,7 @@ def test_metrics_tell_where_the_sync_of_each_channel_stands(client):
     written, held, off = (ChannelFactory() for _channel in range(3))
     read_until = now - timedelta(seconds=90)
     ages = {"full_at": now - timedelta(hours=7), "incremental_at": now - timedelta(minutes=3)}
-    ChannelSync.objects.create(
-        channel=written, is_on=True, is_confirmed=True, orders_read_until=read_until, **ages
-    )
+    ChannelSync.objects.create(channel=written, is_on=True, is_confirmed=True, orders_read_until=read_until, **ages)
     ChannelSync.objects.create(channel=held, is_on=True, is_confirmed=True)
     ChannelHealth.objects.create(channel=held, retry_at=now + timedelta(hours=1))
     ChannelSync.objects.create(channel=off)

@@ -64,7 +64,7 @@ _OF_CALLS = {
     Call.ORDERS: (*_ANSWERS, *_MEANWHILE),
     Call.LOOK: (*_ANSWERS, *_MEANWHILE),
 }
-_NUMBERS = {Call.WRITE: (7, 18), Call.ORDERS: (5, 16), Call.LOOK: (4, 10)}  # so many of the first so many calls
+_NUMBERS = {Call.WRITE: (7, 14), Call.ORDERS: (5, 14), Call.LOOK: (4, 10)}  # so many of the first so many calls
 _BETWEEN = tuple(Fault)[tuple(Fault).index(Fault.CLOCK_FORWARD) :]
 
 
@@ -86,7 +86,10 @@ class Schedule:
         """All that is to go wrong, as it is told of a schedule that failed."""
         calls = [f"{kind} call {n}: {fault}" for kind, some in self.of_calls.items() for n, fault in some.items()]
         between = [
-            f"round {n}: {step.fault}" for n, steps in enumerate(self.rounds) for step in steps if step.fault is not None
+            f"round {n}: {step.fault}"
+            for n, steps in enumerate(self.rounds)
+            for step in steps
+            if step.fault is not None
         ]
         return calls + between
 
@@ -104,7 +107,7 @@ def schedule(seed: int) -> Schedule:
         kind: {n: rng.choice(_OF_CALLS[kind]) for n in sorted(rng.sample(range(first), many))}
         for kind, (many, first) in _NUMBERS.items()
     }
-    count = 12
+    count = 9
     rounds: list[list[Step]] = []
     for _ in range(count):
         steps = [Step("sell", numbers()) for _ in range(rng.choice((0, 1, 1, 2)))]
@@ -119,5 +122,5 @@ def schedule(seed: int) -> Schedule:
         steps.insert(rng.randint(0, len(steps)), Step("go_wrong", numbers(), rng.choice(_BETWEEN)))
     for steps in rounds:
         steps.append(Step("work", numbers()))
-        steps.append(Step("wait", (rng.choice((1, 3, 8, 20, 45, 70, 150)),)))
+        steps.append(Step("wait", (rng.choice((3, 8, 20, 70, 70, 130)),)))
     return Schedule(seed, tuple(map(tuple, rounds)), of_calls)

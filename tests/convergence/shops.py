@@ -11,8 +11,17 @@ from integrations.simulator.main import Options, build
 from integrations.simulator.routing import Request, Response, Router
 from integrations.simulator.shopify import gateway
 from integrations.simulator.simulation import Simulation
-from integrations.simulator.world import CLOSED_UNPAID, FINISHED, REFUNDED, SHIPPED, WAITING_FOR_PAYMENT
-from integrations.simulator.world import WAITING_FOR_SHIPMENT, Item, Row, Trade
+from integrations.simulator.world import (
+    CLOSED_UNPAID,
+    FINISHED,
+    REFUNDED,
+    SHIPPED,
+    WAITING_FOR_PAYMENT,
+    WAITING_FOR_SHIPMENT,
+    Item,
+    Row,
+    Trade,
+)
 from tests.convergence.clock import VirtualClock
 from tests.simulator import Simulator, SimulatorError
 
@@ -114,8 +123,11 @@ class Shops(Simulator):
 
 
 def units_kept(trade: Trade) -> tuple[int, int]:
-    """Pieces of the order's only line that are reserved, and that are sold."""
+    """Pieces of the order's only line that are reserved until they are sent, and that left.
+
+    What was sent and paid back has left all the same: nobody said that it came back.
+    """
     [line] = trade.lines
-    if trade.status == WAITING_FOR_PAYMENT:
+    if trade.status in {WAITING_FOR_PAYMENT, WAITING_FOR_SHIPMENT}:
         return line.num, 0
-    return 0, 0 if trade.status in {CLOSED_UNPAID, REFUNDED} else line.num
+    return 0, 0 if trade.status == CLOSED_UNPAID else line.num

@@ -25,9 +25,9 @@ def _begin(is_told: bool) -> None:
     from django.core.management import call_command
     from django.db import connection
 
-    logging.getLogger().setLevel(logging.DEBUG if is_told else logging.CRITICAL)
     if not is_told:
-        logging.disable(logging.WARNING)
+        logging.disable(logging.WARNING)  # errors are looked for by the schedules
+        logging.getLogger().handlers.clear()
     connection.ensure_connection()
     call_command("migrate", verbosity=0)
 

@@ -167,11 +167,9 @@ class InlinePool:
         future: Future[Any] = Future()
         try:
             future.set_result(function(*args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # as a pool does
             future.set_exception(error)
         return future
 
     def shutdown(self, **kwargs: Any) -> None:
         """Nothing of it is left to be waited for."""
-
-

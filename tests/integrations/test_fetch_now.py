@@ -62,6 +62,20 @@ def told(response) -> list[tuple[str, str]]:
     return [(message.level_tag, message.message) for message in response.context["messages"]]
 
 
+@pytest.mark.parametrize(
+    ("fields", "is_offered"),
+    [
+        pytest.param({}, True, id="connected"),
+        pytest.param({"access_token": ""}, False, id="not authorised yet"),
+        pytest.param({"app_key": "", "app_secret": "", "access_token": ""}, False, id="not set up"),
+    ],
+)
+def test_it_is_offered_where_the_channel_is_connected(client, owner, fields, is_offered):
+    listing = ListingFactory(channel=CredentialFactory(**fields).channel)
+    for page in (f"/catalog/channel/{listing.channel_id}/change/", f"/catalog/listing/{listing.pk}/change/"):
+        assert ("Fetch now" in client.get(page).text) is is_offered
+
+
 def fetch(client, listing):
     return client.post(f"/connect/listings/{listing.pk}/fetch/", follow=True)
 

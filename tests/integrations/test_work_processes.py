@@ -56,7 +56,7 @@ class Work:
 
     def wait_until_beating(self):
         before = self.beat_at()
-        wait_for(lambda: self.beat_at() != before, seconds=15, said=self.said)
+        wait_for(lambda: self.beat_at() != before, seconds=60, said=self.said)
 
     def wait_for_new_cluster(self, old):
         wait_for(lambda: self.clusters()[-1] != old, seconds=20, said=self.said)

@@ -1,22 +1,18 @@
 """Mappings as a file: taken away as CSV or Excel, and brought back with a look at what it changes."""
 
-import csv
-import secrets
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from catalog.admin.files import FileForm, download, preview_context, take_preview
 from catalog.mapping import files
 from catalog.models import Channel, Listing
 from catalog.services import audit
@@ -25,20 +21,6 @@ from config.admin_site import add_menu_item
 from config.model_admin import person
 
 VIEW, CHANGE = "catalog.view_listing", "catalog.change_listing"
-PREVIEW_SECONDS = 1_800  # how long a preview waits for its confirmation
-_SHOWN = 200  # changes and errors on the page
-_EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
-class FileForm(forms.Form):
-    file = forms.FileField(
-        label=_("File"),
-        help_text=_(
-            "CSV or .xlsx, at most 5 MB and 20,000 rows. Nothing is written before you have seen what changes."
-        ),
-        widget=forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt,.tsv"}),
-        error_messages={"required": _("Choose a file."), "empty": _("The file is empty.")},
-    )
 
 
 def urls() -> list[URLPattern]:
@@ -59,17 +41,15 @@ def _allowed(request: HttpRequest, permission: str) -> None:
 def file_page(request: HttpRequest) -> HttpResponseBase:
     """Offers the export, and shows what an uploaded file would change."""
     _allowed(request, CHANGE if request.method == "POST" else VIEW)
-    form = FileForm(request.POST or None, request.FILES or None) if request.method == "POST" else FileForm()
-    if request.method == "POST" and form.is_valid():
-        try:
-            upload = form.cleaned_data["file"]
-            if upload.size > files.MOST_BYTES:
-                raise files.Unreadable(gettext("The file is larger than 5 MB. Split it."))
-            rows = files.read_file(upload.read())
-        except files.Unreadable as error:
-            form.add_error("file", str(error))
-        else:
-            return _preview_page(request, files.preview(rows=rows, user=person(request)))
+    form = FileForm(
+        request,
+        read=files.read_file,
+        help_text=gettext(
+            "CSV or .xlsx, at most 5 MB and 20,000 rows. Nothing is written before you have seen what changes."
+        ),
+    )
+    if form.is_valid():
+        return _preview_page(request, files.preview(rows=form.cleaned_data["file"], user=person(request)))
     context = {
         "title": gettext("Mapping file"),
         "form": form,
@@ -83,20 +63,9 @@ def file_page(request: HttpRequest) -> HttpResponseBase:
 
 
 def _preview_page(request: HttpRequest, shown: files.Preview) -> HttpResponse:
-    token = ""
-    if shown.changes and not shown.errors:
-        token = secrets.token_urlsafe(16)
-        cache.set(_key(token), (request.user.pk, shown.changes), PREVIEW_SECONDS)
     context = {
         "title": gettext("What the file changes"),
-        "shown": shown,
-        "change_count": len(shown.changes),
-        "error_count": len(shown.errors),
-        "changes": shown.changes[:_SHOWN],
-        "errors": shown.errors[:_SHOWN],
-        "more": max(0, len(shown.changes) - _SHOWN),
-        "more_errors": max(0, len(shown.errors) - _SHOWN),
-        "token": token,
+        **preview_context(request, "mapping", shown, changes=shown.changes, errors=shown.errors),
     }
     return _page(request, "preview.html", context)
 
@@ -112,14 +81,11 @@ def apply(request: HttpRequest) -> HttpResponseBase:
     """Write what the person has just seen, all of it or nothing."""
     _allowed(request, CHANGE)
     back = HttpResponseRedirect(reverse("admin:catalog_mapping_file"))
-    key = _key(request.POST.get("token", ""))
-    stored = cache.get(key)
-    if stored is None or stored[0] != request.user.pk:
-        messages.error(request, gettext("The preview is no longer there. Upload the file again."))
+    taken = take_preview(request, "mapping")
+    if taken is None:
         return back
-    cache.delete(key)
     try:
-        count = files.apply(changes=stored[1], actor=person(request), now=timezone.now())
+        count = files.apply(changes=taken[0], actor=person(request), now=timezone.now())
     except files.Moved as moved:
         text = ngettext(
             "%(count)s listing was changed since the preview. Nothing was written; upload the file again.",
@@ -166,10 +132,6 @@ def undo(request: HttpRequest, event_id: int) -> HttpResponseBase:
     return HttpResponseRedirect(reverse("admin:catalog_mapping_file"))
 
 
-def _key(token: str) -> str:
-    return f"mapping-preview:{token[:64]}"
-
-
 @require_safe
 def export(request: HttpRequest) -> HttpResponseBase:
     """The mappings of the channels that the person sees, or of the one they name."""
@@ -186,33 +148,15 @@ def export(request: HttpRequest) -> HttpResponseBase:
     if is_excel and listings.count() > files.MOST_EXCEL_ROWS:
         messages.error(request, gettext("An Excel file holds at most 50,000 listings here. Take a CSV file."))
         return HttpResponseRedirect(reverse("admin:catalog_mapping_file"))
-    name = f"mapping-{channel.pk if channel else 'all'}.{'xlsx' if is_excel else 'csv'}"
+    name = f"mapping-{channel.pk if channel else 'all'}"
     audit(
         action=gettext_noop("exported"),
         obj=channel or user,
         actor=user,
         now=timezone.now(),
-        changes={gettext_noop("file"): ["", name]},
+        changes={gettext_noop("file"): ["", f"{name}.{'xlsx' if is_excel else 'csv'}"]},
     )
-    rows = files.export_rows(listings)
-    answer: HttpResponseBase
-    if is_excel:
-        answer = HttpResponse(files.excel_file(rows), content_type=_EXCEL)
-    else:
-        writer = csv.writer(_Echo())
-        # With a byte order mark, by which Excel knows UTF-8.
-        lines = (("\ufeff" if number == 0 else "") + writer.writerow(row) for number, row in enumerate(rows))
-        answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    patch_cache_control(answer, private=True, no_store=True)
-    return answer
-
-
-class _Echo:
-    """Where csv writes to when every line is sent at once."""
-
-    def write(self, line: str) -> str:
-        return line
+    return download(files.export_rows(listings), name=name, sheet="mapping", is_excel=is_excel)
 
 
 add_menu_item("sync", _("Mapping file"), "admin:catalog_mapping_file", permission=VIEW, order=28)

@@ -1,22 +1,17 @@
 """Stock counts as a file: a list to count by is taken away, and brought back with a look at what it books."""
 
-import csv
-import io
-import secrets
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from catalog.admin.mapping.file_pages import FileForm
+from catalog.admin.files import FileForm, download, preview_context, take_preview
 from catalog.admin.stock.scope import BOOK, url
 from catalog.mapping import files
 from catalog.models import Warehouse
@@ -24,10 +19,6 @@ from catalog.stock import importing
 from catalog.stock.ledger import StockError
 from config import formatting
 from config.model_admin import person
-
-PREVIEW_SECONDS = 1_800  # how long a preview waits for its confirmation
-_SHOWN = 200  # changes and errors on the page
-_EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def urls() -> list[URLPattern]:
@@ -47,20 +38,15 @@ def _allowed(request: HttpRequest) -> None:
 def file_page(request: HttpRequest) -> HttpResponse:
     """Offers a list to count by, and shows what an uploaded file would book."""
     _allowed(request)
-    form = FileForm(request.POST or None, request.FILES or None) if request.method == "POST" else FileForm()
-    form.fields["file"].help_text = gettext(
-        "CSV or .xlsx, at most 5 MB and 20,000 rows. Nothing is booked before you have seen what changes."
+    form = FileForm(
+        request,
+        read=importing.read_counts,
+        help_text=gettext(
+            "CSV or .xlsx, at most 5 MB and 20,000 rows. Nothing is booked before you have seen what changes."
+        ),
     )
-    if request.method == "POST" and form.is_valid():
-        try:
-            upload = form.cleaned_data["file"]
-            if upload.size > files.MOST_BYTES:
-                raise files.Unreadable(gettext("The file is larger than 5 MB. Split it."))
-            rows = importing.read_counts(upload.read())
-        except files.Unreadable as error:
-            form.add_error("file", str(error))
-        else:
-            return _preview_page(request, rows)
+    if form.is_valid():
+        return _preview_page(request, form.cleaned_data["file"])
     context = {
         "title": gettext("Stock counts as a file"),
         "form": form,
@@ -72,20 +58,9 @@ def file_page(request: HttpRequest) -> HttpResponse:
 
 def _preview_page(request: HttpRequest, rows: list[importing.Row]) -> HttpResponse:
     shown = importing.preview(rows=rows, user=person(request))
-    token = ""
-    if shown.changes and not shown.errors:
-        token = secrets.token_urlsafe(16)
-        cache.set(_key(token), (request.user.pk, rows, shown.changes), PREVIEW_SECONDS)
     context = {
         "title": gettext("What the file books"),
-        "shown": shown,
-        "change_count": len(shown.changes),
-        "error_count": len(shown.errors),
-        "changes": shown.changes[:_SHOWN],
-        "errors": shown.errors[:_SHOWN],
-        "more": max(0, len(shown.changes) - _SHOWN),
-        "more_errors": max(0, len(shown.errors) - _SHOWN),
-        "token": token,
+        **preview_context(request, "count", shown, rows, changes=shown.changes, errors=shown.errors),
     }
     return _page(request, "file_preview.html", context)
 
@@ -100,13 +75,10 @@ def _page(request: HttpRequest, name: str, context: dict[str, Any], status: int 
 def apply(request: HttpRequest) -> HttpResponse:
     """Book what the person has just seen, all of it or nothing."""
     _allowed(request)
-    key = _key(request.POST.get("token", ""))
-    stored = cache.get(key)
-    if stored is None or stored[0] != request.user.pk:
-        messages.error(request, gettext("The preview is no longer there. Upload the file again."))
+    taken = take_preview(request, "count")
+    if taken is None:
         return HttpResponseRedirect(url("stock_file"))
-    _user, rows, changes = stored
-    cache.delete(key)
+    changes, rows = taken
     try:
         count = importing.apply(changes=changes, actor=person(request), now=timezone.now())
     except importing.Moved as moved:
@@ -125,27 +97,13 @@ def apply(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(url("stocklevel_changelist"))
 
 
-def _key(token: str) -> str:
-    return f"count-preview:{token[:64]}"
-
-
 @require_safe
-def template(request: HttpRequest) -> HttpResponse:
+def template(request: HttpRequest) -> HttpResponseBase:
     """An empty table of counts, or one with the SKUs that are to be counted in the chosen warehouse."""
     _allowed(request)
     chosen = request.GET.get("warehouse", "")
     known = Warehouse.objects.filter(pk=chosen) if chosen.isdecimal() and len(chosen) < 19 else Warehouse.objects.none()
     warehouse = known.first()
     skus = importing.countable(person(request))[: files.MOST_ROWS] if warehouse else []
-    rows = importing.template_rows(skus, warehouse)
     is_excel = request.GET.get("format") == "xlsx"
-    if is_excel:
-        answer = HttpResponse(files.excel_file(rows, "counts"), content_type=_EXCEL)
-    else:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(rows)
-        # With a byte order mark, by which Excel knows UTF-8.
-        answer = HttpResponse("\ufeff" + text.getvalue(), content_type="text/csv; charset=utf-8")
-    answer.headers["Content-Disposition"] = f'attachment; filename="counts.{"xlsx" if is_excel else "csv"}"'
-    patch_cache_control(answer, private=True, no_store=True)
-    return answer
+    return download(importing.template_rows(skus, warehouse), name="counts", sheet="counts", is_excel=is_excel)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.stock import deeds, file_pages
@@ -131,13 +131,16 @@ def _with_transit(levels: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
 _OVERSOLD = _("Oversold")
 sku_column = admin.display(ordering="sku__code")(lambda level: sku_cell(level))
 
+_CHANGED = pgettext_lazy("time of the last change", "changed")
 add_column(StockLevel, "sku", _("SKU"), sku_column, order=10)
 add_column(StockLevel, "warehouse", _("warehouse"), warehouse_cell, order=20)
 add_column(StockLevel, "on_hand", _("on hand"), on_hand_cell, order=30, classes="num")
 add_column(StockLevel, "reserved", _("reserved"), reserved_cell, order=40, classes="num")
 add_column(StockLevel, "available", _("available"), available_cell, order=50, classes="num")
 add_column(StockLevel, "transit", _("in transit"), in_transit_cell, order=60, prepare=_with_transit, classes="num")
-add_column(StockLevel, "changed", _("changed"), changed_cell, order=70, classes="time")
+add_column(
+    StockLevel, "changed", _CHANGED, changed_cell, order=70, classes="time"
+)
 
 add_tab(StockLevel, "all", _("All"), lambda levels, request: levels, order=0)
 add_tab(

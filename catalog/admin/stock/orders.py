@@ -106,7 +106,7 @@ class ReturnForm(forms.Form):
     name = "return"
     title = _("Book a return")
 
-    line = forms.ModelChoiceField(
+    order_line = forms.ModelChoiceField(
         OrderLine.objects.none(),
         label=_("order line"),
         empty_label=None,
@@ -117,25 +117,23 @@ class ReturnForm(forms.Form):
     )
     units = units_field(_("came back"), least=1, help_text=_("Pieces of the line, as they were ordered."))
     warehouse = warehouse_field(_("to warehouse"))
-    is_sellable = forms.BooleanField(
-        label=_("can be sold again"),
-        required=False,
-        initial=True,
-        help_text=_("Otherwise they are taken in and written off at once; what can be sold stays as it is."),
+    condition = forms.ChoiceField(
+        label=_("condition"),
+        choices=[("sellable", _("can be sold again")), ("unsellable", _("cannot be sold again: written off at once"))],
     )
     reason = forms.CharField(label=_("note"), max_length=200, required=False)
 
     def __init__(self, *args: Any, request: HttpRequest, order: Order, **kwargs: Any) -> None:
         lines = list(order.lines.select_related("order", "listing").order_by("pk"))
         sold = [line for line in lines if left_to_return(line)]
-        initial = {"line": sold[0].pk, "warehouse": sold[0].warehouse_id} if sold else {}
+        initial = {"order_line": sold[0].pk, "warehouse": sold[0].warehouse_id} if sold else {}
         super().__init__(*args, **{**kwargs, "initial": {**initial, **kwargs.get("initial", {})}})
         capitalise_labels(self)
         self.order = order
         self.line = gettext("What came back of order %(order)s. The platform may tell of the same pieces later.") % {
             "order": order
         }
-        field: Any = self.fields["line"]
+        field: Any = self.fields["order_line"]
         # Also what came back already, so that a second press of the button finds what the first one booked.
         booked = [line.pk for line in lines if line.components is not None]
         field.queryset = OrderLine.objects.filter(pk__in=booked).select_related("order", "listing")
@@ -146,16 +144,16 @@ class ReturnForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
         is_booked = StockMovement.objects.filter(key=self._key).exists()
-        if data.get("line") and data.get("units") and not is_booked:
+        if data.get("order_line") and data.get("units") and not is_booked:
             try:
-                check_pieces(data["line"], data["units"])
+                check_pieces(data["order_line"], data["units"])
             except StockError as error:
                 self.add_error("units", str(error))
         return data
 
     def shown(self) -> Shown:
         data = self.cleaned_data
-        line, units = data["line"], data["units"]
+        line, units = data["order_line"], data["units"]
         figures = {
             "units": formatting.count(units),
             "sold": formatting.count(line.quantity),
@@ -163,21 +161,21 @@ class ReturnForm(forms.Form):
             "warehouse": data["warehouse"],
         }
         sentence = gettext("Of %(sold)s sold, %(before)s came back before. %(units)s come back to %(warehouse)s.")
-        if not data["is_sellable"]:
+        if data["condition"] == "unsellable":
             sentence = gettext(
                 "Of %(sold)s sold, %(before)s came back before. %(units)s come back to %(warehouse)s and are written "
                 "off: what can be sold stays as it is."
             )
-        mark = f"{line.pk}:{units}:{data['warehouse'].pk}:{data['is_sellable']}:{line.came_back}"
+        mark = f"{line.pk}:{units}:{data['warehouse'].pk}:{data['condition']}:{line.came_back}"
         return Shown(sentence % figures, gettext("Book return of %(units)s") % figures, mark)
 
     def book(self, key: str, actor: User, now: datetime) -> Done:
         data = self.cleaned_data
         is_new = take_back(
-            line_id=data["line"].pk,
+            line_id=data["order_line"].pk,
             pieces=data["units"],
             warehouse_id=data["warehouse"].pk,
-            is_sellable=data["is_sellable"],
+            is_sellable=data["condition"] == "sellable",
             key=key,
             reason=data["reason"].strip(),
             actor=actor,
@@ -195,7 +193,7 @@ def _line_choice(line: OrderLine) -> str:
         "left": formatting.count(left_to_return(line)),
         "sold": formatting.count(line.quantity),
     }
-    return f"{line.listing or line.platform_item_id} · {left}"
+    return f"{left} · {line.listing or line.platform_item_id}"
 
 
 # Columns

@@ -309,6 +309,9 @@ def changed_cell(rule: StockRule) -> Any:
     return parts.time_ago(rule.updated_at)
 
 
+_CHANGED = pgettext_lazy("time of the last change", "changed")
 add_column(StockRule, "owner", _("channel or listing"), owner_cell, order=10)
 add_column(StockRule, "rule", _("rule"), rule_text, order=20)
-add_column(StockRule, "changed", _("changed"), changed_cell, order=30, classes="time")
+add_column(
+    StockRule, "changed", _CHANGED, changed_cell, order=30, classes="time"
+)

@@ -70,7 +70,7 @@ class Page:
 def field(data: Any, *path: str) -> Any:
     """What stands at the path, None where something on it is missing."""
     for name in path:
-        data = data.get(name) if isinstance(data, Mapping) else None
+        data = data.get(name) if isinstance(data, dict) else None
     return data
 
 
@@ -300,7 +300,8 @@ def order(node: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Order:
     if not order_id or created_at is None or changed_at is None:
         raise HalfAnswer("an order without its id or times")
     currency, refunded = text(node.get("currencyCode")), _refunded(node)
-    read = tuple(_line(line, refunded.put_back, currency) for line in lines)
+    is_here = node.get("displayFulfillmentStatus") in _NOT_SHIPPED
+    read = tuple(_line(line, refunded, currency, is_here=is_here) for line in lines)
     status = _order_status(
         node,
         is_all_back=bool(read) and all(line.returned == line.quantity for line in read),
@@ -358,17 +359,20 @@ def _refunded(node: Mapping[str, Any]) -> _Refunded:
     return found
 
 
-def _line(node: Mapping[str, Any], put_back: Counter[str], currency: str) -> OrderLine:
+def _line(node: Mapping[str, Any], refunded: _Refunded, currency: str, *, is_here: bool) -> OrderLine:
     line_id, ordered, kept = number_of(node.get("id")), node.get("quantity"), node.get("currentQuantity")
     if not line_id or not isinstance(ordered, int) or not isinstance(kept, int):
         raise HalfAnswer("an order line without its quantity")
+    returned = min(refunded.put_back[line_id], ordered)
+    untold = max(ordered - kept - returned - refunded.kept_out[line_id], 0)
     return OrderLine(
         line_id=line_id,
         item_id=number_of(field(node, "product", "id")),
         sku_id=number_of(field(node, "variant", "id")),
         outer_id=code(node.get("sku")),
         quantity=ordered,
-        returned=min(put_back[line_id], ordered),
+        returned=returned,
+        refunded=0 if is_here else untold,
         paid_per_unit=_money(field(node, "discountedUnitPriceAfterAllDiscountsSet", "shopMoney"), currency),
     )
 

@@ -59,7 +59,8 @@ _TOKEN = "token"  # noqa: S105  # the name of an operation
 _MISSING = frozenset({"unknown-listing", "unknown-variant"})
 _PAGE_SIZE = 200
 _MAX_PAGES = 100  # of 200 rows: deeper pages are refused
-_ORDER_WINDOW = timedelta(minutes=30)  # as the platform advises; a day at most
+_ORDER_WINDOW = timedelta(minutes=30)  # as the platform advises
+_LONGEST_ORDER_WINDOW = timedelta(days=1)  # as it allows, for what would take too many calls otherwise
 _ORDER_PAGE_SIZE = 100
 _COUPON_PAGE_SIZE = 100
 _ACTIVITY_PAGE_SIZE = 50
@@ -380,10 +381,11 @@ class TaobaoConnector(Connector):
     def read_orders(self, *, since: datetime, until: datetime, now: datetime) -> Iterator[Order]:
         clock = Clock(now)
         start, until = since.replace(microsecond=0), until.replace(microsecond=0)
+        length = _ORDER_WINDOW if until - start <= _LONGEST_ORDER_WINDOW else _LONGEST_ORDER_WINDOW
         while start < until:
-            end = min(start + _ORDER_WINDOW, until)
+            end = min(start + length, until)
             yield from self._orders_changed(start, end, clock)
-            start = start + _ORDER_WINDOW
+            start = end
 
     def _orders_changed(self, start: datetime, end: datetime, clock: Clock) -> Iterator[Order]:
         """The orders changed from `start` (inclusive) to `end`, each once.

@@ -83,7 +83,7 @@ class Command(BaseCommand):
                 }
                 for channel, done in results
             ]
-            totals = {name: sum(getattr(done, name) for _channel, done in results) for name in FIGURES}
+            totals = {name: sum(getattr(done, name) for _channel, done in results) for name in (*FIGURES, "held")}
             self.stdout.write(json.dumps({**totals, "channels": figures}, ensure_ascii=False))
         if any(done.problems for _channel, done in results):
             sys.exit(1)
@@ -163,7 +163,7 @@ def _as_json(change: Change, name: str) -> dict[str, Any]:
 
 
 def _figures(done: Pass) -> dict[str, int]:
-    return {**{name: getattr(done, name) for name in FIGURES}, "held": done.held}
+    return {name: getattr(done, name) for name in (*FIGURES, "held")}
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

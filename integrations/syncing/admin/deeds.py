@@ -29,7 +29,7 @@ RETRY, DISMISS = "retry", "dismiss"
 DEEDS = (RETRY, DISMISS)
 
 ASKS_ABOVE = 50  # a deed to more listings than this is asked about first
-_NAMED = 10  # of the listings that a deed is asked about
+_NAMED = 5  # of the listings that a deed is asked about
 
 
 class DismissForm(forms.Form):
@@ -148,7 +148,7 @@ def _question(
     if verb == DISMISS:
         title = ngettext("Dismiss %(count)s listing?", "Dismiss %(count)s listings?", number)
         button = ngettext("Dismiss %(count)s listing", "Dismiss %(count)s listings", number)
-        line = gettext("It keeps showing what it shows now, until its target is another one.")
+        line = gettext("What the platform shows stays as it is, until the target is another one.")
     else:
         title = ngettext("Send %(count)s listing again?", "Send %(count)s listings again?", number)
         button = ngettext("Send %(count)s listing again", "Send %(count)s listings again", number)

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -85,10 +86,8 @@ def state_cell(run: SyncRun) -> SafeString:
     return parts.badge(shown.severity, shown.text)
 
 
-def took_cell(run: SyncRun) -> SafeString | str:
-    if run.ended_at is None:
-        return parts.time_ago(run.started_at)
-    return formatting.duration(run.ended_at - run.started_at)
+def took_cell(run: SyncRun) -> str:
+    return formatting.duration((run.ended_at or timezone.now()) - run.started_at)
 
 
 def asked_cell(run: SyncRun) -> str:

@@ -82,7 +82,8 @@ def not_written(channel: Channel) -> str:
         return gettext("Nothing is sent before somebody has applied the channel's first dry run.")
     if sync.is_paused:
         paused = gettext("The sync of the channel is paused. It is sent once it is resumed.")
-        return sentences(paused, sync.pause_reason)
+        reason = gettext("Reason: %(reason)s") % {"reason": sync.pause_reason} if sync.pause_reason else ""
+        return sentences(paused, reason)
     if credential_of(channel).reads_only:
         return _with_advice(READS_ONLY, channel)
     return ""
@@ -126,6 +127,8 @@ def _waiting_text(row: Any, channel: Channel, now: datetime, *, is_short: bool) 
         again = gettext("Next try %(time)s.") % {"time": moment(retry_at)}
     if cause:
         return sentences(_with_advice(cause, channel, is_short=is_short), again)
+    if row.due_at is None and row.verify_at is not None:
+        return gettext("What it shows may have changed there, so it is read first.")
     return again or gettext("Is to be sent.")
 
 

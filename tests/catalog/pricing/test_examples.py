@@ -12,9 +12,7 @@ OFF_100 = promotion("coupon", "coupon", value=5000, over=10000)
 SHOP_300 = promotion("shop", "shop", value=5000, over=30000, auto=True)
 COUPON_200 = promotion("coupon", "coupon", value=2000, over=20000)
 CROSS_300 = promotion("cross", "cross", value=5000, over=30000, auto=True, repeat=True)
-SHOP_TIERS = promotion(
-    "shop", "shop", measure="amount", tiers=[[19900, 2000], [29900, 4000], [49900, 8000]], auto=True
-)
+SHOP_TIERS = promotion("shop", "shop", measure="amount", tiers=[[19900, 2000], [29900, 4000], [49900, 8000]], auto=True)
 FLASH_79 = promotion("flash", "item", "fixed_price", 7900, auto=True)
 COUPON_80 = promotion("coupon", "coupon", value=1000, over=8000)
 SECOND_HALF = promotion("half", "shop", "nth_piece", 5000, of=2, take=1, auto=True)
@@ -223,9 +221,7 @@ PAYS = [
     ),
     (
         "E23",
-        request(
-            "woocommerce", [line("a", 333), line("b", 167)], [promotion("p", "coupon", "percent_off", 1250)]
-        ),
+        request("woocommerce", [line("a", 333), line("b", 167)], [promotion("p", "coupon", "percent_off", 1250)]),
         438,
         {"a": 291, "b": 147},
     ),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from catalog.models import BundleComponent, ChannelLocation, Order, OrderLine, StockLevel, StockMovement
 from catalog.stock.booking import book_orders, book_waiting
+from catalog.stock.counts import count
 from catalog.stock.ledger import Kind, Movement, Source, check, record_movements
 from integrations.connectors import base
 from tests.factories import NOW, ChannelFactory, ListingFactory, SkuFactory, WarehouseFactory
@@ -47,8 +48,8 @@ def line(**values):
 
 
 def order(*lines, at=0, **values):
-    """A paid order; `at`: minutes after NOW when the platform changed it."""
-    told = {"order_id": "A1", "status": S.PAID, "created_at": NOW, "currency": "CNY", **values}
+    """An order that was sent; `at`: minutes after NOW when the platform changed it."""
+    told = {"order_id": "A1", "status": S.SENT, "created_at": NOW, "currency": "CNY", **values}
     return base.Order(changed_at=NOW + timedelta(minutes=at), lines=lines or (line(),), **told)
 
 
@@ -64,8 +65,10 @@ def causes():
     ("states", "expected"),
     [
         pytest.param([(S.UNPAID, 0)], (10, 2), id="not paid: reserved"),
-        pytest.param([(S.PAID, 0)], (8, 0), id="paid: sold"),
+        pytest.param([(S.PAID, 0)], (10, 2), id="paid: reserved, since it lies on the shelf where it is counted"),
+        pytest.param([(S.SENT, 0)], (8, 0), id="sent: sold"),
         pytest.param([(S.UNPAID, 0), (S.PAID, 0), (S.SENT, 0), (S.FINISHED, 0)], (8, 0), id="to its end"),
+        pytest.param([(S.SENT, 0), (S.CANCELLED, 0)], (10, 0), id="back as a whole"),
         pytest.param([(S.UNPAID, 0), (S.CANCELLED, 0)], (10, 0), id="never paid"),
         pytest.param([(S.PAID, 0), (S.CANCELLED, 0)], (10, 0), id="cancelled"),
         pytest.param([(S.CANCELLED, 0)], (10, 0), id="cancelled before we knew it"),
@@ -73,8 +76,8 @@ def causes():
         pytest.param([(S.PAID, 0), (S.FINISHED, 1), (S.FINISHED, 2)], (10, 0), id="one after the other came back"),
         pytest.param([(S.UNPAID, 1)], (10, 1), id="one was taken out before it was paid"),
         pytest.param([(S.UNKNOWN, 0)], (10, 0), id="unknown: nothing"),
-        pytest.param([(S.PAID, 0), (S.UNKNOWN, 0)], (8, 0), id="unknown: as before"),
-        pytest.param([(S.UNKNOWN, 0), (S.PAID, 0)], (8, 0), id="known at last"),
+        pytest.param([(S.PAID, 0), (S.UNKNOWN, 0)], (10, 2), id="unknown: as before"),
+        pytest.param([(S.UNKNOWN, 0), (S.PAID, 0)], (10, 2), id="known at last"),
     ],
 )
 def test_stock_follows_what_the_order_has_come_to(channel, listing, states, expected):
@@ -97,9 +100,17 @@ def test_states_that_arrive_the_wrong_way_round_end_with_the_newest(channel, lis
 
 
 def test_of_two_states_of_one_moment_the_later_in_an_orders_life_holds(channel, listing):
-    for status in (S.PAID, S.UNPAID):
+    for status in (S.SENT, S.PAID):
         book_orders(channel, [order(status=status)], now=NOW)
     assert levels(listing.sku) == [(8, 0)]
+
+
+def test_a_count_while_orders_are_to_be_sent_does_not_give_their_units_back(channel, listing, warehouse):
+    book_orders(channel, [order(line(quantity=3), status=S.PAID)], now=NOW)
+    count(sku_id=listing.sku_id, warehouse_id=warehouse.pk, counted=10, key="recount", actor=None, now=NOW)
+    assert StockLevel.objects.get(sku=listing.sku).available == 7
+    book_orders(channel, [order(line(quantity=3), at=1)], now=NOW)
+    assert levels(listing.sku) == [(7, 0)]
 
 
 def test_orders_and_lines_are_kept_as_told(channel, listing):
@@ -107,7 +118,7 @@ def test_orders_and_lines_are_kept_as_told(channel, listing):
     result = book_orders(channel, [told], now=NOW)
     assert (result.orders, result.outdated, result.movements, result.waiting) == (1, 0, 1, 1)
     stored = Order.objects.get()
-    assert (stored.platform_order_id, stored.status, stored.paid_at, stored.seen_at) == ("A1", "paid", NOW, NOW)
+    assert (stored.platform_order_id, stored.status, stored.paid_at, stored.seen_at) == ("A1", "sent", NOW, NOW)
     first, second = stored.lines.order_by("pk")
     assert (first.listing, first.quantity, first.paid_per_unit, first.outer_id) == (listing, 2, Decimal("268"), "EV-1")
     assert (first.components, first.cause) == ([[listing.sku_id, 1]], "")
@@ -183,7 +194,12 @@ def test_a_competitors_listing_is_never_booked(channel, listing):
         pytest.param(order(line(returned=3)), "returned-too-many", (10, 0), id="more came back"),
         pytest.param(order(line(returned=-3)), "", (8, 0), id="less than none came back"),
         pytest.param(order(is_test=True), "test-order", (10, 0), id="test order"),
-        pytest.param(order(created_at=NOW - timedelta(days=2)), "before-sync", (10, 0), id="before"),
+        pytest.param(order(created_at=NOW - timedelta(days=2)), "before-sync", (10, 0), id="sent before"),
+        pytest.param(
+            order(status=S.PAID, created_at=NOW - timedelta(days=2)), "", (10, 2), id="before, and still to be sent"
+        ),
+        pytest.param(order(line(refunded=2)), "refunded", (8, 0), id="paid back, and nobody knows where it is"),
+        pytest.param(order(line(refunded=2), status=S.PAID), "", (10, 2), id="paid back: before it was sent"),
         pytest.param(order(line(paid_per_unit=Decimal("1e20"))), "", (8, 0), id="a price beyond reason"),
         pytest.param(order(line(outer_id="x\0" * 200)), "", (8, 0), id="a code that no column takes"),
     ],
@@ -236,6 +252,12 @@ class TestWarehouses:
         for n, quantity in enumerate([9, 9, 9]):
             book_orders(channel, [order(line(quantity=quantity), order_id=str(n))], now=NOW)
         assert levels(listing.sku) == [(-8, 0), (6, 0)]
+
+    def test_what_is_missing_is_told_where_stock_was_counted(self, channel, listing, warehouse):
+        first = WarehouseFactory(position=0)
+        book_orders(channel, [order(line(quantity=13))], now=NOW)
+        assert not StockLevel.objects.filter(warehouse=first).exists()
+        assert levels(listing.sku) == [(-3, 0)]
 
     def test_lines_of_one_page_do_not_count_the_same_units_twice(self, channel, listing, warehouse):
         second = WarehouseFactory(position=2)
@@ -333,7 +355,7 @@ def test_any_history_in_any_order_ends_as_the_newest_states_say(states, data):
         if known is None or each.status != S.UNKNOWN or known.status == S.UNKNOWN:
             newest[each.order_id] = each
     kept = [(each.status, max(each.lines[0].quantity - each.lines[0].returned, 0)) for each in newest.values()]
-    sold = sum(units for status, units in kept if status in (S.PAID, S.SENT, S.FINISHED))
-    reserved = sum(units for status, units in kept if status == S.UNPAID)
+    sold = sum(units for status, units in kept if status in (S.SENT, S.FINISHED))
+    reserved = sum(units for status, units in kept if status in (S.UNPAID, S.PAID))
     assert levels(sku) == [(100 - sold, reserved)]
     assert check([sku.pk]) == []

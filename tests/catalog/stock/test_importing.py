@@ -235,7 +235,7 @@ class TestPages:
         BundleComponent.objects.create(bundle=SkuFactory(code="SET"), component=cup, units=1)
         SkuFactory(code="OLD", status="retired")
         SkuFactory(code="=cmd")
-        text = client.get(TEMPLATE, {"warehouse": warehouse.pk, "format": "csv"}).content.decode("utf-8-sig")
+        text = client.get(TEMPLATE, {"warehouse": warehouse.pk, "format": "csv"}).getvalue().decode("utf-8-sig")
         assert list(csv.reader(io.StringIO(text))) == [
             HEADING,
             ["'=cmd", "HZ", "", ""],

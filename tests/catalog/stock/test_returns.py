@@ -144,6 +144,7 @@ def test_a_bundle_comes_back_as_its_parts(warehouse):
         pytest.param(0, S.SENT, "Enter", id="none"),
         pytest.param(4, S.SENT, "3", id="more than were sold"),
         pytest.param(1, S.UNPAID, "not sold", id="not paid yet"),
+        pytest.param(1, S.PAID, "not sold", id="not sent yet"),
         pytest.param(1, S.CANCELLED, "not sold", id="cancelled, and back already"),
     ],
 )
@@ -169,10 +170,10 @@ def test_a_line_that_was_never_booked_gives_nothing_back(listing):
 
 def form(line, units="2", **values):
     return {
-        "line": line.pk,
+        "order_line": line.pk,
         "units": units,
         "warehouse": line.warehouse_id,
-        "is_sellable": "on",
+        "condition": "sellable",
         "reason": "box 7",
         "key": "abc",
         **values,
@@ -203,8 +204,9 @@ def test_a_return_is_shown_before_it_is_booked_and_booked_once(client, listing):
     [
         pytest.param({"units": "4"}, "3", id="more than were sold"),
         pytest.param({"units": "0"}, "Enter 1", id="none"),
-        pytest.param({"line": "999999"}, "Choose", id="a line of another order"),
+        pytest.param({"order_line": "999999"}, "Choose", id="a line of another order"),
         pytest.param({"warehouse": ""}, "Choose a warehouse.", id="no warehouse"),
+        pytest.param({"condition": "eaten"}, "condition", id="no such condition"),
     ],
 )
 def test_a_wrong_return_is_told_at_its_field(client, listing, values, expected):
@@ -246,7 +248,7 @@ def test_the_list_has_what_was_set_aside_and_what_waits_for_a_mapping(client, li
 
 def test_an_order_that_is_set_aside_says_why_and_can_be_tried_again(client, listing):
     line = base.OrderLine("1", "61", "", "", 2)
-    book_orders(listing.channel, [base.Order("A1", S.PAID, NOW, NOW, "CNY", (line,))], now=NOW)
+    book_orders(listing.channel, [base.Order("A1", S.SENT, NOW, NOW, "CNY", (line,))], now=NOW)
     order = Order.objects.get()
     news = base.Order("A1", S.CANCELLED, NOW, NOW + timedelta(minutes=1), "CNY", (line,))
     set_aside.set_aside(order, set_aside.as_text(news), ValueError("a bug"), now=NOW)

@@ -52,8 +52,8 @@ def bad(monkeypatch):
     return numbers, met
 
 
-def on_hand(listing):
-    return StockLevel.objects.get(sku=listing.sku).on_hand
+def available(listing):
+    return StockLevel.objects.get(sku=listing.sku).available
 
 
 def test_one_bad_order_is_set_aside_and_the_others_are_booked(listing, bad):
@@ -61,7 +61,7 @@ def test_one_bad_order_is_set_aside_and_the_others_are_booked(listing, bad):
     numbers.add("3")
     result = book_orders(listing.channel, [order(n) for n in range(7)], now=NOW)
     assert (result.orders, result.movements, result.set_aside) == (6, 6, 1)
-    assert on_hand(listing) == 4
+    assert available(listing) == 4
     aside = Order.objects.get(set_aside_at__isnull=False)
     assert (aside.platform_order_id, aside.status, aside.set_aside_at) == ("3", "unknown", NOW)
     assert aside.set_aside_reason == "StockError: the shelf is bent"
@@ -81,9 +81,9 @@ def test_it_is_booked_as_it_was_told_once_that_works(listing, bad):
     kept = Order.objects.get()
     assert (kept.status, kept.changed_at, kept.paid_at) == ("paid", told.changed_at, NOW)
     assert (kept.set_aside_at, kept.set_aside_told, kept.set_aside_reason, kept.retry_at) == (None, "", "", None)
-    assert on_hand(listing) == 7
+    assert available(listing) == 7
     assert book_set_aside(now=retry_at + timedelta(days=9)).orders == 0
-    assert on_hand(listing) == 7
+    assert available(listing) == 7
 
 
 def test_it_rests_longer_each_time_and_is_not_tried_because_it_is_told_again(listing, bad):
@@ -111,7 +111,7 @@ def test_news_of_it_is_tried_at_once_and_takes_its_place(listing, bad):
     numbers.clear()
     assert book_orders(listing.channel, [order("3", at=1, quantity=2)], now=NOW).orders == 1
     assert Order.objects.get().set_aside_at is None
-    assert on_hand(listing) == 8
+    assert available(listing) == 8
 
 
 def test_older_news_that_can_be_booked_leaves_the_newest_set_aside(listing, bad, monkeypatch):
@@ -120,10 +120,10 @@ def test_older_news_that_can_be_booked_leaves_the_newest_set_aside(listing, bad,
     book_orders(listing.channel, [order("3", at=5, status=S.CANCELLED)], now=NOW)
     numbers.clear()
     assert book_orders(listing.channel, [order("3", at=1)], now=NOW).orders == 1
-    assert on_hand(listing) == 9
+    assert available(listing) == 9
     assert Order.objects.get().set_aside_at == NOW
     assert book_set_aside(now=NOW + timedelta(days=1)).orders == 1
-    assert on_hand(listing) == 10
+    assert available(listing) == 10
     assert Order.objects.get().status == "cancelled"
 
 
@@ -135,10 +135,10 @@ def test_what_is_booked_of_an_order_stays_when_its_news_is_set_aside(listing, ba
         book_orders(listing.channel, [order("3", at=at, quantity=2, returned=at)], now=NOW)
     kept = Order.objects.get()
     assert (kept.status, kept.set_aside_at) == ("paid", NOW)
-    assert on_hand(listing) == 8
+    assert available(listing) == 8
     numbers.clear()
     book_set_aside(now=NOW + timedelta(days=1))
-    assert on_hand(listing) == 10, "the newest state, which said that both came back"
+    assert available(listing) == 10, "the newest state, which said that both came back"
 
 
 def test_a_database_that_refuses_is_no_fault_of_an_order(listing, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_database_that_refuses_is_no_fault_of_an_order(listing, monkeypatch):
 
 def test_a_units_figure_that_no_column_takes_is_set_aside_not_half_applied(listing):
     book_orders(listing.channel, [order("1", quantity=1), order("2", quantity="many")], now=NOW)
-    assert on_hand(listing) == 9
+    assert available(listing) == 9
     aside = Order.objects.get(set_aside_at__isnull=False)
     assert aside.platform_order_id == "2"
     assert aside.set_aside_reason.startswith("TypeError")

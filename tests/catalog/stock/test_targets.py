@@ -48,7 +48,7 @@ def test_a_target_goes_through_the_rules_of_its_channel_and_its_own(listing):
     (found,) = stock_targets()
     assert (found.listing_id, found.channel_id, found.sku_id) == (listing.pk, listing.channel_id, listing.sku_id)
     assert (found.location_id, found.stock_version) == ("", 4)
-    assert explain(found.target) == "23 available - 2 buffer = 21, 80 % -> 16, cap 10 -> 10"
+    assert explain(found.target) == "23 available − 2 buffer = 21, 80% → 16, cap 10 → 10"
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_a_part_is_chosen_by_product_or_saved_filter(client, channel, operator, 
     product = Listing.objects.earliest("pk").sku.product
     client.post(url("sync_part", channel), {"product": product.pk})
     assert SyncRun.objects.get().scope == {"product": product.pk}
-    saved = SavedFilter.objects.create(owner=operator, name="one", query="q=Kettle+3", created_at=timezone.now())
+    saved = SavedFilter.objects.create(owner=operator, name="one", query="q=%22Kettle+3%22", created_at=timezone.now())
     client.post(url("sync_part", channel), {"filter": saved.pk, "full": "1"})
     run = SyncRun.objects.get(kind="full")
     assert (run.scope, run.total) == ({"filter": saved.pk}, 1)

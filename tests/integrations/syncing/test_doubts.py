@@ -145,6 +145,7 @@ def test_a_look_that_was_out_while_doubt_came_is_not_the_last(open_shop, settle,
         ListingSync.objects.update(due_at=now)
     job = pushing.PushingJob()
     lane = pushing.Lane(shop.channel, clock=lambda: now)
+    lane.connector = shop.subject.connector
     chunk = pushing.Chunk(lane)
     job.claim(lane, chunk, 100, now)
     later = now + SECOND
@@ -230,7 +231,7 @@ def two_places(open_shop, settle):
 
 def test_a_reading_of_all_locations_is_compared_with_all_of_them(two_places):
     rows = list(ListingSync.objects.order_by("pk"))
-    total, seen_at = sum(row.confirmed for row in rows), timezone.now() + MINUTE
+    total, seen_at = sum(row.confirmed for row in rows), timezone.now() + timedelta(hours=1)
     listing = Listing.objects.filter(pk=rows[0].listing_id)
     listing.update(stock=total, observed_at=seen_at)
     assert dirty.sweep(now=seen_at) == 0

@@ -274,3 +274,44 @@ def test_it_takes_a_constant_number_of_statements(actor, django_assert_max_num_q
         ListingFactory(channel=channel, sku=sku)
     with django_assert_max_num_queries(40):
         make_dry_run(channel=channel, asked_by=actor, now=timezone.now())
+
+
+@pytest.fixture
+def located(open_shop):
+    """A shop that counts by location, which readings of listings do not tell."""
+    found = open_shop("shopify", 3)
+    ChannelSync.objects.update(is_confirmed=False)
+    return found
+
+
+def test_before_a_first_dry_run_the_locations_of_a_shop_are_read(located, actor, settle):
+    located.count(4, 1)
+    run = make(located, actor)
+    assert run.ended_at is None  # the shop is asked in the background
+    tasks.fill_dry_run(run.pk)
+    run.refresh_from_db()
+    items = {item.listing.sku_id: (item.before, item.wanted) for item in run.items.select_related("listing")}
+    assert items == {
+        sku.pk: (located.shown(index), located.shown(index) + 4 * (index == 1))
+        for index, sku in enumerate(located.skus)
+    }
+    assert apply(run, actor) == 1
+    settle()
+    assert located.shown(1) == items[located.skus[1].pk][1]
+
+
+def test_what_a_shop_with_locations_does_not_tell_is_not_known(located, actor):
+    Credential.objects.update(app_secret="another", access_token="")
+    ListingSync.objects.update(confirmed=7, confirmed_at=timezone.now() - timedelta(days=3))
+    run = make(located, actor)
+    tasks.fill_dry_run(run.pk)
+    run.refresh_from_db()
+    assert run.ended_at is not None
+    assert set(run.items.values_list("before", flat=True)) == {None}
+
+
+def test_the_reasons_of_figures_that_are_all_alike_are_kept_as_they_are(shop, actor):
+    for index in range(6):
+        shop.count(-shop.shown(index), index)
+    run = make(shop, actor)
+    assert [item.steps for item in run.items.all()] == [[["available", None, 0]]] * 6

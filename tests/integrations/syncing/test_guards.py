@@ -1,8 +1,11 @@
 """The guard of zeros: too many at once wait for a person, in however small steps they come; the rest goes out."""
 
+import json
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from catalog.models import AuditEvent, Listing, StockMovement
@@ -191,3 +194,22 @@ def test_what_is_read_never_becomes_a_target(shop, settle, seen):
     assert {row.listing_id: row.wanted for row in ListingSync.objects.all()} == wanted
     assert shown(shop) == []
     assert list(StockMovement.objects.values_list("pk", flat=True)) == before
+
+
+def test_the_command_shows_how_far_it_is_on_a_terminal_and_says_what_is_held(shop, capsys):
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    sell_out(shop, *range(5))
+    shop.count(2, 7)
+    terminal = Terminal()
+    call_command("sync", "--json", stderr=terminal)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["held"], told["sent"], told["channels"][0]["held"]) == (5, 1, 5)
+    shown = terminal.getvalue()
+    assert f"\r{shop.channel} ······························ 0/6" in shown
+    assert "5 listings would go to 0" in shown
+    plain = StringIO()
+    call_command("sync", stderr=plain)
+    assert "\r" not in plain.getvalue()

@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django.utils.html import escape
 
 from catalog.models import StockRule
+from catalog.stock.availability import Rule, target_of
+from catalog.stock.explaining import explain
 from integrations.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
 from tests.factories import ChannelFactory, CredentialFactory, ListingFactory, SkuFactory, UserFactory
 from tests.staff import signed_in
@@ -76,7 +79,7 @@ def test_it_tells_each_attempt_as_it_was(client, row, run, operator):
     text = client.get(page_of(row)).text
     for told in (
         "12 → 10",
-        "23 available, cap 10 -&gt; 10",
+        escape(explain(target_of(23, Rule(cap=10)))),
         str(run.correlation_id),
         f"{RUNS}{run.pk}/change/",
         "A rule of Nuanju Home refused the item",

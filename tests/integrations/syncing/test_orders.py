@@ -15,7 +15,7 @@ from integrations import tasks
 from integrations.connectors.errors import Retry
 from integrations.models import ChannelHealth, ChannelSync, Credential, ListingSync
 from integrations.syncing import dirty, orders
-from integrations.syncing.orders import OVERLAP, make_due, read_slice
+from integrations.syncing.orders import LONGEST_FOLLOWED, OVERLAP, make_due, read_slice
 from integrations.syncing.pushing import push_slice
 from tests.integrations.connectors.subjects import SUBJECTS
 from tests.integrations.syncing.conftest import Clock
@@ -121,21 +121,34 @@ def test_each_reading_begins_before_the_last_one_ended(open_selling, monkeypatch
     first = sync(shop).orders_read_until
     clock.ahead = MINUTE
     read_slice(now_fn=clock, seconds=5)
-    assert windows[0][0] == Channel.objects.get(pk=shop.channel.pk).orders_since
+    counted_at = Channel.objects.get(pk=shop.channel.pk).orders_since
+    assert windows[0][0] == counted_at - LONGEST_FOLLOWED, "what is still to be sent lay among it"
     assert windows[1][0] == first - OVERLAP
     assert all(until > read for (_since, until), read in zip(windows, (first, first), strict=True))
 
 
-def test_a_channel_that_is_far_behind_is_read_window_by_window(open_selling, monkeypatch):
+def test_what_was_too_much_to_be_read_at_once_is_read_window_by_window(open_selling):
     shop = open_selling("woocommerce")
-    monkeypatch.setattr(orders, "_WINDOW", timedelta(hours=1))
     now = timezone.now()
     shop.subject.order(shop.rows[0], 1)
-    ChannelSync.objects.update(orders_read_until=now - timedelta(hours=3, minutes=30))
+    ChannelSync.objects.update(orders_read_until=now - timedelta(hours=3, minutes=30), orders_attempts=2)
     assert read_slice(now_fn=at(now), seconds=5).movements > 0
     row = sync(shop)
     assert (row.orders_read_until, row.orders_due_at) == (now, now + orders._REST)
-    assert len(shop.subject.simulator.ledger()) >= 4
+    assert len(shop.subject.simulator.ledger()) == 3, "a quarter, half of the rest, the rest"
+
+
+def test_a_quota_that_is_too_small_for_all_at_once_is_enough_for_part_after_part(open_selling):
+    shop = open_selling("taobao")
+    Credential.objects.update(calls_per_second=4)
+    behind = timezone.now() - timedelta(hours=5)
+    ChannelSync.objects.update(orders_read_until=behind)
+    assert read_slice(seconds=1).orders == 0
+    row = sync(shop)
+    assert (row.orders_read_until, row.orders_attempts, row.orders_cause) == (behind, 1, "own-quota")
+    for _slice in range(4):
+        read_slice(seconds=1)
+    assert sync(shop).orders_read_until > behind
 
 
 @pytest.mark.parametrize("changes", [{"is_confirmed": False}, {"is_paused": True}])
@@ -177,7 +190,7 @@ def test_how_far_it_is_read_stays_until_all_is_booked(shop, monkeypatch):
     assert timezone.now() < row.orders_due_at <= timezone.now() + 2 * SECOND
     assert summary.due_at == row.orders_due_at
     monkeypatch.setattr(connector, "read_orders", whole)
-    assert read_slice(now_fn=at(timezone.now() + MINUTE), seconds=5).orders == 1
+    assert read_slice(now_fn=at(timezone.now() + MINUTE), seconds=5).movements == 1
     row = sync(shop)
     assert (row.orders_attempts, row.orders_cause) == (0, "")
     assert row.orders_read_until > before

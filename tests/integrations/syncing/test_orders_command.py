@@ -61,7 +61,7 @@ def test_a_dry_run_tells_each_change_with_its_reason_and_writes_nothing(shop, ca
     *lines, told = capsys.readouterr().out.splitlines()
     shown = shop.shown()
     name = str(Listing.objects.get(sku=shop.skus[0]))
-    assert f"{shop.channel}: {name}: {shown} -> {shown - 2} ({shown} available - 2 buffer = {shown - 2})" in lines
+    assert f"{shop.channel}: {name}: {shown} -> {shown - 2} ({shown} available − 2 buffer = {shown - 2})" in lines
     assert lines[-1] == f"{shop.channel}: 3 would change, 0 would not, 0 are left alone"
     [first, *_others] = json.loads(told)["changes"]
     assert (first["now"], first["will_be"]) == (shown, shown - 2)

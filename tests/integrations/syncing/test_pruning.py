@@ -8,7 +8,7 @@ from django.core.management import call_command
 from integrations.models import SyncAttempt, SyncItem, SyncRun
 from integrations.syncing import pruning
 from integrations.syncing.pruning import LogSummary, prune_log
-from tests.factories import NOW, ChannelFactory, ListingFactory
+from tests.factories import NOW, ListingFactory
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)

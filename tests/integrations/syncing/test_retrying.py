@@ -112,6 +112,13 @@ def test_each_channel_has_a_run_of_its_own_unless_one_is_under_way(channel):
     ]
 
 
+def test_what_is_asked_for_meanwhile_joins_the_run_that_is_under_way(channel):
+    for _time in range(2):
+        row(channel, "refused")
+        assert dirty.retry(everything(), actor=None, now=timezone.now()) == 1
+    assert [run.total for run in SyncRun.objects.all()] == [2]
+
+
 # --- Dismiss --------------------------------------------------------------------------------------------------------
 
 

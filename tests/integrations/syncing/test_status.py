@@ -75,7 +75,7 @@ def test_listings_count_where_their_stock_could_be_ours_to_write():
     ListingFactory(channel=channel, sku=None)
     ListingFactory(channel=channel, sku=SkuFactory(), ownership="competitor")
     ListingFactory(channel=channel, sku=SkuFactory(), removed_at=NOW)
-    ListingFactory(channel=channel, sku=SkuFactory(status="discontinued"))
+    ListingFactory(channel=channel, sku=SkuFactory(status="active"))
     assert (status(channel).listings, status(channel).skus) == (2, 1)
     assert (status(other).listings, status(other).skus) == (1, 1)
     assert (status().listings, status().skus) == (3, 1), "one SKU, on two channels"
@@ -236,4 +236,4 @@ def test_freshness_is_stored_when_a_change_is_seen_there(open_shop, settle):
     item.refresh_from_db()
     assert item.confirmed_after_ms == before, "looking once more changes nothing"
     found = status(shop.channel, now=timezone.now() + HOUR)
-    assert found.freshness.count == SyncItem.objects.filter(confirmed_after_ms__isnull=False).count()
+    assert found.freshness.measured == SyncItem.objects.filter(confirmed_after_ms__isnull=False).count()

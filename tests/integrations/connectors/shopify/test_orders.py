@@ -146,11 +146,15 @@ SENT, UNSENT, CANCELLED = (
         pytest.param(CANCELLED, [], OrderStatus.CANCELLED, 0, id="cancelled, no refund"),
         pytest.param(CANCELLED, [refund((1, 2, True))], OrderStatus.CANCELLED, 2, id="cancelled, put back"),
         pytest.param(CANCELLED, [refund((1, 2, False))], OrderStatus.FINISHED, 0, id="cancelled, not put back"),
-        pytest.param(CANCELLED, [refund((1, 1, True), (1, 1, False))], OrderStatus.FINISHED, 1, id="cancelled, one back"),
+        pytest.param(
+            CANCELLED, [refund((1, 1, True), (1, 1, False))], OrderStatus.FINISHED, 1, id="cancelled, one back"
+        ),
     ],
 )
 def test_only_what_was_put_back_counts_as_returned(changes, refunds, status, returned):
-    told = node(**{"displayFinancialStatus": "REFUNDED", **changes}, **({} if refunds is None else {"refunds": refunds}))
+    told = node(
+        **{"displayFinancialStatus": "REFUNDED", **changes}, **({} if refunds is None else {"refunds": refunds})
+    )
     order = parse.order(told, [line(current=0)])
     assert (order.status, order.lines[0].returned) == (status, returned)
 
@@ -227,6 +231,22 @@ def test_an_order_of_many_lines_is_read_whole(shop, now):
         [order] = shop.connect(base_url=server.url).read_orders(since=now, until=now, now=now)
     assert [each.line_id for each in order.lines] == [str(each) for each in range(1, 71)]
     assert parse_json(server.bodies[1])["variables"] == {"order": "gid://shopify/Order/9007199254740995", "after": "l1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "refunds", "untold"),
+    [
+        pytest.param(SENT, [], 2, id="nobody says where they are"),
+        pytest.param(SENT, [refund((1, 1, True))], 1, id="one is back"),
+        pytest.param(SENT, [refund((1, 1, False))], 1, id="of one it is told that it is not"),
+        pytest.param(SENT, [refund((1, 1, True), (1, 1, False))], 0, id="all is told"),
+        pytest.param({"displayFulfillmentStatus": "PARTIALLY_FULFILLED"}, [], 2, id="some may be with the buyer"),
+        pytest.param(UNSENT, [], 0, id="nothing left"),
+    ],
+)
+def test_units_that_were_sent_and_paid_back_are_told_where_nobody_says_where_they_are(changes, refunds, untold):
+    told = node(**{"displayFinancialStatus": "REFUNDED", **changes}, refunds=refunds)
+    assert parse.order(told, [line(current=0)]).lines[0].refunded == untold
 
 
 def test_refunds_are_asked_for_where_units_were_taken_out(shop, now):

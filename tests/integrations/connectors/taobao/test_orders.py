@@ -91,15 +91,30 @@ def test_a_status_is_mapped_and_a_new_one_is_not_guessed(status, expected):
     [
         pytest.param("WAIT_SELLER_SEND_GOODS", {}, 0, id="nothing asked back"),
         pytest.param("WAIT_SELLER_SEND_GOODS", {"refund_status": "WAIT_SELLER_AGREE"}, 0, id="asked, not agreed"),
-        pytest.param("WAIT_BUYER_CONFIRM_GOODS", {"refund_status": "SUCCESS"}, 2, id="refunded"),
+        pytest.param("WAIT_SELLER_SEND_GOODS", {"refund_status": "SUCCESS"}, 2, id="refunded"),
         pytest.param("TRADE_CLOSED", {"refund_status": "SUCCESS", "status": "TRADE_CLOSED"}, 2, id="order refunded"),
         pytest.param("WAIT_SELLER_SEND_GOODS", {"status": "TRADE_CLOSED_BY_TAOBAO"}, 2, id="line closed alone"),
         pytest.param("TRADE_CLOSED_BY_TAOBAO", {"status": "TRADE_CLOSED_BY_TAOBAO"}, 0, id="order closed unpaid"),
     ],
 )
-def test_units_given_back_are_returned(order_status, fields, returned):
+def test_units_given_back_before_they_were_sent_are_returned(order_status, fields, returned):
     [row] = orders.order(trade(status=order_status, lines=[line(**fields)])).lines
-    assert row.returned == returned
+    assert (row.returned, row.refunded) == (returned, 0)
+
+
+@pytest.mark.parametrize(
+    ("order_status", "status"),
+    [
+        pytest.param("SELLER_CONSIGNED_PART", OrderStatus.PAID, id="some of it sent: which, nobody tells"),
+        pytest.param("WAIT_BUYER_CONFIRM_GOODS", OrderStatus.SENT, id="sent"),
+        pytest.param("TRADE_CLOSED", OrderStatus.FINISHED, id="closed by the refund"),
+    ],
+)
+def test_whether_goods_are_back_that_were_sent_and_paid_back_is_not_guessed(order_status, status):
+    lines = [line(refund_status="SUCCESS", status="TRADE_CLOSED")]
+    told = orders.order(trade(status=order_status, consign_time="2026-10-01 10:00:00", lines=lines))
+    assert told.status is status
+    assert (told.lines[0].returned, told.lines[0].refunded) == (0, 2)
 
 
 @pytest.mark.parametrize(

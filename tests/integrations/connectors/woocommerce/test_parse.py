@@ -328,7 +328,6 @@ def test_what_was_paid_holds_the_tax_where_prices_do():
     [
         ("pending", OrderStatus.UNPAID),
         ("on-hold", OrderStatus.UNPAID),
-        ("checkout-draft", OrderStatus.UNPAID),
         ("processing", OrderStatus.PAID),
         ("completed", OrderStatus.FINISHED),
         ("cancelled", OrderStatus.CANCELLED),
@@ -362,11 +361,20 @@ GOODS = {"id": 91, "product_id": 22, "variation_id": 732}
         ),
     ],
 )
-def test_refunded_units_are_counted_back_once(refunds, returned):
-    found = order(
-        [{"id": 5, "line_items": lines} for lines in refunds], line_items=[LINE, {**LINE, "id": 12, "quantity": 2}]
-    )
-    assert [line.returned for line in found.lines] == returned
+def test_refunded_units_are_counted_once_and_are_back_unless_they_were_sent(refunds, returned):
+    told = [{"id": 5, "line_items": lines} for lines in refunds]
+    lines = [LINE, {**LINE, "id": 12, "quantity": 2}]
+    here = order(told, line_items=lines, status="processing", date_completed_gmt=None)
+    assert [(line.returned, line.refunded) for line in here.lines] == [(units, 0) for units in returned]
+    sent = order(told, line_items=lines, status="completed")
+    assert [(line.returned, line.refunded) for line in sent.lines] == [(0, units) for units in returned]
+
+
+@pytest.mark.parametrize("status", ["refunded", "cancelled"])
+def test_whether_goods_of_a_whole_order_are_back_that_had_been_sent_is_not_guessed(status):
+    found = order(status=status, date_completed_gmt="2026-10-02T08:00:00")
+    assert found.status is OrderStatus.FINISHED
+    assert [(line.returned, line.refunded) for line in found.lines] == [(0, line.quantity) for line in found.lines]
 
 
 @pytest.mark.parametrize(
