@@ -135,7 +135,7 @@ def push(*, seconds: float = 60, **options: Any) -> pushing.PushSummary:
     return pushing.push_slice(seconds=seconds, **options)
 
 
-def seconds_to_send(rows: int, *, channel_ids: Sequence[int] | None = None, slice_seconds: float = 60) -> float:
+def seconds_to_send(rows: int, *, channel_ids: Sequence[int] | None = None, slice_seconds: float = 180) -> float:
     """Seconds of one lane slice until so many rows (of these channels) were answered and recorded."""
     progress = Progress(rows, channel_ids)
     started = time.perf_counter()

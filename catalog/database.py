@@ -152,7 +152,7 @@ def update_rows(
         for name, value in (given or {}).items():
             column = _field(model, name)
             parts.append(form.format(_name(column)))
-            after.append(column.get_db_prep_save(value, connection))
+            after.append(_as_parameter(column, value))
     split = len(also or {})  # `also` comes before the rows in the text of the statement, `only` after them
     head = f"UPDATE {table} SET {', '.join(settings)} FROM "  # noqa: S608  # names of our own columns
     tail = f" WHERE {' AND '.join(conditions)}"
@@ -384,6 +384,11 @@ def _insert_select(
         return list(cursor.fetchall()) if cursor.description else []
 
 
+def _as_parameter(column: "models.Field[Any, Any]", value: Any) -> Any:
+    """A value as it stands in a row; text is what both drivers take for any of the columns."""
+    return value if value is None or isinstance(value, str) else column.get_db_prep_save(value, connection)
+
+
 def _select_rows(columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
     """On SQLite: what stands behind SELECT for these rows, with its parameters.
 
@@ -395,9 +400,10 @@ def _select_rows(columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Seq
     differing: list[models.Field[Any, Any]] = []
     values: list[tuple[Any, ...]] = []
     for column, each in zip(columns, zip(*rows, strict=True), strict=True):
-        if each.count(each[0]) == len(each):
+        # JSON is text that was made already, and would be made once more.
+        if each.count(each[0]) == len(each) and not isinstance(column, models.JSONField):
             picked.append("%s")
-            parameters.append(column.get_db_prep_save(each[0], connection))
+            parameters.append(_as_parameter(column, each[0]))
         else:
             picked.append(f"json_extract(value, '$[{len(differing)}]')")
             differing.append(column)

@@ -12,9 +12,12 @@ class IntegrationsConfig(AppConfig):
         from django_q.signals import pre_execute
 
         from catalog.signals import channel_changed, listing_changed, stock_changed
+        from catalog.stock.targets import WITHOUT_LOCATIONS
         from integrations import tasks  # models are loaded only now
+        from integrations.connectors import CONNECTORS
         from monitoring.signals import notification_queued
 
+        WITHOUT_LOCATIONS.update(name for name, connector in CONNECTORS.items() if not connector.has_locations)
         listing_changed.connect(tasks.fetch_new_listings, dispatch_uid="integrations.fetch_new_listings")
         channel_changed.connect(tasks.fetch_changed_channels, dispatch_uid="integrations.fetch_changed_channels")
         stock_changed.connect(tasks.push_changed_stock, dispatch_uid="integrations.push_changed_stock")

@@ -23,6 +23,7 @@ from integrations import discovery, fetching
 from integrations.connections import Unconnected, connector_for
 from integrations.connectors.base import DiscoveredListing
 from integrations.connectors.errors import ConnectorError
+from integrations.demo_stock import add_stock
 from integrations.models import Credential
 from integrations.services import save_as_holder
 from monitoring.models import ListingWatch, PollRun, Route, Severity, Target, Threshold
@@ -33,6 +34,8 @@ EXPIRING_SHOP, EXPIRES_IN = "taobao-chufang", timedelta(days=3)
 GAP_SHOP, GAP_FROM, GAP_UNTIL = "taobao-shanye", timedelta(days=33), timedelta(days=30)
 # Which of our shops watches which competitor.
 WATCHED_BY = {"rival-linjian": "taobao-shanye", "rival-anju": "tmall-nuanju"}
+# Which shops show our one stock, and which one waits for a person to look at its first dry run.
+SYNCED, NOT_YET_SYNCED = ("tmall-nuanju", "shopify-nuanju", "woo-yatai"), "taobao-shanye"
 BEGUN, LOADED, ADDED = "demo begun", "demo loaded", "demo shop added"
 
 SUPPLIERS = ("义乌恒通百货", "永康市铭泰五金厂", "景德镇青釉坊", "绍兴柯桥云锦纺织")
@@ -203,6 +206,8 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
     # The last reading spoke for an hour; from here on listings are read as often as their channel says.
     ListingWatch.objects.filter(channel__in=channels.values()).update(next_due_at=now)
     control("POST", "clock", json={"set": timezone.now().isoformat(), "speed": 1})
+    synced = [channels[key] for key in SYNCED]
+    add_stock(synced=synced, waiting=channels[NOT_YET_SYNCED], owner=owner, now=timezone.now())
     progress(len(moments), len(moments))
     audit(action=LOADED, obj=owner, actor=None, now=now)
     return {

@@ -473,6 +473,11 @@ PROBLEMS: dict[str, Kind] = {
         _("%(channel)s: the stock of the listing was never counted here, so nothing is sent."),
         _("Count it or enter a receipt."),
     ),
+    "location-left": Kind(
+        "info",
+        _("%(channel)s: no warehouse feeds this location any more, so it is left to the shop."),
+        _("Choose a warehouse for the location to have its stock sent again."),
+    ),
     # One fact.
     "price-unreadable": Kind(
         "warning", _("%(channel)s gave a price that is no amount."), _("The price counts as not known.")

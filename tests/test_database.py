@@ -49,6 +49,20 @@ def test_rows_are_updated_each_with_its_own_values():
     ]
 
 
+def test_values_that_all_rows_have_alike_are_stored_as_any_others():
+    first, second = ListingFactory(), ListingFactory()
+    with transaction.atomic():
+        copy_rows(Observation, FIELDS, [row(first), row(second)])
+        updated = update_rows(
+            Listing, "id", ("title", "live_price"), [(each.pk, "同", Decimal("3.5000")) for each in (first, second)]
+        )
+    assert sorted(updated) == [first.pk, second.pk]
+    assert set(Observation.objects.values_list("observed_at", "is_gap", "list_price", "live_price", "shelf_state")) == {
+        (NOW, False, Decimal("268.0001"), None, "on_shelf")
+    }
+    assert set(Listing.objects.values_list("title", "live_price")) == {("同", Decimal("3.5000"))}
+
+
 def test_only_rows_that_still_hold_a_value_are_updated():
     ours, theirs = uuid4(), uuid4()
     watches = [ListingWatchFactory(lease_token=token) for token in (ours, theirs, None)]

@@ -28,6 +28,7 @@ class Candidate:
         "bit",
         "covered",
         "effect_base",
+        "family",
         "id",
         "index",
         "is_shipping",
@@ -36,7 +37,6 @@ class Candidate:
         "mask",
         "measure_all",
         "promotion",
-        "rate",
         "rebase",
         "threshold_base",
         "tiers",
@@ -60,6 +60,8 @@ class Candidate:
         self.rebase = layer.item_flagged and (promotion.rebase if layer.rebase is None else layer.rebase)
         self.is_shipping = layer.name == SHIPPING
         self.line_labels = frozenset(label for label in promotion.groups if label.startswith("line:"))
+        # Of a family at most one is used: of those that share a label, or of a layer that picks one.
+        self.family = "" if layer.pick == "one" else min(promotion.groups - self.line_labels, default=None)
 
     def needed_bases(self, *, per_piece: bool) -> Iterable[tuple[str, bool]]:
         """The bases that the arithmetic reads, and whether of all lines rather than those covered."""

@@ -30,6 +30,9 @@ class Outlook:
     per_line: list[Mapping[int, int]]
     alone: list[tuple[int, Mapping[int, int]]]  # the candidate of the place by itself, see `most`
 
+    def is_of(self, amounts: Amounts) -> bool:
+        return self.amounts.running is amounts.running and self.amounts.shipping == amounts.shipping
+
     def most(self, place: int, free: int) -> int:
         return self.after[place] + min(self.sums[place], _sum_over(self.per_line[place], free))
 
@@ -45,8 +48,8 @@ def _sum_over(each: Mapping[int, int], lines: int) -> int:
     return sum([off for at, off in each.items() if lines >> at & 1])
 
 
-def outlook(basket: Basket, amounts: Amounts, blocked: int, first: int) -> Outlook:
-    """Of the candidates from the place `first` on, those in `blocked` left out."""
+def outlook(basket: Basket, amounts: Amounts, standing: int, first: int) -> Outlook:
+    """Of the candidates in `standing`, a mask, from the place `first` on."""
     candidates = basket.candidates
     count = len(candidates)
     rest, ends, sums = [0] * (count + 1), [0] * (count + 1), [0] * (count + 1)
@@ -61,26 +64,20 @@ def outlook(basket: Basket, amounts: Amounts, blocked: int, first: int) -> Outlo
         families: dict[str, int] = {}
         for candidate in group:
             place = candidate.index
-            if not blocked & candidate.bit:
+            if standing & candidate.bit:
                 limit, each = alone[place] = most(basket, candidate, amounts if layer is current else later)
                 if layer.pick == "one_per_line":
                     summed += limit
-                    best = {**best, **{at: off for at, off in each.items() if off > best.get(at, 0)}}
+                    if better := {at: off for at, off in each.items() if off > best.get(at, 0)}:
+                        best = {**best, **better}
                     total = after + min(summed, sum(best.values()))
-                elif limit and (family := _family(candidate)) is not None:
+                elif (family := candidate.family) is not None:
                     total += max(0, limit - families.get(family, 0))
                     families[family] = max(limit, families.get(family, 0))
                 else:
                     total += limit
             rest[place], ends[place], sums[place], per_line[place] = total, after, summed, best
     return Outlook(amounts, rest, ends, sums, per_line, alone)
-
-
-def _family(candidate: Candidate) -> str | None:
-    """Of promotions that share a label, or a layer that picks one, only the best counts."""
-    if candidate.layer.pick == "one":
-        return ""
-    return min(candidate.promotion.groups - candidate.line_labels, default=None)
 
 
 def most(basket: Basket, candidate: Candidate, amounts: Amounts) -> tuple[int, dict[int, int]]:

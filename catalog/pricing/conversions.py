@@ -1,8 +1,7 @@
 """What sources write, in the terms of the pricing contract (section 2): exactly, or not at all."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from catalog.pricing.currencies import exponent
 
@@ -41,13 +40,13 @@ def price_rate_off(thousandths: int) -> int:
     return 10_000 - 10 * thousandths
 
 
-def start_of(text: str, zone: ZoneInfo) -> datetime:
+def start_of(text: str, zone: tzinfo) -> datetime:
     """The first moment of a window, in UTC: local time, or a date, whose day it begins. Raises NotConvertible."""
     day, clock = _parts(text)
     return _utc(day, clock or timedelta(0), zone)
 
 
-def end_of(text: str, zone: ZoneInfo) -> datetime:
+def end_of(text: str, zone: tzinfo) -> datetime:
     """The first moment after a window, in UTC: a date ends with its day, and so does its last second.
 
     Raises NotConvertible.
@@ -80,5 +79,5 @@ def _parts(text: str) -> tuple[date, timedelta | None]:
     return day, timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
-def _utc(day: date, clock: timedelta, zone: ZoneInfo) -> datetime:
+def _utc(day: date, clock: timedelta, zone: tzinfo) -> datetime:
     return (datetime.combine(day, time()) + clock).replace(tzinfo=zone).astimezone(UTC)

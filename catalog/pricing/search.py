@@ -14,8 +14,10 @@ from catalog.pricing.bounds import Outlook, most, outlook, surely_discounted
 from catalog.pricing.conflicts import Conflicts
 from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 
-BUDGET = 4_000  # places of the walk, evaluations, and promotions looked at to bound what is left
+# Steps: places of the walk, sets of lines tried, and promotions looked at to bound what is left.
+BUDGET = 4_000
 BUDGET_PER_CANDIDATE = 4
+LINES_PER_STEP = 8  # where there are more, each step counts as two, and so on
 MOST_USED = 250  # each is a level of the walk
 
 
@@ -83,10 +85,12 @@ class Search:
         self.conflicts = conflicts
         count = len(basket.candidates)
         self.budget = BUDGET + BUDGET_PER_CANDIDATE * count if budget is None else budget
-        self.spent = count
+        self._step = 1 + (len(basket.lines) - 1) // LINES_PER_STEP
+        self.spent = count * self._step
         start = basket.at_start()
         # What does nothing on the amounts at the start never will.
         able = [candidate for candidate in basket.candidates if most(basket, candidate, start)[0]]
+        self._able = mask_of(candidate.index for candidate in able)
         groups = [list(group) for _, group in groupby(able, key=lambda candidate: candidate.layer)]
         self._layers = [_Layer(group[0].layer.pick, mask_of(each.index for each in group)) for group in groups]
         self._later: dict[int, int] = {}  # by place: the lines that later candidates of the layer cover
@@ -114,11 +118,11 @@ class Search:
             mask ^= low
 
     def _spend(self, steps: int) -> None:
-        self.spent += steps
+        self.spent += steps * self._step
         if self.spent > self.budget:
             raise OutOfBudget
 
-    def _enter(self, layer: int, way: _Way, outlook: Outlook | None) -> None:
+    def _enter(self, layer: int, way: _Way, known: Outlook | None) -> None:
         if layer == len(self._layers):
             if not way.owed:
                 self._compare(way)
@@ -126,9 +130,9 @@ class Search:
         way = way._replace(amounts=way.amounts._replace(layer=way.amounts.running))
         if self._layers[layer].pick == "one_per_line":
             free = mask_of(working_lines(way.amounts, range(len(self.basket.lines))))
-            self._assign(_Assigning(layer, {}), 0, free, way, (), outlook)
+            self._assign(_Assigning(layer, {}), 0, free, way, (), known)
         else:
-            self._pick(layer, 0, way, outlook)
+            self._pick(layer, 0, way, known)
 
     def _looked(self, way: _Way, place: int, free: int | None, known: Outlook | None) -> Outlook | None:
         """The outlook from here, `known` if that will do; raises _Hopeless if no plan on from here can be the best.
@@ -139,9 +143,10 @@ class Search:
             return known
         if known is not None and self._is_hopeless(way, known, place, free):
             raise _Hopeless
-        if known is None or known.amounts is not way.amounts:
+        left = (self._able & ~way.blocked) >> place
+        if left & (left - 1) and (known is None or not known.is_of(way.amounts)):  # one alone is as soon evaluated
             self._spend(len(self.basket.candidates) - place)
-            known = outlook(self.basket, way.amounts, way.blocked, place)
+            known = outlook(self.basket, way.amounts, self._able & ~way.blocked, place)
             if self._is_hopeless(way, known, place, free):
                 raise _Hopeless
         return known
@@ -231,6 +236,7 @@ class Search:
                 return
             is_last = not self._layers[assigning.layer].candidates >> candidate.index + 1
             for lines in self._choices(candidate, free, way):
+                self._spend(1)
                 if self._best is not None and known is not None:
                     most_off = known.most_with(candidate, lines, free, is_last=is_last)
                     if self._comes_after(way, most_off, 1):
@@ -257,7 +263,6 @@ class Search:
         key = (candidate.index, lines)
         outcome = assigning.outcomes.get(key)
         if outcome is None:
-            self._spend(1)
             outcome = evaluate(self.basket, candidate, amounts, lines_of(lines))
             if not candidate.measure_all:
                 assigning.outcomes[key] = outcome

@@ -30,6 +30,7 @@ class Blocked(StrEnum):
     NOT_MAPPED = "not-mapped"
     SKU_INACTIVE = "sku-inactive"
     NOT_COUNTED = "not-counted"  # nothing was ever booked for the SKU, so nobody knows what there is
+    LOCATION_LEFT = "location-left"  # no warehouse feeds the location any more
 
 
 class Step(NamedTuple):

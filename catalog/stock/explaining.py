@@ -12,6 +12,7 @@ BLOCKED_TEXTS = {
     Blocked.NOT_COUNTED: gettext_lazy(
         "Its stock was never counted here, so nothing is sent. Count it or enter a receipt."
     ),
+    Blocked.LOCATION_LEFT: gettext_lazy("No warehouse feeds this location any more, so it is left to the shop."),
 }
 _STEP_TEXTS = {
     StepKind.AVAILABLE: gettext_lazy("%(units)s available"),

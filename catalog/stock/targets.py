@@ -1,7 +1,7 @@
 """What every listing is to show at each location of its shop, for any number of listings in as many queries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -27,6 +27,9 @@ from catalog.stock.availability import (
     target_of,
 )
 
+# Platforms whose shops have no locations: all that feeds them counts together, whatever ids were given. Whoever knows
+# the platforms says which they are.
+WITHOUT_LOCATIONS: set[str] = set()
 _RULE_FIELDS = ("buffer", "share_percent", "cap", "stop_at", "is_paused")
 
 
@@ -65,22 +68,31 @@ def stock_targets(
         listings = listings.filter(pk__in=among(listing_ids))
     if sku_ids is not None:
         listings = listings.filter(sku__in=among(sku_ids))
-    rows: list[tuple[int, int, str, int, int | None, str | None, int | None]] = driver_rows(
+    rows: list[tuple[int, int, str, str, int, int | None, str | None, int | None]] = driver_rows(
         listings,
-        ("pk", "channel_id", "channel__location_mode", "pack_factor", "sku_id", "sku__status", "sku__stock_version"),
+        (
+            "pk",
+            "channel_id",
+            "channel__platform",
+            "channel__location_mode",
+            "pack_factor",
+            "sku_id",
+            "sku__status",
+            "sku__stock_version",
+        ),
     )
     if not rows:
         return []
-    channels = {channel: LocationMode(mode) for _pk, channel, mode, *_rest in rows}
-    locations = _locations(channels)
+    channels = {channel: LocationMode(mode) for _pk, channel, _platform, mode, *_rest in rows}
+    locations = _locations(channels, {row[1] for row in rows if row[2] in WITHOUT_LOCATIONS})
     of_channels, of_listings = _rules(
         channels, None if listing_ids is None and sku_ids is None else [r[0] for r in rows]
     )
-    available = _Available(sorted({sku for _pk, _channel, _mode, _pack, sku, *_rest in rows if sku}))
+    available = _Available(sorted({row[5] for row in rows if row[5]}))
     unruled = Rule()
     generally = {channel: _marked(of_channels.get(channel, unruled), locations[channel]) for channel in channels}
     targets = []
-    for pk, channel, _mode, pack, sku, status, version in rows:
+    for pk, channel, _platform, _mode, pack, sku, status, version in rows:
         rule, marked = of_channels.get(channel, unruled), generally[channel]
         if pk in of_listings:
             rule = of_listings[pk].over(rule)
@@ -102,8 +114,11 @@ def _marked(rule: Rule, locations: Sequence[_Location]) -> list[tuple[_Location,
     return [(location, repr((rule, location))) for location in locations]
 
 
-def _locations(modes: Mapping[int, LocationMode]) -> dict[int, list[_Location]]:
-    """The locations of each channel with their warehouses; one without any has one location, for all warehouses."""
+def _locations(modes: Mapping[int, LocationMode], without: Container[int]) -> dict[int, list[_Location]]:
+    """The locations of each channel with their warehouses; one without any has one location, for all warehouses.
+
+    `without` are the channels of shops that have none: there is one for the warehouses that were chosen.
+    """
     is_active: dict[int, bool] = {}
     places = []
     of_channels = FilteredRelation("channel_locations", condition=Q(channel_locations__channel__in=list(modes)))
@@ -116,7 +131,7 @@ def _locations(modes: Mapping[int, LocationMode]) -> dict[int, list[_Location]]:
             places.append((*place, warehouse))
     mapped: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for _position, _pk, channel, location, warehouse in sorted(places):
-        mapped[channel][location].append(warehouse)
+        mapped[channel]["" if channel in without else location].append(warehouse)
     everywhere = {"": list(is_active)}
     return {
         channel: [

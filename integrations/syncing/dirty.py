@@ -17,7 +17,7 @@ from integrations.syncing import runs
 from integrations.syncing.models import ChannelSync, ListingSync, SyncRun
 from integrations.syncing.rows import GUARD, State, Wanted
 from integrations.syncing.scope import WHOLE, Scope
-from integrations.syncing.wanted import wanted_of
+from integrations.syncing.wanted import left_of, wanted_of
 
 LONGEST_REASON = 200  # characters
 _LISTINGS_AT_ONCE = 2_000
@@ -130,6 +130,7 @@ def compare(listing_ids: Sequence[int], *, now: datetime) -> int:
     wanted = wanted_of(sorted(channel_of))
     stored = ListingSync.objects.filter(listing__in=among(sorted(channel_of)))
     rows = {(row.listing_id, row.location_id): row for row in stored}
+    wanted |= left_of(wanted, rows.values())
     new = [
         ListingSync(
             listing_id=listing_id,

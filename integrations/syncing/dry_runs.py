@@ -28,7 +28,7 @@ from integrations.syncing.models import ChannelSync, ListingSync, SyncItem, Sync
 from integrations.syncing.rows import NOTHING_WANTED, Claim, State, Wanted
 from integrations.syncing.scope import WHOLE, Scope
 from integrations.syncing.switching import refusal
-from integrations.syncing.wanted import wanted_of
+from integrations.syncing.wanted import left_of, wanted_of
 from monitoring.freshness import OF_LISTING
 
 logger = logging.getLogger(__name__)
@@ -360,6 +360,8 @@ def _changes(channel: Channel, listings: QuerySet[Listing], now: datetime) -> li
         stored = stored.filter(confirmed_at__gt=now - _KNOWN_FOR)
     rows = {(row.listing_id, row.location_id): row for row in stored}
     wanted = wanted_of(keys)
+    left = left_of(wanted, ListingSync.objects.filter(listing__in=ours).exclude(state=State.STOPPED))
+    wanted |= {key: each for key, each in left.items() if each.target.quantity is not None}
     places = _places(wanted)
     return [
         Change(

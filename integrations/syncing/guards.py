@@ -7,6 +7,7 @@ wants to be 0, what waits for a decision already, and what was set to 0 within t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Value, When
@@ -18,7 +19,7 @@ from catalog.models import Channel, User
 from catalog.services import audit
 from integrations.syncing.models import ChannelSync, ListingSync
 from integrations.syncing.rows import GUARD, State
-from integrations.syncing.wanted import wanted_of
+from integrations.syncing.wanted import left_of, wanted_of
 
 WINDOW = timedelta(hours=1)
 AGREED_FOR = timedelta(days=1)  # what a person agreed to is not asked again meanwhile, however slow the shop is
@@ -127,12 +128,12 @@ def _open(rows: QuerySet[ListingSync], now: datetime) -> QuerySet[ListingSync]:
 
 def _count_zeros(rows: QuerySet[ListingSync]) -> int:
     """Those of the rows whose target is 0 and would be sent."""
-    found = list(rows.values_list("listing", "location_id", "state", "wanted"))
-    wanted = wanted_of(sorted({listing_id for listing_id, *_rest in found}))
+    columns = ("listing_id", "location_id", "state", "cause", "wanted", "pushed", "confirmed")
+    found: list[Any] = list(rows.values_list(*columns, named=True))
+    wanted = wanted_of(sorted({row.listing_id for row in found}))
+    wanted |= left_of(wanted, found)
     zeros = {key for key, each in wanted.items() if each.target.quantity == 0}
-    return sum(
-        (listing_id, location_id) in zeros and not _is_kept(state, was) for listing_id, location_id, state, was in found
-    )
+    return sum((row.listing_id, row.location_id) in zeros and not _is_kept(row.state, row.wanted) for row in found)
 
 
 def _is_kept(state: str, wanted: int | None) -> bool:

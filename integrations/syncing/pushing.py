@@ -41,7 +41,7 @@ from integrations.syncing.rows import (
     after_look,
     after_push,
 )
-from integrations.syncing.wanted import wanted_of
+from integrations.syncing.wanted import left_of, wanted_of
 
 logger = logging.getLogger(__name__)
 
@@ -179,6 +179,7 @@ class PushingJob(Job):
             claims = [Claim._make(row) for row in claimed]
             self._note_awaited_orders(claims, lane.channel.pk, now)
             wanted = wanted_of(sorted({claim.listing_id for claim in claims}))
+            wanted |= left_of(wanted, claims)
             for claim in claims:
                 self._wanted[claim.pk] = wanted.get((claim.listing_id, claim.location_id), NOTHING_WANTED)
             zeros = [claim.pk for claim in claims if _is_zeroed(claim, self._wanted[claim.pk])]

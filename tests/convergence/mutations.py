@@ -3,7 +3,7 @@
     python -m tests.convergence.mutations [NAME ...]
 
 Prints a line for each: what was taken out, the first test or seed that failed, and after how many seconds. The exit
-code is 1 when the tests passed without a guard.
+code is 1 when the tests passed without a guard, and 2 when they fail with all of them.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ COPIED = ("catalog", "config", "integrations", "monitoring", "templates", "tests
 SCHEDULES = "tests/convergence/test_schedules.py"
 MOST_SCHEDULES = 30  # that are tried before the guard's own tests
 _SYNCING = "tests/integrations/syncing"
+_PUSHING = f"{_SYNCING}/test_pushing.py"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ MUTATIONS = (
         "integrations/syncing/pushing.py",
         'filter(pk__in=among(list(keys)), lease_token=token).order_by("pk")\n    columns',
         'filter(pk__in=among(list(keys))).order_by("pk")\n    columns',
-        (f"{_SYNCING}/test_pushing.py",),
+        (_PUSHING,),
     ),
     Mutation(
         "dedup key",
@@ -64,14 +66,14 @@ MUTATIONS = (
         "integrations/syncing/pushing.py",
         "    return Q(lease_until__isnull=True) | Q(lease_until__lte=now)\n",
         "    return Q()\n",
-        (f"{_SYNCING}/test_pushing.py",),
+        (f"{_PUSHING}::test_two_runners_never_have_the_same_row",),
     ),
     Mutation(
         "read-back",
         "integrations/syncing/rows.py",
         '            state=State.SENT,\n            cause="",\n',
         '            state=State.IN_SYNC,\n            confirmed=quantity,\n            cause="",\n',
-        (f"{_SYNCING}/test_pushing.py",),
+        (_PUSHING,),
     ),
     Mutation(
         "compare-and-set",
@@ -85,7 +87,7 @@ MUTATIONS = (
         "integrations/syncing/pushing.py",
         '        confirmed=None,\n        state=State.FAILED,\n        cause="interrupted",\n',
         '        state=State.FAILED,\n        cause="interrupted",\n',
-        (f"{_SYNCING}/test_pushing.py",),
+        (_PUSHING,),
     ),
     Mutation(
         "a sale of the shop's own is read back",
@@ -104,6 +106,16 @@ MUTATIONS = (
 )
 
 
+CONTROL = "nothing"
+
+
+def _control(chosen: Sequence[Mutation]) -> Mutation:
+    """Nothing is taken out: all the tests have to pass."""
+    first = chosen[0]
+    tests = dict.fromkeys(test for mutation in chosen for test in mutation.tests)
+    return Mutation(CONTROL, first.path, first.guard, first.guard, tuple(tests))
+
+
 def copy_to(root: Path) -> None:
     for name in COPIED:
         source = PROJECT / name
@@ -117,15 +129,16 @@ def copy_to(root: Path) -> None:
     (root / "var").mkdir()
 
 
-def without(mutation: Mutation) -> tuple[str, float]:
-    """The first test that fails without the guard ("" when all pass), and after how many seconds."""
+def without(mutation: Mutation, schedules: int) -> tuple[str, float]:
+    """The first of so many schedules, or else the first test, that fails without the guard ("" when all pass), and
+    after how many seconds."""
     with tempfile.TemporaryDirectory(prefix="evenshelf-mutation-") as folder:
         root = Path(folder)
         copy_to(root)
         mutation.take_out(root)
         started = time.monotonic()
         # A process of its own for each part, so that what the schedules find is told apart from what the tests do.
-        for tests in ((SCHEDULES,), mutation.tests):
+        for tests in ((SCHEDULES,), mutation.tests) if schedules else (mutation.tests,):
             done = subprocess.run(
                 [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "--no-header", "--tb=line", *tests],
                 cwd=root,
@@ -133,16 +146,16 @@ def without(mutation: Mutation) -> tuple[str, float]:
                     **os.environ,
                     "DATABASE_URL": "sqlite:///var/tests.sqlite3",
                     "VAR_DIR": str(root / "var"),
-                    "SCHEDULES": str(MOST_SCHEDULES),
+                    "SCHEDULES": str(schedules),
                 },
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            if done.returncode == 1:
-                found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-                return found[1] if found else "a test", time.monotonic() - started
-            if done.returncode != 0:
+            found = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+            if done.returncode == 1 and found:
+                return found[1], time.monotonic() - started
+            if done.returncode != 0:  # a test that could not begin shows nothing
                 raise RuntimeError(f"{mutation.name}: the tests could not be run\n{done.stdout}{done.stderr}")
         return "", time.monotonic() - started
 
@@ -150,14 +163,21 @@ def without(mutation: Mutation) -> tuple[str, float]:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=", ".join(mutation.name for mutation in MUTATIONS))
-    names = parser.parse_args(arguments).names
+    parser.add_argument("--schedules", type=int, default=MOST_SCHEDULES, help="to be tried before the guard's tests")
+    options = parser.parse_args(arguments)
+    names = options.names
     chosen = [mutation for mutation in MUTATIONS if not names or mutation.name in names]
     if len(chosen) < len(names):
         parser.error(f"one of {', '.join(mutation.name for mutation in MUTATIONS)}")
     survived = 0
     sys.stdout.write("| taken out | fails first | seconds |\n|---|---|---|\n")
-    for mutation in chosen:
-        test, seconds = without(mutation)
+    for mutation in (_control(chosen), *chosen):
+        test, seconds = without(mutation, options.schedules)
+        if mutation.name == CONTROL:
+            if test:
+                sys.stdout.write(f"{test} fails with every guard in its place: nothing can be shown\n")
+                return 2
+            continue
         survived += not test
         sys.stdout.write(f"| {mutation.name} | {f'`{test}`' if test else 'NOTHING FAILED'} | {seconds:.0f} |\n")
         sys.stdout.flush()

@@ -259,8 +259,8 @@ class Run:
         for sku in self.skus:
             for warehouse in self.warehouses:
                 units = rng.choice((0, 1, 3, 8, 20, 45))
-                key = f"opening {sku.pk} {warehouse.pk}"
-                counts.count(sku_id=sku.pk, warehouse_id=warehouse.pk, counted=units, key=key, actor=None, now=now)
+                form = f"opening {sku.pk} {warehouse.pk}"
+                counts.count(sku_id=sku.pk, warehouse_id=warehouse.pk, counted=units, key=form, actor=None, now=now)
                 self.hand[sku.pk] += units
         for platform, channel in self.channels.items():
             if rng.random() < 0.5:
@@ -507,9 +507,9 @@ class Run:
                 (HttpClient, "_exchange", exchange),
                 (engine, "ThreadPoolExecutor", InlinePool),
                 (Atomic, "__exit__", self._leaving(Atomic.__exit__)),
-                (orders, "book_orders", self._booking(orders.book_orders)),
+                (orders, "book_orders", self._booking(booking.book_orders)),
                 *((module, "async_task", self._queued) for module in _QUEUEING),
-                *((each, "push_stock", self._pushing(each.push_stock)) for each in map(CONNECTORS.get, CHANNELS)),
+                *((CONNECTORS[name], "push_stock", self._pushing(CONNECTORS[name].push_stock)) for name in CHANNELS),
             ):
                 stack.enter_context(mock.patch.object(target, name, stand_in))
             for name in ("integrations", "catalog"):
@@ -537,8 +537,8 @@ class Run:
             callbacks, connection.run_on_commit = connection.run_on_commit, []
             self._note_targets()
             if not self._loses_signal:
-                for _savepoints, callback, _is_robust in callbacks:
-                    callback()
+                for after in callbacks:
+                    after[1]()
 
     def _booking(self, book: Callable[..., Any]) -> Callable[..., Any]:
         def booked(channel: Channel, page: Sequence[Any], *, now: datetime) -> Any:
@@ -643,9 +643,9 @@ class Run:
         for trade in trades:
             [line] = trade.lines
             of_reserved, of_sold = units_kept(trade)
-            for sku, units in by_row[line.num_iid, line.sku_id].parts:
-                reserved[sku] += of_reserved * units
-                sold[sku] += of_sold * units
+            for part, units in by_row[line.num_iid, line.sku_id].parts:
+                reserved[part] += of_reserved * units
+                sold[part] += of_sold * units
         found = [] if Order.objects.count() == len(trades) else [f"{Order.objects.count()} orders of {len(trades)}"]
         for sku in self.skus:
             levels = StockLevel.objects.filter(sku=sku).aggregate(on_hand=Sum("on_hand"), reserved=Sum("reserved"))

@@ -9,7 +9,7 @@ from graphql import DocumentNode, GraphQLSchema
 
 from integrations.simulator.main import Options, build
 from integrations.simulator.routing import Request, Response, Router
-from integrations.simulator.shopify import gateway
+from integrations.simulator.shopify import documents, gateway
 from integrations.simulator.simulation import Simulation
 from integrations.simulator.world import (
     CLOSED_UNPAID,
@@ -48,7 +48,7 @@ def _built() -> tuple[Simulation, Router]:
 
 def _remember_checks() -> None:
     """Check each GraphQL document once: we send the same few again and again."""
-    check, found = gateway.refusals, dict[tuple[int, str], list[dict[str, Any]]]()
+    check, found = documents.refusals, dict[tuple[int, str], list[dict[str, Any]]]()
 
     def refusals(schema: GraphQLSchema, document: DocumentNode) -> list[dict[str, Any]]:
         key = id(schema), document.loc.source.body if document.loc else ""
@@ -56,7 +56,7 @@ def _remember_checks() -> None:
             found[key] = check(schema, document)
         return found[key]
 
-    gateway.refusals = refusals
+    vars(gateway)["refusals"] = refusals
 
 
 class Shops(Simulator):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.convergence.mutations import MUTATIONS, PROJECT, Mutation
+from tests.convergence.mutations import MUTATIONS, Mutation
+from tests.processes import PROJECT
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)

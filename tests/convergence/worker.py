@@ -120,7 +120,10 @@ def report(shift: float) -> dict[str, Any]:
         "booked": list(
             booked.order_by()
             .values_list("order_line")
-            .annotate(Sum("quantity", filter=reserving, default=0), -Sum("quantity", filter=~reserving, default=0))
+            .annotate(
+                reserved=Sum("quantity", filter=reserving, default=0),
+                sold=-Sum("quantity", filter=~reserving, default=0),
+            )
         ),
         "orders": Order.objects.count(),
         "wrong": [str(each) for each in ledger.check()],

@@ -138,9 +138,7 @@ add_column(StockLevel, "on_hand", _("on hand"), on_hand_cell, order=30, classes=
 add_column(StockLevel, "reserved", _("reserved"), reserved_cell, order=40, classes="num")
 add_column(StockLevel, "available", _("available"), available_cell, order=50, classes="num")
 add_column(StockLevel, "transit", _("in transit"), in_transit_cell, order=60, prepare=_with_transit, classes="num")
-add_column(
-    StockLevel, "changed", _CHANGED, changed_cell, order=70, classes="time"
-)
+add_column(StockLevel, "changed", _CHANGED, changed_cell, order=70, classes="time")
 
 add_tab(StockLevel, "all", _("All"), lambda levels, request: levels, order=0)
 add_tab(

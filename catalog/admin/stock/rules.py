@@ -61,6 +61,7 @@ class RuleForm(forms.ModelForm):
 
 _SHARE = _("The share is 0 to 100 percent.")
 _UNITS = _("Enter 0 to %(most)s units.")
+_NO_LOCATIONS = _("Shops of this platform have no locations. Leave this empty.")
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,19 @@ class LocationsForm(forms.Form):
         field = ChannelLocation._meta.get_field("location_id")
         common: dict[str, Any] = {"label": field.verbose_name, "required": False, "initial": stored}
         if self.locations is None or self.locations.problem:
-            return forms.CharField(help_text=field.help_text, max_length=128, **common)
+            help_text = _NO_LOCATIONS if self.locations is None else field.help_text
+            return forms.CharField(help_text=help_text, max_length=128, **common)
         choices = [("", gettext("the shop’s only one")), *self.locations.choices]
         if stored not in dict(choices):
             choices.append((stored, gettext("%(id)s (the shop does not have it)") % {"id": stored}))
         return forms.ChoiceField(choices=choices, **common)
+
+    def clean(self) -> dict[str, Any]:
+        if self.locations is None:
+            for name in [f"location_{each.pk}" for each in self.warehouses]:
+                if self.cleaned_data.get(name):
+                    self.add_error(name, _NO_LOCATIONS)
+        return self.cleaned_data
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Each warehouse with its fields: whether it feeds the channel, the location, the place in the sequence."""
@@ -312,6 +321,4 @@ def changed_cell(rule: StockRule) -> Any:
 _CHANGED = pgettext_lazy("time of the last change", "changed")
 add_column(StockRule, "owner", _("channel or listing"), owner_cell, order=10)
 add_column(StockRule, "rule", _("rule"), rule_text, order=20)
-add_column(
-    StockRule, "changed", _CHANGED, changed_cell, order=30, classes="time"
-)
+add_column(StockRule, "changed", _CHANGED, changed_cell, order=30, classes="time")

@@ -164,10 +164,13 @@ def problem_text(cause: str, channel: Channel, *, is_short: bool = False) -> str
 
 
 def target_text(item: SyncItem) -> str:
-    """How the target of an item came about."""
+    """How the target of an item came about; "" where an older version told it otherwise."""
     if blocked := _blocked_text(item.blocked):
         return blocked
-    steps = tuple(Step(StepKind(kind), figure, units) for kind, figure, units in item.steps)
+    try:
+        steps = tuple(Step(StepKind(kind), figure, units) for kind, figure, units in item.steps)
+    except ValueError:
+        return ""
     return explain(Target(item.wanted, steps)) if steps else ""
 
 

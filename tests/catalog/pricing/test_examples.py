@@ -3,7 +3,7 @@
 import pytest
 
 from catalog.pricing.exchange import answer, read_request
-from catalog.pricing.unit_prices import unit_prices
+from catalog.pricing.unit_prices import PerUnit, UnitPrices, unit_prices
 from tests.catalog.pricing.requests import line, promotion, request
 
 pytestmark = pytest.mark.pure
@@ -408,7 +408,8 @@ def test_worked_examples_name_what_was_used_and_why_the_others_were_not(example,
 
 def test_buy_one_and_the_best_price_per_unit_are_kept_apart():  # E35
     found = unit_prices(read_request(request("taobao", 16000, [CROSS_300])))
-    assert (found.buy_one, found.best.quantity, found.best.goods, found.best.per_unit) == (16000, 2, 27000, 13500)
+    assert found == UnitPrices(16000, PerUnit(quantity=2, goods=27000))
+    assert PerUnit(2, 27000).per_unit == 13500
 
 
 def test_ten_of_the_ladder_cost_less_than_nine():  # E36

@@ -1,5 +1,7 @@
 """What is refused and what is set aside, with its reason, while everything else is quoted."""
 
+from typing import Any
+
 import pytest
 
 from catalog.pricing.exchange import answer
@@ -162,7 +164,7 @@ def test_the_basket_of_the_rule_set_cannot_be_measured_in_groups_either():
     assert found["not_used"] == {"p": "invalid:measure_over"}
 
 
-SET_ASIDE = {
+SET_ASIDE: dict[str, dict[str, Any]] = {
     "currency": {"currency": "USD"},
     "paused": {"status": "paused"},
     "not_started": {"start": "2026-11-11T12:00:00.000001+08:00"},
@@ -185,7 +187,7 @@ def test_what_is_set_aside_says_why(reason):
 
 
 def test_of_several_reasons_the_first_of_the_order_counts():
-    fields = {}
+    fields: dict[str, Any] = {}
     for reason in reversed([reason for reason in SET_ASIDE if reason not in ("no_shipping", "other_lines")]):
         fields |= SET_ASIDE[reason]
         if reason == "not_started":

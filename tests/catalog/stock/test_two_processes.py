@@ -19,7 +19,7 @@ def race(start_worker):
 
     def run(job, *names):
         start = FORKS.Barrier(len(names))
-        return [each.result(seconds=300) for each in [start_worker(job, name, start) for name in names]]
+        return [each.result(seconds=600) for each in [start_worker(job, name, start) for name in names]]
 
     return run
 

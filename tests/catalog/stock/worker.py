@@ -62,8 +62,8 @@ def book(seed: int, start: Barrier) -> None:
     ]
     random.Random(seed).shuffle(told)
     start.wait(60)
-    for start in range(0, len(told), 20):
-        book_orders(channel, told[start : start + 20], now=NOW)
+    for first in range(0, len(told), 20):
+        book_orders(channel, told[first : first + 20], now=NOW)
 
 
 def begin(name: str, start: Barrier) -> None:

@@ -220,9 +220,7 @@ def two_places(open_shop, settle):
     other = Warehouse.objects.create(code="B", name="B")
     ChannelLocation.objects.create(channel=shop.channel, warehouse=other, location_id=second)
     units = variant.levels[second] + 1
-    record_movements(
-        [Movement(shop.skus[0].pk, other.pk, Kind.COUNT, units, "of B", Source.COUNT)], now=timezone.now()
-    )
+    record_movements([Movement(shop.skus[0].pk, other.pk, Kind.COUNT, units, "of B", Source.COUNT)], now=timezone.now())
     dirty.sweep(now=timezone.now())
     settle()
     assert set(ListingSync.objects.values_list("state", flat=True)) == {"in-sync"}

@@ -102,6 +102,12 @@ def test_every_outcome_of_a_call_has_its_words(client, row, run, operator, statu
     assert f"{status}</span>" not in client.get(page_of(row)).text
 
 
+@pytest.mark.parametrize("steps", [[], [["abolished", 1, 2]], [["available", 3]]])
+def test_what_an_older_version_logged_is_shown_without_its_sentence(client, row, run, operator, steps):
+    item(run, row, steps=steps)
+    assert "12 → 10" in client.get(page_of(row)).text
+
+
 def test_its_history_is_read_page_by_page_newest_first(client, row, run, operator):
     made = [item(run, row, wanted=number) for number in range(23)]
     text = client.get(page_of(row)).text

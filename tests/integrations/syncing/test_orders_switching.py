@@ -185,10 +185,20 @@ def test_the_warehouses_of_a_channel_are_applied_at_once(synced, client, run_que
 
 
 def test_a_location_that_is_named_gets_a_row_of_its_own(synced, client, run_queued):
+    Channel.objects.update(platform="shopify")
     main = warehouse().pk
     data = {"location_mode": "sum", f"used_{main}": "on", f"location_{main}": "4711", f"position_{main}": "1"}
     run_queued(post, client, "catalog_stock_channel_locations", synced.channel_id, data)
     assert ListingSync.objects.get(location_id="4711").due_at is not None
+
+
+def test_a_location_is_not_named_where_shops_have_none(synced, client):
+    main = warehouse().pk
+    data = {"location_mode": "sum", f"used_{main}": "on", f"location_{main}": "4711", f"position_{main}": "1"}
+    page = client.post(reverse("admin:catalog_stock_channel_locations", args=[synced.channel_id]), data)
+    assert page.status_code == 400
+    assert "Shops of this platform have no locations" in page.content.decode()
+    assert not ChannelLocation.objects.exists()
 
 
 def test_the_parts_of_a_bundle_are_applied_at_once(synced, client, run_queued):

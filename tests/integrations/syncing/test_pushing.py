@@ -233,6 +233,7 @@ def claim(shop, now):
     """A worker claims what is due of the shop's channel, and is killed."""
     job = pushing.PushingJob()
     lane = Lane(shop.channel, clock=lambda: now)
+    lane.connector = shop.subject.connector
     chunk = Chunk(lane)
     job.claim(lane, chunk, 100, now)
     return job, lane, chunk

@@ -75,7 +75,7 @@ def test_listings_count_where_their_stock_could_be_ours_to_write():
     ListingFactory(channel=channel, sku=None)
     ListingFactory(channel=channel, sku=SkuFactory(), ownership="competitor")
     ListingFactory(channel=channel, sku=SkuFactory(), removed_at=NOW)
-    ListingFactory(channel=channel, sku=SkuFactory(status="active"))
+    ListingFactory(channel=channel, sku=SkuFactory(status="retired"))
     assert (status(channel).listings, status(channel).skus) == (2, 1)
     assert (status(other).listings, status(other).skus) == (1, 1)
     assert (status().listings, status().skus) == (3, 1), "one SKU, on two channels"
