@@ -20,6 +20,8 @@ def spread(amount: int, weights: Sequence[int], rooms: Sequence[int], *, redistr
     What does not fit is lost, or with `redistribute` spread again over the lines that still have room. Where all
     weights are 0 the rooms left are the weights.
     """
+    if len(rooms) == 1:
+        return [min(amount, rooms[0])]
     taken = [0] * len(rooms)
     left = min(amount, sum(rooms)) if redistribute else amount
     while left > 0:

@@ -19,6 +19,10 @@ class Amounts(NamedTuple):
     def pays(self) -> int:
         return sum(self.running) + self.shipping
 
+    def at_layer(self) -> "Amounts":
+        """The same, at the beginning of a layer."""
+        return self if self.layer is self.running else Amounts(self.running, self.item, self.running, self.shipping)
+
 
 class Candidate:
     """A promotion that may be used in the basket, with what the rule set says where it says nothing itself."""
@@ -31,6 +35,7 @@ class Candidate:
         "family",
         "id",
         "index",
+        "is_of_order",
         "is_shipping",
         "layer",
         "line_labels",
@@ -59,6 +64,7 @@ class Candidate:
         self.measure_all = (promotion.measure_lines or layer.measure_lines) == "basket"
         self.rebase = layer.item_flagged and (promotion.rebase if layer.rebase is None else layer.rebase)
         self.is_shipping = layer.name == SHIPPING
+        self.is_of_order = promotion.kind == Kind.AMOUNT_OFF and promotion.per == "order"
         self.line_labels = frozenset(label for label in promotion.groups if label.startswith("line:"))
         # Of a family at most one is used: of those that share a label, or of a layer that picks one.
         self.family = "" if layer.pick == "one" else min(promotion.groups - self.line_labels, default=None)
@@ -70,7 +76,7 @@ class Candidate:
             yield self.threshold_base, self.measure_all
         if self.is_shipping:
             return
-        if promotion.kind == Kind.AMOUNT_OFF and promotion.per == "order":
+        if self.is_of_order:
             if not per_piece:
                 yield self.weight_base, False
         elif promotion.kind in (Kind.AMOUNT_OFF, Kind.PERCENT_OFF, Kind.NTH_PIECE):

@@ -55,7 +55,7 @@ def outlook(basket: Basket, amounts: Amounts, standing: int, first: int) -> Outl
     rest, ends, sums = [0] * (count + 1), [0] * (count + 1), [0] * (count + 1)
     per_line: list[Mapping[int, int]] = [{}] * (count + 1)
     alone: list[tuple[int, Mapping[int, int]]] = [(0, {})] * (count + 1)
-    later = amounts._replace(layer=amounts.running)  # a layer that has not begun begins with no more than this
+    later = amounts.at_layer()  # a layer that has not begun begins with no more than this
     current = candidates[first].layer if first < count else None
     total = 0
     for layer, group in groupby(reversed(candidates[first:]), key=lambda candidate: candidate.layer):
@@ -95,7 +95,7 @@ def most(basket: Basket, candidate: Candidate, amounts: Amounts) -> tuple[int, d
         if promotion.kind == Kind.PERCENT_OFF:
             off = divide(value * (basket.shipping or 0), _WHOLE_RATE, "up") * times
         limit = min(off, amounts.shipping)
-    elif promotion.kind == Kind.AMOUNT_OFF and promotion.per == "order":
+    elif candidate.is_of_order:
         limit = value * times
         each = {at: min(running[at], limit) for at in works}
     else:
@@ -201,8 +201,7 @@ def surely_discounted(basket: Basket, candidate: Candidate, amounts: Amounts, li
     values = [value for _, value in candidate.tiers]
     least = max(values) if promotion.kind == Kind.FIXED_PRICE else min(values)
     qty, running = basket.qty, amounts.running
-    of_order = promotion.kind == Kind.AMOUNT_OFF and promotion.per == "order"
-    if of_order:
+    if candidate.is_of_order:
         if basket.rules.per_piece:
             each = dict.fromkeys(lines, least // sum(qty[at] for at in lines))
         else:

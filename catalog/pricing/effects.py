@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 from catalog.pricing.apportionment import spread, spread_per_piece, top_up_per_piece
 from catalog.pricing.basket import Amounts, Basket, Candidate
@@ -13,21 +12,19 @@ _WHOLE_RATE = 10_000
 Blocks = list[tuple[int, int]]  # (amount of one unit, how many of them)
 
 
-class Group(NamedTuple):
+class Group:
     """Lines that one discount works on: all have something left to pay."""
 
-    basket: Basket
-    candidate: Candidate
-    amounts: Amounts
-    lines: Sequence[int]
+    __slots__ = ("amounts", "basket", "candidate", "lines", "pieces", "rooms")
 
-    @property
-    def rooms(self) -> list[int]:
-        return [self.amounts.running[at] for at in self.lines]
-
-    @property
-    def pieces(self) -> list[int]:
-        return [self.basket.qty[at] for at in self.lines]
+    def __init__(self, basket: Basket, candidate: Candidate, amounts: Amounts, lines: Sequence[int]) -> None:
+        self.basket = basket
+        self.candidate = candidate
+        self.amounts = amounts
+        self.lines = lines
+        running, qty = amounts.running, basket.qty
+        self.rooms = [running[at] for at in lines]
+        self.pieces = [qty[at] for at in lines]
 
     def of(self, base: str) -> list[int]:
         amounts = self.basket.base(base, self.amounts)
@@ -41,23 +38,23 @@ class Group(NamedTuple):
 
 def discounts(group: Group, value: int, times: int) -> list[int]:
     """What each line of the group gets off, never more than it has left."""
-    promotion = group.candidate.promotion
-    kind = promotion.kind
-    if kind == Kind.AMOUNT_OFF and promotion.per == "order":
+    candidate = group.candidate
+    kind = candidate.promotion.kind
+    if candidate.is_of_order:
         shares = _amount_off(group, value * times)
+    elif kind == Kind.PERCENT_OFF:
+        shares = _percent_off(group, value)
     elif kind == Kind.AMOUNT_OFF:
         shares = _amount_off_each(group, value)
-    elif kind == Kind.PERCENT_OFF:
-        shares = _percentage(group, value, _chosen_units(group, group.of(group.candidate.effect_base)))
     elif kind == Kind.FIXED_PRICE:
         shares = [
             sum(max(0, unit - value) * count for unit, count in blocks) for blocks in _chosen_units(group, group.rooms)
         ]
     elif kind == Kind.NTH_PIECE:
-        shares = _percentage(group, value, _cheapest_of_sets(group))
+        shares = _percentage_of_units(group, value, _cheapest_of_sets(group))
     else:
         shares = _bundle(group, value)
-    cap = promotion.max_discount
+    cap = candidate.promotion.max_discount
     return shares if cap is None or sum(shares) <= cap else spread(cap, shares, shares, redistribute=False)
 
 
@@ -102,15 +99,30 @@ def _chosen_units(group: Group, base: Sequence[int]) -> list[Blocks]:
     return chosen
 
 
-def _percentage(group: Group, rate: int, chosen: Sequence[Blocks]) -> list[int]:
-    level, mode = group.candidate.layer.round_at, group.candidate.layer.rounding
-    if level == "unit":
-        shares = [sum(divide(rate * unit, _WHOLE_RATE, mode) * count for unit, count in blocks) for blocks in chosen]
-        return list(map(min, shares, group.rooms))
-    sums = [sum(unit * count for unit, count in blocks) for blocks in chosen]
-    if level == "line":
-        return list(map(min, [divide(rate * each, _WHOLE_RATE, mode) for each in sums], group.rooms))
-    total = divide(rate * sum(sums), _WHOLE_RATE, mode)
+def _percent_off(group: Group, rate: int) -> list[int]:
+    candidate = group.candidate
+    base = group.of(candidate.effect_base)
+    if candidate.promotion.max_units is None and candidate.layer.round_at != "unit":
+        return _percentage(group, rate, base)
+    return _percentage_of_units(group, rate, _chosen_units(group, base))
+
+
+def _percentage_of_units(group: Group, rate: int, chosen: Sequence[Blocks]) -> list[int]:
+    layer = group.candidate.layer
+    if layer.round_at != "unit":
+        return _percentage(group, rate, [sum(unit * count for unit, count in blocks) for blocks in chosen])
+    shares = [
+        sum(divide(rate * unit, _WHOLE_RATE, layer.rounding) * count for unit, count in blocks) for blocks in chosen
+    ]
+    return list(map(min, shares, group.rooms))
+
+
+def _percentage(group: Group, rate: int, sums: Sequence[int]) -> list[int]:
+    """Of the sums that the lines bring in, rounded by line or once for all."""
+    layer = group.candidate.layer
+    if layer.round_at == "line":
+        return list(map(min, [divide(rate * each, _WHOLE_RATE, layer.rounding) for each in sums], group.rooms))
+    total = divide(rate * sum(sums), _WHOLE_RATE, layer.rounding)
     if group.basket.rules.per_piece:
         floors = [rate * each // _WHOLE_RATE for each in sums]
         return top_up_per_piece(total, floors, group.per_piece_order(), group.pieces, group.rooms)

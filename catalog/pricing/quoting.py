@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from catalog.pricing.basket import Amounts, Basket, Candidate, lines_of, mask_of
+from catalog.pricing.basket import Amounts, Basket, Candidate, lines_of
 from catalog.pricing.conflicts import Conflicts
-from catalog.pricing.evaluation import Outcome, evaluate, working_lines
+from catalog.pricing.evaluation import evaluate
 from catalog.pricing.model import Kind, Promotion, Quote, Request, Status, Step, Total
 from catalog.pricing.rulesets import UnknownRule, rules_for
 from catalog.pricing.search import NoPlan, OutOfBudget, Search, Use
@@ -41,42 +41,28 @@ def quote(request: Request, *, budget: int | None = None) -> Quote:
 
 
 def _explained(basket: Basket, conflicts: Conflicts, uses: Sequence[Use], aside: dict[str, str], work: int) -> Quote:
-    """The plan evaluated once more in order, with what each promotion did, or would have done at its turn."""
+    """The plan in order, with what each promotion did, or would have done at its turn."""
     used = {use.candidate.index: use for use in uses}
     amounts = basket.at_start()
     layer, taken = None, 0
-    steps: list[Step] = []
     not_used = dict(aside)
     for candidate in basket.candidates:
         if candidate.layer is not layer:
             layer = candidate.layer
-            amounts = amounts._replace(layer=amounts.running)
-            taken = mask_of(at for use in uses if use.candidate.layer is layer for at in lines_of(use.lines))
-        per_line = candidate.layer.pick == "one_per_line"
-        if use := used.get(candidate.index):
-            seen = lines_of(use.lines) if per_line else candidate.covered
-            outcome = evaluate(basket, candidate, amounts, seen)
-            after = basket.applied(candidate, outcome.discounts, amounts)
-            steps.append(_step(basket, use, outcome, amounts.pays, after.pays, _base(basket, candidate, use, amounts)))
-            amounts = after
+            amounts = amounts.at_layer()
+            taken = 0
+            for use in uses:
+                if use.candidate.layer is layer:
+                    taken |= use.lines
+        if candidate.index in used:
+            amounts = used[candidate.index].after
             continue
-        reason = _conflict(conflicts, candidate, uses)
-        if not reason:
-            seen = candidate.covered
-            if per_line:
-                open_lines = working_lines(amounts._replace(running=amounts.layer), candidate.covered)
-                seen = tuple(at for at in open_lines if not taken >> at & 1)
-                if open_lines and not seen:
-                    reason = "line_taken"
-                # Lines that cost nothing are nobody's: judged as they stand.
-                seen = seen or candidate.covered
-            reason = reason or evaluate(basket, candidate, amounts, seen).reason or "no_gain"
-        not_used[candidate.id] = reason
+        not_used[candidate.id] = _conflict(conflicts, candidate, uses) or _why_not(basket, candidate, amounts, taken)
     return Quote(
         Status.OK,
         total=Total(sum(amounts.running), None if basket.shipping is None else amounts.shipping),
         lines={line.id: amount for line, amount in zip(basket.lines, amounts.running, strict=True)},
-        steps=tuple(steps),
+        steps=tuple(_step(basket, use) for use in uses),
         not_used=dict(sorted(not_used.items())),
         work=work,
     )
@@ -89,19 +75,20 @@ def _conflict(conflicts: Conflicts, candidate: Candidate, uses: Sequence[Use]) -
     return ""
 
 
-def _base(basket: Basket, candidate: Candidate, use: Use, amounts: Amounts) -> int:
-    """The sum that the effect counts on."""
-    if candidate.is_shipping:
-        return amounts.shipping
-    per_order = candidate.promotion.kind == Kind.AMOUNT_OFF and candidate.promotion.per == "order"
-    prices = candidate.promotion.kind in (Kind.FIXED_PRICE, Kind.BUNDLE_PRICE)
-    name = "running" if prices else candidate.weight_base if per_order else candidate.effect_base
-    base = basket.base(name, amounts)
-    return sum(base[at] for at in lines_of(use.lines))
+def _why_not(basket: Basket, candidate: Candidate, amounts: Amounts, taken: int) -> str:
+    """Why it is not used though it conflicts with none; `taken` are the lines that its layer gave to others."""
+    seen: Sequence[int] = candidate.covered
+    if candidate.layer.pick == "one_per_line":
+        cost_something = [at for at in candidate.covered if amounts.layer[at] > 0]
+        free = [at for at in cost_something if not taken >> at & 1]
+        if cost_something and not free:
+            return "line_taken"
+        seen = free or candidate.covered  # where all cost nothing they are nobody's, and judged as they stand
+    return evaluate(basket, candidate, amounts, seen).reason or "no_gain"
 
 
-def _step(basket: Basket, use: Use, outcome: Outcome, before: int, after: int, base: int) -> Step:
-    promotion = use.candidate.promotion
+def _step(basket: Basket, use: Use) -> Step:
+    promotion, outcome = use.candidate.promotion, use.outcome
     return Step(
         id=promotion.id,
         layer=promotion.layer,
@@ -109,8 +96,21 @@ def _step(basket: Basket, use: Use, outcome: Outcome, before: int, after: int, b
         discount=outcome.total,
         measured=outcome.measured,
         minimum=outcome.minimum,
-        base=base,
-        before=before,
-        after=after,
+        base=_base(basket, use),
+        before=use.before.pays,
+        after=use.after.pays,
         lines={basket.lines[at].id: discount for at, discount in outcome.discounts if at >= 0 and discount},
     )
+
+
+def _base(basket: Basket, use: Use) -> int:
+    """The sum that the effect counts on."""
+    candidate = use.candidate
+    if candidate.is_shipping:
+        return use.before.shipping
+    if candidate.promotion.kind in (Kind.FIXED_PRICE, Kind.BUNDLE_PRICE):
+        name = "running"
+    else:
+        name = candidate.weight_base if candidate.is_of_order else candidate.effect_base
+    base = basket.base(name, use.before)
+    return sum(base[at] for at in lines_of(use.lines))

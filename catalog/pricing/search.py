@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from catalog.pricing.basket import Amounts, Basket, Candidate, lines_of, mask_of
-from catalog.pricing.bounds import Outlook, most, outlook, surely_discounted
+from catalog.pricing.bounds import Outlook, outlook, surely_discounted
 from catalog.pricing.conflicts import Conflicts
 from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 
@@ -36,6 +36,9 @@ class _Hopeless(Exception):
 class Use(NamedTuple):
     candidate: Candidate
     lines: int  # that it works on, a mask; in a layer with one promotion per line those assigned to it
+    outcome: Outcome
+    before: Amounts
+    after: Amounts
 
 
 class _Turn(NamedTuple):
@@ -87,9 +90,10 @@ class Search:
         self.budget = BUDGET + BUDGET_PER_CANDIDATE * count if budget is None else budget
         self._step = 1 + (len(basket.lines) - 1) // LINES_PER_STEP
         self.spent = count * self._step
-        start = basket.at_start()
+        everyone = (1 << count) - 1
+        self._known = outlook(basket, basket.at_start(), everyone, 0)
         # What does nothing on the amounts at the start never will.
-        able = [candidate for candidate in basket.candidates if most(basket, candidate, start)[0]]
+        able = [candidate for candidate in basket.candidates if self._known.alone[candidate.index][0]]
         self._able = mask_of(candidate.index for candidate in able)
         groups = [list(group) for _, group in groupby(able, key=lambda candidate: candidate.layer)]
         self._layers = [_Layer(group[0].layer.pick, mask_of(each.index for each in group)) for group in groups]
@@ -104,7 +108,7 @@ class Search:
 
     def best(self) -> tuple[Use, ...]:
         """The used promotions in order; raises OutOfBudget or NoPlan."""
-        self._enter(0, _Way(self.basket.at_start()), None)
+        self._enter(0, _Way(self._known.amounts), self._known)
         if self._best is None:
             raise NoPlan
         return self._best_uses
@@ -122,29 +126,29 @@ class Search:
         if self.spent > self.budget:
             raise OutOfBudget
 
-    def _enter(self, layer: int, way: _Way, known: Outlook | None) -> None:
+    def _enter(self, layer: int, way: _Way, known: Outlook) -> None:
         if layer == len(self._layers):
             if not way.owed:
                 self._compare(way)
             return
-        way = way._replace(amounts=way.amounts._replace(layer=way.amounts.running))
+        way = _Way(way.amounts.at_layer(), way.uses, way.blocked, way.owed)
         if self._layers[layer].pick == "one_per_line":
             free = mask_of(working_lines(way.amounts, range(len(self.basket.lines))))
             self._assign(_Assigning(layer, {}), 0, free, way, (), known)
         else:
             self._pick(layer, 0, way, known)
 
-    def _looked(self, way: _Way, place: int, free: int | None, known: Outlook | None) -> Outlook | None:
+    def _looked(self, way: _Way, place: int, free: int | None, known: Outlook) -> Outlook:
         """The outlook from here, `known` if that will do; raises _Hopeless if no plan on from here can be the best.
 
         An outlook from further up the way is too bright, but right; a new one is made where it does not decide.
         """
         if self._best is None:
             return known
-        if known is not None and self._is_hopeless(way, known, place, free):
+        if self._is_hopeless(way, known, place, free):
             raise _Hopeless
         left = (self._able & ~way.blocked) >> place
-        if left & (left - 1) and (known is None or not known.is_of(way.amounts)):  # one alone is as soon evaluated
+        if left & (left - 1) and not known.is_of(way.amounts):  # one alone is as soon evaluated
             self._spend(len(self.basket.candidates) - place)
             known = outlook(self.basket, way.amounts, self._able & ~way.blocked, place)
             if self._is_hopeless(way, known, place, free):
@@ -164,7 +168,7 @@ class Search:
 
     # Layers that pick many promotions, or one.
 
-    def _pick(self, layer: int, start: int, way: _Way, known: Outlook | None) -> None:
+    def _pick(self, layer: int, start: int, way: _Way, known: Outlook) -> None:
         for candidate in self._standing(layer, start, way):
             self._spend(1)
             if not _is_payable(way, candidate.index):
@@ -202,9 +206,10 @@ class Search:
                 for each in owed
                 if not self.conflicts.between(each.candidate, each.candidate.mask, candidate, lines)
             )
+        after = self.basket.applied(candidate, outcome.discounts, way.amounts)
         return _Way(
-            self.basket.applied(candidate, outcome.discounts, way.amounts),
-            (*way.uses, Use(candidate, lines)),
+            after,
+            (*way.uses, Use(candidate, lines, outcome, way.amounts, after)),
             way.blocked | self.conflicts.always(candidate),
             owed,
         )
@@ -224,7 +229,7 @@ class Search:
         free: int,
         way: _Way,
         turns: tuple[_Turn, ...],
-        known: Outlook | None,
+        known: Outlook,
     ) -> None:
         for candidate in self._standing(assigning.layer, start, way) if free else ():
             self._spend(1)
@@ -237,7 +242,7 @@ class Search:
             is_last = not self._layers[assigning.layer].candidates >> candidate.index + 1
             for lines in self._choices(candidate, free, way):
                 self._spend(1)
-                if self._best is not None and known is not None:
+                if self._best is not None:
                     most_off = known.most_with(candidate, lines, free, is_last=is_last)
                     if self._comes_after(way, most_off, 1):
                         continue
@@ -268,9 +273,7 @@ class Search:
                 assigning.outcomes[key] = outcome
         return outcome
 
-    def _complete(
-        self, assigning: _Assigning, free: int, way: _Way, turns: Sequence[_Turn], known: Outlook | None
-    ) -> None:
+    def _complete(self, assigning: _Assigning, free: int, way: _Way, turns: Sequence[_Turn], known: Outlook) -> None:
         """No line stays free where a used or an automatic promotion of the layer would discount it."""
         for candidate, lines, amounts in turns if free else ():
             more = free & candidate.mask

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from catalog.pricing import currencies
@@ -30,6 +32,16 @@ _FRAME: Mapping[str, tuple[type, ...]] = {
     "scope": (Scope, _NONE),
     "unknown": (tuple,),
 }
+_frame_of = attrgetter(*_FRAME)
+
+
+@lru_cache
+def _first_wrong(types: tuple[type, ...]) -> str:
+    """The first field of the frame whose value has not the type it should have."""
+    for (name, allowed), found in zip(_FRAME.items(), types, strict=True):
+        if found not in allowed:
+            return "class" if name == "promotion_class" else name
+    return ""
 
 
 def refusal(request: Request) -> str:
@@ -154,9 +166,8 @@ def _broken_frame(promotion: Promotion) -> Iterator[str]:
         len(edges) == 2 and edges[0] >= edges[1]
     ):
         yield "window"
-    for name, types in _FRAME.items():
-        if type(getattr(promotion, name)) not in types:
-            yield "class" if name == "promotion_class" else name
+    if wrong := _first_wrong(tuple(map(type, _frame_of(promotion)))):
+        yield wrong
     if not _is_int(promotion.seller_share) or not 0 <= promotion.seller_share <= _WHOLE_RATE:
         yield "seller_share"
 

@@ -15,7 +15,7 @@ NOTHING = {"buffer": "", "share_percent": "", "cap": "", "stop_at": "", "is_paus
 
 @pytest.fixture
 def channel():
-    return ChannelFactory(name="Ours")
+    return ChannelFactory(name="Ours", platform="shopify")
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def warehouse():
 @pytest.fixture
 def listing(warehouse):
     """A listing of a SKU that there are 23 of."""
-    listing = ListingFactory(sku=SkuFactory(stock_version=4))
+    listing = ListingFactory(sku=SkuFactory(stock_version=4), channel__platform="shopify")
     StockLevelFactory(sku=listing.sku, warehouse=warehouse, on_hand=25, reserved=2)
     return listing
 

@@ -1,5 +1,7 @@
 """Whose turn it is: what is to be sent before what is read back, one call to a channel that may be dead."""
 
+from datetime import datetime
+
 import pytest
 from django.utils import timezone
 
@@ -19,7 +21,8 @@ def test_what_becomes_due_does_not_wait_for_all_that_is_read_back(open_shop, set
     monkeypatch.setattr(type(shop.subject.connector), "max_items_per_read", 1)
     Credential.objects.update(calls_per_second="4")
     run = dirty.begin_full(shop.channel, now=timezone.now())
-    looked, marked = [], []
+    looked: list[datetime] = []
+    marked: list[datetime] = []
     look, look_for_work = verifying.look, Engine._look_for_work
 
     def noting(*arguments):
