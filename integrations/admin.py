@@ -19,7 +19,8 @@ import integrations.audit_words  # tells the changes of connections in the audit
 import integrations.notifying.admin  # registers the pages of targets and deliveries
 import integrations.shop_admin  # adds to the pages about mappings
 import integrations.syncing.admin  # registers the pages of what is on its way, and of runs
-import integrations.syncing.control  # noqa: F401  # registers where sync is switched on, and dry runs
+import integrations.syncing.control  # registers where sync is switched on, and dry runs
+import integrations.syncing.status_page  # noqa: F401  # adds where the sync of all channels stands to the menu
 from catalog.fields import LostSecret
 from catalog.models import Channel, Listing
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab, page_badge

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from catalog.pricing.model import Kind, Line, Promotion, Request
+from catalog.pricing.reasons import CannotTell
 from catalog.pricing.rulesets import SHIPPING, Layer, RuleSet
 
 
@@ -111,15 +112,15 @@ class Basket:
         """Why no price can be told; "" if one can: a price, a fact or a base that is not known."""
         for at, price in enumerate(self.start):
             if price is None:
-                return f"price:{self.lines[at].id}"
+                return f"{CannotTell.PRICE}:{self.lines[at].id}"
         for candidate in self.candidates:
             if candidate.promotion.unknown:
-                return f"unknown:{candidate.id}"
+                return f"{CannotTell.UNKNOWN}:{candidate.id}"
             for name, of_all in candidate.needed_bases(per_piece=self.rules.per_piece):
                 amounts = self.list if name == "list" else self.live if name == "live" else ()
                 read = amounts if of_all else [amounts[at] for at in candidate.covered] if amounts else ()
                 if None in read:
-                    return f"base:{candidate.id}"
+                    return f"{CannotTell.BASE}:{candidate.id}"
         return ""
 
     def at_start(self) -> Amounts:

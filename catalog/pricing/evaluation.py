@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from catalog.pricing.basket import Amounts, Basket, Candidate
 from catalog.pricing.effects import Group, discounts, shipping_discount
+from catalog.pricing.reasons import NotUsed
 
 
 class Outcome(NamedTuple):
@@ -55,7 +56,7 @@ def evaluate(basket: Basket, candidate: Candidate, amounts: Amounts, seen: Seque
         cap = candidate.promotion.max_discount
         off_shipping = min(off_shipping, amounts.shipping, off_shipping if cap is None else cap)
         shares = [(-1, off_shipping)]
-    reason = "" if any(discount for _, discount in shares) else "no_effect"
+    reason = "" if any(discount for _, discount in shares) else NotUsed.NO_EFFECT
     return Outcome(reason, shares, measured.measured, measured.minimum)
 
 
@@ -88,11 +89,11 @@ def _qualify(basket: Basket, candidate: Candidate, amounts: Amounts, lines: Sequ
         base = basket.base(candidate.threshold_base, amounts)
         measured = sum(base[at] for at in spots)
         if promotion.max_amount is not None and measured > promotion.max_amount:
-            return "above_maximum"
+            return NotUsed.ABOVE_MAXIMUM
     if measure == "quantity" or promotion.min_qty is not None:
         pieces = sum(basket.qty[at] for at in spots)
         if promotion.min_qty is not None and pieces < promotion.min_qty:
-            return "below_quantity"
+            return NotUsed.BELOW_QUANTITY
         if measure == "quantity":
             measured = pieces
     if measure == "none":
@@ -105,4 +106,4 @@ def _qualify(basket: Basket, candidate: Candidate, amounts: Amounts, lines: Sequ
                 if promotion.max_times is not None:
                     times = min(times, promotion.max_times)
             return _Qualified(measured, minimum, value, times)
-    return "below_threshold"
+    return NotUsed.BELOW_THRESHOLD

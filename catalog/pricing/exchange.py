@@ -7,6 +7,7 @@ from typing import Any
 
 from catalog.pricing.model import Line, Promotion, Quote, Refused, Request, Scope, Status
 from catalog.pricing.quoting import quote
+from catalog.pricing.reasons import Refusal
 
 _RENAMED = {"class": "promotion_class"}
 _PROMOTION_FIELDS = frozenset(field.name for field in fields(Promotion)) - {"promotion_class"}
@@ -57,20 +58,20 @@ def to_json(quoted: Quote) -> dict[str, Any]:
 def read_request(raw: Any) -> Request:
     """Raises Refused where it is not even a request; what its values are worth is judged when it is priced."""
     if not isinstance(raw, Mapping):
-        raise Refused("request")
+        raise Refused(Refusal.REQUEST)
     lines, promotions, settings, buyer = (
         default if raw.get(name) is None else raw[name]
         for name, default in (("lines", []), ("promotions", []), ("settings", {}), ("buyer", []))
     )
     if not isinstance(lines, list):
-        raise Refused("lines")
+        raise Refused(Refusal.LINES)
     if not isinstance(promotions, list):
-        raise Refused("promotions")
+        raise Refused(Refusal.PROMOTIONS)
     if not isinstance(settings, Mapping):
-        raise Refused("settings")
+        raise Refused(Refusal.SETTINGS)
     buyer = _texts(buyer)
     if not isinstance(buyer, frozenset):
-        raise Refused("buyer")
+        raise Refused(Refusal.BUYER)
     return Request(
         ruleset=raw.get("ruleset", ""),
         currency=raw.get("currency", ""),
@@ -86,20 +87,22 @@ def read_request(raw: Any) -> Request:
 
 def _line(raw: Any) -> Line:
     if not isinstance(raw, Mapping):
-        raise Refused("lines")
+        raise Refused(Refusal.LINES)
     values = {name: raw[name] for name in _LINE_FIELDS & raw.keys()}
     categories = values["categories"] = _texts([] if raw.get("categories") is None else raw["categories"])
     texts = (raw.get("sku"), raw.get("item"), raw.get("shop"))
     if not isinstance(categories, frozenset) or not all(isinstance(text, str | None) for text in texts):
-        raise Refused("lines")
+        raise Refused(Refusal.LINES)
     values["on_sale"] = bool(raw.get("on_sale"))
+    if values.get("minimum_order") is None:
+        values["minimum_order"] = 1
     return Line(**{"id": None, "qty": None, **values})
 
 
 def _promotion(raw: Any) -> Promotion:
     """What was sent, as it was sent where it is not what it should be: `validity` names it."""
     if not isinstance(raw, Mapping):
-        raise Refused("promotions")
+        raise Refused(Refusal.PROMOTIONS)
     values = {name: raw[name] for name in _PROMOTION_FIELDS & raw.keys() if raw[name] is not None or name in _NULLABLE}
     if "class" in raw:
         values["promotion_class"] = raw["class"]

@@ -6,6 +6,7 @@ from catalog.pricing.basket import Amounts, Basket, Candidate, lines_of
 from catalog.pricing.conflicts import Conflicts
 from catalog.pricing.evaluation import evaluate
 from catalog.pricing.model import Kind, Promotion, Quote, Request, Status, Step, Total
+from catalog.pricing.reasons import CannotTell, NotUsed
 from catalog.pricing.rulesets import UnknownRule, rules_for
 from catalog.pricing.search import NoPlan, OutOfBudget, Search, Use
 from catalog.pricing.validity import refusal, set_aside
@@ -34,9 +35,9 @@ def quote(request: Request, *, budget: int | None = None) -> Quote:
     try:
         uses = search.best()
     except OutOfBudget:
-        return Quote(Status.CANNOT_TELL, "budget", not_used=aside, work=search.spent)
+        return Quote(Status.CANNOT_TELL, CannotTell.BUDGET, not_used=aside, work=search.spent)
     except NoPlan:
-        return Quote(Status.CANNOT_TELL, "no_plan", not_used=aside, work=search.spent)
+        return Quote(Status.CANNOT_TELL, CannotTell.NO_PLAN, not_used=aside, work=search.spent)
     return _explained(basket, conflicts, uses, aside, search.spent)
 
 
@@ -71,7 +72,7 @@ def _explained(basket: Basket, conflicts: Conflicts, uses: Sequence[Use], aside:
 def _conflict(conflicts: Conflicts, candidate: Candidate, uses: Sequence[Use]) -> str:
     for use in uses:
         if conflicts.between(candidate, candidate.mask, use.candidate, use.lines):
-            return f"conflict:{use.candidate.id}"
+            return f"{NotUsed.CONFLICT}:{use.candidate.id}"
     return ""
 
 
@@ -82,9 +83,9 @@ def _why_not(basket: Basket, candidate: Candidate, amounts: Amounts, taken: int)
         cost_something = [at for at in candidate.covered if amounts.layer[at] > 0]
         free = [at for at in cost_something if not taken >> at & 1]
         if cost_something and not free:
-            return "line_taken"
+            return NotUsed.LINE_TAKEN
         seen = free or candidate.covered  # where all cost nothing they are nobody's, and judged as they stand
-    return evaluate(basket, candidate, amounts, seen).reason or "no_gain"
+    return evaluate(basket, candidate, amounts, seen).reason or NotUsed.NO_GAIN
 
 
 def _step(basket: Basket, use: Use) -> Step:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
+from catalog.pricing.reasons import Refusal
 from catalog.pricing.rounding import MODES
 
 VERSION = 1  # of this file's data: stored with every quote, raised with every change of a rule
@@ -154,19 +155,19 @@ def rules_for(name: str, settings: Mapping[str, Any]) -> RuleSet:
     try:
         return _rules_for(name, tuple(sorted(settings.items())))
     except TypeError:  # a name or a value that cannot be a key
-        raise UnknownRule("settings") from None
+        raise UnknownRule(Refusal.SETTINGS) from None
 
 
 @lru_cache(maxsize=1_000)
 def _rules_for(name: str, settings: tuple[tuple[str, Any], ...]) -> RuleSet:
     if name not in RULE_SETS:
-        raise UnknownRule("ruleset")
+        raise UnknownRule(Refusal.RULESET)
     rules = RULE_SETS[name]
     changes: dict[str, dict[str, Any]] = {layer.name: {} for layer in rules.layers}
     for key, value in settings:
         layer_name, _, field = key.rpartition(".")
         if value not in _CHOICES.get(field, ()):
-            raise UnknownRule(f"settings:{key}")
+            raise UnknownRule(f"{Refusal.SETTINGS}:{key}")
         if layer_name in changes and field in _LAYER_FIELDS:
             changes[layer_name][field] = value
         elif key == "rounding":
@@ -177,7 +178,7 @@ def _rules_for(name: str, settings: tuple[tuple[str, Any], ...]) -> RuleSet:
         elif key == "allocation":
             rules = replace(rules, per_piece=value == "woo")
         else:
-            raise UnknownRule(f"settings:{key}")
+            raise UnknownRule(f"{Refusal.SETTINGS}:{key}")
     return replace(rules, layers=tuple(replace(layer, **changes[layer.name]) for layer in rules.layers))
 
 

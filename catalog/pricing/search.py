@@ -14,8 +14,8 @@ from catalog.pricing.bounds import Outlook, outlook, surely_discounted
 from catalog.pricing.conflicts import Conflicts
 from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 
-# Steps: places of the walk, sets of lines tried, and promotions looked at to bound what is left.
-BUDGET = 4_000
+# Steps: places of the walk, sets of lines tried, promotions used, and those looked at to bound what is left.
+BUDGET = 3_000
 BUDGET_PER_CANDIDATE = 4
 LINES_PER_STEP = 8  # where there are more, each step counts as two, and so on
 MOST_USED = 250  # each is a level of the walk
@@ -149,7 +149,7 @@ class Search:
             raise _Hopeless
         left = (self._able & ~way.blocked) >> place
         if left & (left - 1) and not known.is_of(way.amounts):  # one alone is as soon evaluated
-            self._spend(len(self.basket.candidates) - place)
+            self._spend(left.bit_count())
             known = outlook(self.basket, way.amounts, self._able & ~way.blocked, place)
             if self._is_hopeless(way, known, place, free):
                 raise _Hopeless
@@ -197,6 +197,7 @@ class Search:
         )
 
     def _with(self, way: _Way, candidate: Candidate, lines: int, outcome: Outcome) -> _Way:
+        self._spend(1)
         if len(way.uses) == MOST_USED:
             raise OutOfBudget
         owed = way.owed

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from catalog.pricing.model import Request
 from catalog.pricing.quoting import quote
+from catalog.pricing.reasons import Refusal
 from catalog.pricing.rounding import divide
 
 
@@ -40,7 +41,7 @@ def unit_prices(request: Request, *, up_to: int = 10) -> UnitPrices:
     for quantity in range(1, up_to + 1):
         quoted = quote(replace(request, lines=(replace(line, qty=quantity),)))
         if quoted.total is None:
-            is_whole = is_whole and quoted.reason == "below_minimum_order"
+            is_whole = is_whole and quoted.reason == Refusal.BELOW_MINIMUM_ORDER
             continue
         found = PerUnit(quantity, quoted.total.goods)
         if quantity == 1:

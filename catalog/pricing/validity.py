@@ -9,6 +9,7 @@ from typing import Any
 
 from catalog.pricing import currencies
 from catalog.pricing.model import Kind, Line, Promotion, Request, Scope
+from catalog.pricing.reasons import NotUsed, Refusal
 from catalog.pricing.rulesets import BASES, SHIPPING, Layer, RuleSet
 
 _RATES = (Kind.PERCENT_OFF, Kind.NTH_PIECE)
@@ -47,19 +48,19 @@ def _first_wrong(types: tuple[type, ...]) -> str:
 def refusal(request: Request) -> str:
     """Why the request cannot be priced; "" if it can."""
     if not currencies.is_known(request.currency):
-        return "unknown_currency"
+        return Refusal.UNKNOWN_CURRENCY
     if request.basis not in ("list", "live"):
-        return "basis"
+        return Refusal.BASIS
     if not isinstance(request.at, datetime) or request.at.utcoffset() is None:
-        return "time_without_offset"
+        return Refusal.TIME_WITHOUT_OFFSET
     if not request.lines:
-        return "no_lines"
+        return Refusal.NO_LINES
     for entries in (request.lines, request.promotions):
         ids = [entry.id for entry in entries]
         if not all(isinstance(each, str) for each in ids):
-            return "id"
+            return Refusal.ID
         if len(set(ids)) < len(ids):
-            return "repeated_id"
+            return Refusal.REPEATED_ID
     return (
         next(filter(None, map(_line_refusal, request.lines)), "") or _price_refusal(request.shipping) or _order(request)
     )
@@ -67,7 +68,9 @@ def refusal(request: Request) -> str:
 
 def _line_refusal(line: Line) -> str:
     if not _is_int(line.qty) or line.qty < 1:
-        return "quantity"
+        return Refusal.QUANTITY
+    if not _is_int(line.minimum_order):
+        return Refusal.MINIMUM_ORDER
     return _price_refusal(line.list) or _price_refusal(line.live)
 
 
@@ -75,8 +78,8 @@ def _price_refusal(price: Any) -> str:
     if price is None:
         return ""
     if not _is_int(price):
-        return "price"
-    return "negative_price" if price < 0 else ""
+        return Refusal.PRICE
+    return Refusal.NEGATIVE_PRICE if price < 0 else ""
 
 
 def _order(request: Request) -> str:
@@ -87,7 +90,7 @@ def _order(request: Request) -> str:
                 other.qty for other in request.lines if other is line or (line.item and other.item == line.item)
             )
             if pieces < line.minimum_order:
-                return "below_minimum_order"
+                return Refusal.BELOW_MINIMUM_ORDER
     return ""
 
 
@@ -175,31 +178,31 @@ def _broken_frame(promotion: Promotion) -> Iterator[str]:
 def set_aside(promotion: Promotion, request: Request, rules: RuleSet) -> str:
     """Why the promotion is no candidate; "" if it is one. The first reason of the contract's order."""
     if broken := invalid_field(promotion, rules):
-        return f"invalid:{broken}"
+        return f"{NotUsed.INVALID}:{broken}"
     if promotion.currency is not None and promotion.currency != request.currency:
-        return "currency"
+        return NotUsed.CURRENCY
     if promotion.status != "active":
-        return "paused"
+        return NotUsed.PAUSED
     if promotion.start is not None and request.at < promotion.start:
-        return "not_started"
+        return NotUsed.NOT_STARTED
     if promotion.end is not None and request.at >= promotion.end:
-        return "expired"
+        return NotUsed.EXPIRED
     if promotion.audience and promotion.audience.isdisjoint(request.buyer):
-        return "audience"
+        return NotUsed.AUDIENCE
     if promotion.remaining is not None and promotion.remaining <= 0:
-        return "used_up"
+        return NotUsed.USED_UP
     if promotion.per_buyer is not None and promotion.used >= promotion.per_buyer:
-        return "buyer_limit"
+        return NotUsed.BUYER_LIMIT
     if promotion.in_live and request.basis == "live":
-        return "in_live_price"
+        return NotUsed.IN_LIVE_PRICE
     if promotion.layer == SHIPPING and request.shipping is None:
-        return "no_shipping"
+        return NotUsed.NO_SHIPPING
     if promotion.scope is None:
         return ""
     covered = [promotion.scope.covers(line) for line in request.lines]
     if not any(covered):
-        return "out_of_scope"
-    return "other_lines" if promotion.all_lines and not all(covered) else ""
+        return NotUsed.OUT_OF_SCOPE
+    return NotUsed.OTHER_LINES if promotion.all_lines and not all(covered) else ""
 
 
 def _are_tiers(tiers: Any) -> bool:

@@ -424,11 +424,31 @@ class _DeadlineResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_DeadlineReader(sock), 64 * 1024)
 
 
-class _DeadlineConnection(HTTPConnection):
+class _InOnePiece(HTTPConnection):
+    """Sends the head of a request together with its body: each piece costs as much as all the rest of the sending."""
+
+    _held: list[bytes] | None = None  # pieces of the request that is being made
+
+    def request(self, *args: Any, **options: Any) -> None:
+        self._held = held = []
+        try:
+            super().request(*args, **options)
+        finally:
+            self._held = None
+        self.send(b"".join(held))
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held.append(data)
+
+
+class _DeadlineConnection(_InOnePiece):
     response_class = _DeadlineResponse
 
 
-class _DeadlineTlsConnection(HTTPSConnection):
+class _DeadlineTlsConnection(_InOnePiece, HTTPSConnection):
     response_class = _DeadlineResponse
 
     def connect(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+
+import orjson
 
 from integrations.connectors.base import Quota
 from integrations.connectors.clock import Clock
@@ -110,7 +111,7 @@ class Gateway:
             return self._http.request(
                 "POST",
                 self._url,
-                body=json.dumps({"query": documents.SENT[document], "variables": variables}).encode(),
+                body=orjson.dumps({"query": documents.SENT[document], "variables": variables}),
                 headers={
                     "Content-Type": "application/json",
                     "X-Shopify-Access-Token": self._credentials.access_token,

@@ -31,13 +31,13 @@ from integrations.connectors.http import parse_json
 from integrations.connectors.shopify.pacing import Throttle
 from integrations.connectors.values import HalfAnswer, amount, code, count, moment, price, text, title
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,19}")
+_LONGEST_NUMBER = 20  # digits
 _GID = re.compile(r"gid://shopify/[A-Za-z]+/([1-9][0-9]{0,19})(?:\?.*)?")
 _LONGEST_LIFE = timedelta(days=3650)
 
 
 def is_id(value: str) -> bool:
-    return _NUMBER.fullmatch(value) is not None
+    return value.isdigit() and value.isascii() and value[0] != "0" and len(value) <= _LONGEST_NUMBER
 
 
 def gid(kind: str, number: str) -> str:
@@ -53,6 +53,8 @@ def number_of(value: Any) -> str:
     """The number of a GID, or of a REST id; "" where there is none."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if value > 0 else ""
+    if isinstance(value, str) and (match := _GID.fullmatch(value)):
+        return match[1]
     found = text(value)
     match = _GID.fullmatch(found)
     return match[1] if match else (found if is_id(found) else "")

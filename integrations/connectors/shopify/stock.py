@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
+
+import orjson
 
 from integrations.connectors.base import (
     ListingRef,
@@ -164,7 +165,7 @@ class StockWriter:
             for row in rows
         ]
         # The same rows of the same push have the same key whenever they are sent, and other rows never do.
-        key = uuid5(_KEYS, json.dumps([self._key, failed, quantities]))
+        key = uuid5(_KEYS, orjson.dumps([self._key, failed, quantities]).decode())
         return {
             "key": str(key),
             "input": {

@@ -1,10 +1,12 @@
 """What is refused and what is set aside, with its reason, while everything else is quoted."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from catalog.pricing.exchange import answer
+from catalog.pricing.model import Line, Promotion, Request
 from tests.catalog.pricing.requests import line, priced, promotion, request
 
 pytestmark = pytest.mark.pure
@@ -282,3 +284,35 @@ def test_a_base_that_nothing_reads_may_be_unknown():
     lines = [line("a", None, live=5000)]
     unread = promotion("p", "shop", "fixed_price", 4000, effect_base="list", threshold_base="list")
     assert priced("generic", lines, [unread])["total"] == 4000
+
+
+RUBBISH: tuple[Any, ...] = (None, "", "x", -1, 0, 1.5, True, [], [1], {}, {"x": 1}, [[]], [[1, 2, 3]], 10**30)
+
+
+@pytest.mark.parametrize("field", [*sorted(field.name for field in fields(Promotion)), "class", "unheard_of"])
+def test_no_rubbish_in_a_promotion_breaks_the_others(field):
+    for rubbish in RUBBISH:
+        bad = promotion("bad", "shop", value=500, over=100, scope={"items": ["z"]}) | {field: rubbish}
+        found = priced("generic", 10000, [GOOD, bad], shipping=100)
+        if field == "id" and not isinstance(rubbish, str):
+            assert found == {"status": "refused", "reason": "id"}
+        elif field == "scope" or (field == "unknown" and rubbish):
+            assert found["status"] in ("ok", "cannot_tell")
+        else:
+            assert (found["status"], found["used"][0]["id"]) == ("ok", "good")
+
+
+@pytest.mark.parametrize("field", [*sorted(field.name for field in fields(Line)), "unheard_of"])
+def test_rubbish_in_a_line_is_refused_or_does_not_matter(field):
+    for rubbish in RUBBISH:
+        assert priced("generic", [line("a", 10000) | {field: rubbish}], [GOOD])["status"] in (
+            "ok",
+            "cannot_tell",
+            "refused",
+        )
+
+
+@pytest.mark.parametrize("field", [*sorted(field.name for field in fields(Request)), "unheard_of"])
+def test_rubbish_in_a_request_is_refused_or_does_not_matter(field):
+    for rubbish in RUBBISH:
+        assert refused(**{field: rubbish})["status"] in ("ok", "refused")

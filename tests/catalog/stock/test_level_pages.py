@@ -30,6 +30,7 @@ class Line:
     sku_id: str = ""
     outer_id: str = ""
     returned: int = 0
+    refunded: int = 0
     paid_per_unit: Decimal | None = None
 
 
@@ -37,7 +38,7 @@ class Line:
 class Told:
     order_id: str
     lines: list[Line]
-    status: str = "paid"
+    status: str = "sent"
     created_at: datetime = NOW
     changed_at: datetime = NOW
     currency: str = "CNY"

@@ -74,7 +74,7 @@ def test_a_rule_of_the_channel_shows_in_the_sentence_of_its_listings(
         page = client.post(of_channel(channel), data, follow=True)
     assert "buffer 2, share 80 %, at most 10" in page.text
     assert heard == [("channel", [channel.pk])]
-    assert "23 available - 2 buffer = 21, 80 % -&gt; 16, cap 10 -&gt; 10" in (
+    assert "23 available − 2 buffer = 21, 80% → 16, cap 10 → 10" in (
         client.get(f"/catalog/listing/{listing.pk}/change/").text
     )
     event = AuditEvent.objects.get(object_type="catalog.stockrule")
@@ -88,10 +88,10 @@ def test_a_listing_overrides_its_channel_field_by_field(
     StockRuleFactory(channel=channel, buffer=2, cap=10)
     form = client.get(of_listing(listing)).text
     assert "An empty field is as the channel says: buffer 2, at most 10." in form
-    assert "23 available - 2 buffer = 21, cap 10 -&gt; 10" in form
+    assert "23 available − 2 buffer = 21, cap 10 → 10" in form
     with django_capture_on_commit_callbacks(execute=True):
         page = client.post(of_listing(listing), {**NOTHING, "cap": "5"}, follow=True)
-    assert "23 available - 2 buffer = 21, cap 5 -&gt; 5" in page.text
+    assert "23 available − 2 buffer = 21, cap 5 → 5" in page.text
     assert heard == [("listing", [listing.pk])]
 
 
