@@ -4,6 +4,8 @@ This is the only place that asks which database it is. What writes rows belongs 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -262,6 +264,12 @@ def driver_rows(queryset: models.QuerySet[Any], columns: Sequence[Any]) -> list[
             return _rows_as_one(cursor, sql, parameters, len(columns))
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
+
+
+@lru_cache(maxsize=10_000)
+def moment_of(value: str | datetime) -> datetime:
+    """A time as driver_rows() gives it; for few different ones in many rows."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 def first_known(

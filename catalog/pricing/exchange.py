@@ -31,7 +31,7 @@ def answer(request_json: Any) -> Any:
 
 def to_json(quoted: Quote) -> dict[str, Any]:
     if quoted.total is None:
-        return {"status": str(quoted.status), "reason": quoted.reason}
+        return {"status": str(quoted.status), "reason": str(quoted.reason)}
     return {
         "status": str(quoted.status),
         "goods": quoted.total.goods,
@@ -39,7 +39,7 @@ def to_json(quoted: Quote) -> dict[str, Any]:
         "total": quoted.total.pays,
         "lines": dict(quoted.lines),
         "used": [{"id": step.id, "discount": step.discount} for step in quoted.steps],
-        "not_used": dict(quoted.not_used),
+        "not_used": {name: str(reason) for name, reason in quoted.not_used.items()},
         "trace": [
             {
                 "id": step.id,

@@ -15,7 +15,7 @@ from catalog.pricing.conflicts import Conflicts
 from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 
 # Steps: places of the walk, sets of lines tried, promotions used, and those looked at to bound what is left.
-BUDGET = 3_000
+BUDGET = 2_500
 BUDGET_PER_CANDIDATE = 4
 LINES_PER_STEP = 8  # where there are more, each step counts as two, and so on
 MOST_USED = 250  # each is a level of the walk

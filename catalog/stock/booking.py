@@ -118,7 +118,7 @@ class Booked:
     movements: int = 0
     set_aside: int = 0  # orders that could not be booked, and are kept to be tried again
     causes: Counter[str] = field(default_factory=Counter)  # of the lines that were looked at, by LineCause
-    # Listings of the lines that were new, sold or gave back units, booked or not: their shop's own figure moved.
+    # Listings of the orders that there is news of, booked or not: their shop's own figure may have moved with it.
     moved: set[int] = field(default_factory=set)
 
     @property
@@ -244,14 +244,8 @@ def _keep(channel: Channel, told: Mapping[str, OrderTold], now: datetime) -> Boo
     update_rows(Order, "id", _ORDER_FIELDS, rows)
     lines = _kept_lines(taken, told)
     _book(taken, lines, result, now)
-    statuses = {order.pk: order.status for order in taken}
-    result.moved |= {
-        line.listing_id
-        for line in lines
-        if line.listing_id is not None
-        and line.order_id in news
-        and (line.order_id in new or line.returned or statuses[line.order_id] == Order.Status.CANCELLED)
-    }
+    # A shop takes units out when an order is made, or when it is paid, and puts them back when it ends.
+    result.moved |= {line.listing_id for line in lines if line.listing_id is not None and line.order_id in news}
     _clear_set_aside(stored, told)
     return result
 

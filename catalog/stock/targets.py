@@ -92,9 +92,11 @@ def stock_targets(
     unruled = Rule()
     generally = {channel: _marked(of_channels.get(channel, unruled), locations[channel]) for channel in channels}
     targets = []
+    alike: dict[tuple[int, int | None, int], Target] = {}  # by channel, units and pack; many listings come to the same
     for pk, channel, _platform, _mode, pack, sku, status, version in rows:
         rule, marked = of_channels.get(channel, unruled), generally[channel]
-        if pk in of_listings:
+        is_general = pk not in of_listings
+        if not is_general:
             rule = of_listings[pk].over(rule)
             marked = _marked(rule, locations[channel])
         for location, ways in marked:
@@ -104,7 +106,11 @@ def stock_targets(
             elif status != Sku.Status.ACTIVE:
                 target = Target(None, blocked=Blocked.SKU_INACTIVE)
             else:
-                target = target_of(available.at(sku, location), rule, pack)
+                units = available.at(sku, location)
+                found = alike.get((channel, units, pack)) if is_general else None
+                target = found or target_of(units, rule, pack)
+                if is_general:
+                    alike[channel, units, pack] = target
             targets.append(ListingTarget(pk, channel, location.id, sku, version or 0, mark, target))
     return targets
 
@@ -176,6 +182,10 @@ class _Available:
 
     def at(self, sku: int, location: _Location) -> int | None:
         parts = self._components.get(sku)
+        if parts is None and len(location.warehouses) == 1:
+            warehouse, is_active = location.warehouses[0]
+            units = self._units.get((sku, warehouse))
+            return units if is_active or units is None else 0
         if parts is None:
             return at_location(self._of_one(sku, location), location.mode)
         of_parts = [(self._of_one(component, location), units) for component, units in parts]

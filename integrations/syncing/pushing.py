@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from catalog.database import Microseconds, among, claim_rows, driver_rows, update_rows
+from catalog.database import Microseconds, among, claim_rows, driver_rows, moment_of, update_rows
 from integrations.connectors.base import Capability, Connector, PushOutcome, StockTarget
 from integrations.connectors.errors import ConnectorError, Retry
 from integrations.lanes.engine import SHARE, Engine
@@ -65,6 +65,7 @@ _CLAIM_COLUMNS = (
     "confirmed",
     Microseconds("verify_at"),
 )
+_LEFT_ALONE = (State.REFUSED, State.DISMISSED)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENTS = [place for place, name in enumerate(Standing._fields) if name.endswith("_at")]
 _DUE_AT = Standing._fields.index("due_at")
@@ -315,7 +316,7 @@ class PushingJob(Job):
                 )
                 for pk, standing in before.items()
             }
-            _store(before, after, chunk.token)
+            _store(before, after)
             # Others have the lease by now; what we wrote may have come after what they wrote, so it is read back.
             lost = [pk for pk, result in results.items() if pk not in before and result.status in SENT]
             ListingSync.objects.filter(pk__in=among(lost)).update(verify_at=now)
@@ -410,16 +411,15 @@ def _free_lost(channel_id: int, now: datetime) -> None:
 def _held_rows(keys: Collection[int], token: UUID) -> dict[int, Standing]:
     """The rows that are still ours, locked, as they stand once the claim is over."""
     rows = ListingSync.objects.select_for_update().filter(pk__in=among(list(keys)), lease_token=token).order_by("pk")
-    columns = [Microseconds(name) if place in _MOMENTS else name for place, name in enumerate(Standing._fields)]
-    held = {}
-    for pk, lease_until, *values in driver_rows(rows, ("pk", Microseconds("lease_until"), *columns)):
-        if values[_DUE_AT] == lease_until:  # as the claim left it: nobody marked it since
-            values[_DUE_AT] = None
-        for place in _MOMENTS:
-            if values[place] is not None:
-                values[place] = _EPOCH + timedelta(microseconds=values[place])
-        held[pk] = Standing._make(values)
-    return held
+    columns = list(zip(*driver_rows(rows, ("pk", "lease_until", *Standing._fields)), strict=True))
+    if not columns:
+        return {}
+    pks, leases, *values = columns
+    # As the claim left it: nobody marked it since.
+    values[_DUE_AT] = tuple(None if at == lease else at for at, lease in zip(values[_DUE_AT], leases, strict=True))
+    for place in _MOMENTS:
+        values[place] = tuple(at and moment_of(at) for at in values[place])
+    return dict(zip(pks, map(Standing._make, zip(*values, strict=True)), strict=True))
 
 
 def _still_doubted(claim: Claim, before: Standing, after: Standing) -> Standing:
@@ -431,8 +431,8 @@ def _still_doubted(claim: Claim, before: Standing, after: Standing) -> Standing:
     return after._replace(verify_at=before.verify_at)
 
 
-def _store(before: Mapping[int, Standing], after: Mapping[int, Standing], token: UUID) -> None:
-    """End the lease of these rows, with what changed of them."""
+def _store(before: Mapping[int, Standing], after: Mapping[int, Standing]) -> None:
+    """End the lease of these rows, which are locked, with what changed of them."""
     if not after:
         return
     stored = [standing.stored for standing in after.values()]
@@ -445,7 +445,6 @@ def _store(before: Mapping[int, Standing], after: Mapping[int, Standing], token:
         list(changed),
         list(zip(after, *changed.values(), strict=True)),
         also={"lease_token": None, "lease_until": None},
-        only={"lease_token": token},
     )
 
 
@@ -467,7 +466,7 @@ def _without_call(claim: Claim, wanted: Wanted) -> Result | None:
     quantity = wanted.target.quantity
     if quantity is None:
         return Result(claim.pk, Status.STOPPED, cause=str(wanted.target.blocked or ""))
-    if claim.state in {State.REFUSED, State.DISMISSED} and quantity == claim.wanted:
+    if claim.state in _LEFT_ALONE and quantity == claim.wanted:
         return Result(claim.pk, Status.KEPT)
     if quantity == claim.known:
         return Result(claim.pk, Status.UNCHANGED)

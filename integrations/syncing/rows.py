@@ -174,7 +174,7 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
         return _in_sync(row._replace(**versions))
     if result.status is Status.READ:
         return _in_sync(row._replace(verify_at=None, **versions))
-    if result.status in {Status.APPLIED, Status.ACCEPTED}:
+    if result.status is Status.APPLIED or result.status is Status.ACCEPTED:
         return row._replace(
             state=State.SENT,
             cause="",

@@ -123,6 +123,7 @@ def log_pushes(
     now: datetime,
 ) -> None:
     """An item for each listing that a call was made for, and its attempts."""
+    texts: dict[int, str] = {}  # of the steps, by target: many rows have the same one
     rows = [
         (
             run.pk,
@@ -130,7 +131,7 @@ def log_pushes(
             claim.location_id,
             before.pushed if before.state == ListingSync.State.SENT else before.confirmed,
             wanted.target.quantity,
-            _as_text(wanted.target.steps),
+            texts.get(id(wanted.target)) or texts.setdefault(id(wanted.target), _as_text(wanted.target.steps)),
             "",
             wanted.version,
             outcome_of(result),

@@ -111,6 +111,7 @@ class Shops(Simulator):
         elif trade.status == WAITING_FOR_PAYMENT:
             part._pay(trade, now)
         elif trade.status == WAITING_FOR_SHIPMENT:
+            trade.consign_time = now
             part._set_status(trade, SHIPPED, now)
         elif trade.status == SHIPPED:
             for line in trade.lines:

@@ -105,6 +105,15 @@ def test_of_two_states_of_one_moment_the_later_in_an_orders_life_holds(channel, 
     assert levels(listing.sku) == [(8, 0)]
 
 
+def test_news_of_an_order_tell_that_its_shop_shows_another_figure_though_nothing_is_booked(channel, listing):
+    """As where the units are taken out of the shop's stock when they are paid, and were reserved here before."""
+    assert book_orders(channel, [order(status=S.UNPAID)], now=NOW).moved == {listing.pk}
+    paid = order(status=S.PAID, at=1)
+    result = book_orders(channel, [paid], now=NOW)
+    assert (result.movements, result.moved) == (0, {listing.pk})
+    assert book_orders(channel, [paid], now=NOW).moved == set()
+
+
 def test_a_count_while_orders_are_to_be_sent_does_not_give_their_units_back(channel, listing, warehouse):
     book_orders(channel, [order(line(quantity=3), status=S.PAID)], now=NOW)
     count(sku_id=listing.sku_id, warehouse_id=warehouse.pk, counted=10, key="recount", actor=None, now=NOW)
