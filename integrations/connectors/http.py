@@ -430,7 +430,8 @@ class _InOnePiece(HTTPConnection):
     _held: list[bytes] | None = None  # pieces of the request that is being made
 
     def request(self, *args: Any, **options: Any) -> None:
-        self._held = held = []
+        held: list[bytes] = []
+        self._held = held
         try:
             super().request(*args, **options)
         finally:

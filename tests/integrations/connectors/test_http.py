@@ -1,3 +1,4 @@
+import http.client
 import os
 import socket
 import ssl
@@ -40,6 +41,17 @@ def test_one_connection_serves_a_thread_whatever_the_client():
         for _ in range(5):
             post(server.url, HttpClient(limits=QUICK))
     assert server.connections == 1
+
+
+def test_a_request_goes_out_in_one_piece(monkeypatch):
+    pieces = []
+    send = http.client.HTTPConnection.send
+    monkeypatch.setattr(
+        http.client.HTTPConnection, "send", lambda self, data: pieces.append(bytes(data)) or send(self, data)
+    )
+    with RawServer(answer(b"{}")) as server:
+        post(server.url, title="lamp")
+    assert [piece.endswith(b"\r\n\r\ntitle=lamp") for piece in pieces] == [True]
 
 
 def test_threads_speak_at_the_same_time():
