@@ -105,7 +105,7 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "not-mapped": _("not mapped"),
     "sku-inactive": _("SKU not active"),
     "not-counted": _("never counted"),
-    "location-left": _("location not fed any more"),
+    "location-left": _("no warehouse feeds it"),
     # One fact.
     "price-unreadable": _("unreadable price"),
     "price-not-positive": _("price not above 0"),

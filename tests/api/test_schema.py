@@ -33,7 +33,8 @@ def test_the_api_answers_as_it_is_described(transactional_db, live_server, setti
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
     fill()
     key = ApiKeyFactory.build(
-        user=UserFactory(is_superuser=True), scopes=["read:catalog", "read:watch", "read:alerts", "read:sync", "read:cost"]
+        user=UserFactory(is_superuser=True),
+        scopes=["read:catalog", "read:watch", "read:alerts", "read:sync", "read:cost"],
     )
     token = key.issue()
     key.save()

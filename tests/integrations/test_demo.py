@@ -11,9 +11,21 @@ from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
 
-from catalog.models import AuditEvent, Channel, Listing, Product, Proposal, ShopRead, Sku, User
+from catalog.models import (
+    AuditEvent,
+    Channel,
+    Listing,
+    Order,
+    Product,
+    Proposal,
+    ShopRead,
+    Sku,
+    StockMovement,
+    User,
+)
+from catalog.stock.ledger import check
 from integrations import demo
-from integrations.models import Credential
+from integrations.models import ChannelSync, Credential, ListingSync, SyncRun
 from monitoring.models import Alert, ListingWatch, Observation, PollRun, Threshold
 from tests.factories import ChannelFactory
 
@@ -69,6 +81,18 @@ def test_it_holds_everything_the_pages_show(world):
     assert not PollRun.objects.filter(finished_at=None).exists()
 
 
+def test_its_stock_is_counted_and_shown_by_three_shops_and_a_fourth_waits_for_a_person(world):
+    load()
+    assert check() == []
+    assert not Sku.objects.exclude(stock_levels__is_counted=True).exists()
+    confirmed = ChannelSync.objects.filter(is_on=True, is_confirmed=True)
+    assert set(confirmed.values_list("channel__platform", flat=True)) == {"taobao", "shopify", "woocommerce"}
+    [waiting] = ChannelSync.objects.filter(is_on=True, is_confirmed=False)
+    assert SyncRun.objects.get(channel=waiting.channel, kind="dry").applied_at is None
+    assert ListingSync.objects.filter(channel__in=confirmed.values("channel"), due_at__isnull=False).exists()
+    assert Order.objects.exists()
+
+
 def test_stores_of_other_platforms_sell_the_same_products_and_the_rest_is_proposed(world):
     load()
     assert dict(Channel.objects.exclude(platform="taobao").values_list("platform", "currency")) == {
@@ -102,6 +126,8 @@ def test_stores_of_other_platforms_sell_the_same_products_and_the_rest_is_propos
 
 def remove(channels):
     Alert.objects.filter(listing__channel__in=channels).delete()
+    StockMovement.objects.filter(channel__in=channels).delete()
+    Order.objects.filter(channel__in=channels).delete()
     Listing.objects.filter(channel__in=channels).delete()
     channels.delete()
 

@@ -59,7 +59,7 @@ class Work:
         wait_for(lambda: self.beat_at() != before, seconds=60, said=self.said)
 
     def wait_for_new_cluster(self, old):
-        wait_for(lambda: self.clusters()[-1] != old, seconds=20, said=self.said)
+        wait_for(lambda: self.clusters()[-1] != old, seconds=60, said=self.said)
         assert members(old) == []
         self.wait_until_beating()
 

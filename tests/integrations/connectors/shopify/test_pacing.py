@@ -231,6 +231,7 @@ plays = st.lists(costs, min_size=1, max_size=4).flatmap(
 def test_no_more_goes_out_than_the_bucket_can_hold_whatever_the_order_of_the_answers(plan, threads, available, losses):
     documents, jobs = plan
     available = max(available, max(requested for requested, _actual in documents))  # the first call knows nothing yet
+    losses -= {0}  # where no answer came yet, nobody can know how much is left
     platform, done = play(documents, jobs, threads=threads, available=available, losses=losses)
     assert platform.throttled == 0
     assert len(done) == len(jobs)
