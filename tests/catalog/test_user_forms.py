@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -99,7 +100,8 @@ def test_nothing_of_a_password_is_shown(admin_client, client, someone):
 
 @pytest.mark.parametrize("of", ["user", "role"])
 def test_forms_offer_the_permissions_of_our_apps_only(admin_client, of):
-    obj, field = (UserFactory(), "user_permissions") if of == "user" else (Group.objects.first(), "permissions")
+    obj: Any = UserFactory() if of == "user" else Group.objects.first()
+    field = "user_permissions" if of == "user" else "permissions"
     offered = admin_client.get(address(obj, "change")).context["adminform"].form.fields[field].queryset
     apps = set(offered.values_list("content_type__app_label", flat=True))
     assert apps == {"catalog", "monitoring", "integrations"}

@@ -38,7 +38,8 @@ def order(number, *, at=0, status=S.PAID, quantity=1, **values):
 @pytest.fixture
 def bad(monkeypatch):
     """The numbers of the orders that booking trips over, told how often it met each."""
-    numbers, met = set(), []
+    numbers: set[str] = set()
+    met: list[str] = []
     booked = booking._kept_lines
 
     def trips(orders, told):
@@ -75,6 +76,7 @@ def test_it_is_booked_as_it_was_told_once_that_works(listing, bad):
     told = order("3", quantity=4, returned=1)
     book_orders(listing.channel, [told], now=NOW)
     retry_at = Order.objects.get().retry_at
+    assert retry_at is not None
     assert book_set_aside(now=retry_at - timedelta(seconds=1)).orders == 0
     numbers.clear()
     assert book_set_aside(now=retry_at).orders == 1
@@ -96,6 +98,7 @@ def test_it_rests_longer_each_time_and_is_not_tried_because_it_is_told_again(lis
         again = book_orders(listing.channel, [order("3"), order("4")], now=now)
         assert (len(met), again.set_aside) == (tried, 1), "told again while it rests"
         retry_at = Order.objects.get(platform_order_id="3").retry_at
+        assert retry_at is not None
         rests.append(retry_at - now)
         now = retry_at
         assert book_set_aside(now=now).set_aside == 1

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from catalog.database import copy_rows
 from catalog.models import AuditEvent, Listing, StockRule
 from integrations import tasks
 from integrations.models import ChannelSync, Credential, ListingSync, SyncItem, SyncRun
@@ -250,7 +251,7 @@ def test_a_large_one_is_left_to_a_task_and_goes_on_where_it_stopped(
     assert (run.ended_at, run.items.count()) == (None, 0)
     with pytest.raises(NotApplied, match="worked out"):
         apply(run, actor)
-    fill_once, copied = iter([True]), dry_runs.copy_rows
+    fill_once, copied = iter([True]), copy_rows
     monkeypatch.setattr(dry_runs, "copy_rows", lambda *rows: copied(*rows) if next(fill_once, False) else broken())
     with pytest.raises(ConnectionError):
         tasks.fill_dry_run(run.pk)

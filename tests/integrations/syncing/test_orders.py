@@ -122,6 +122,7 @@ def test_each_reading_begins_before_the_last_one_ended(open_selling, monkeypatch
     clock.ahead = MINUTE
     read_slice(now_fn=clock, seconds=5)
     counted_at = Channel.objects.get(pk=shop.channel.pk).orders_since
+    assert counted_at is not None
     assert windows[0][0] == counted_at - LONGEST_FOLLOWED, "what is still to be sent lay among it"
     assert windows[1][0] == first - OVERLAP
     assert all(until > read for (_since, until), read in zip(windows, (first, first), strict=True))

@@ -229,6 +229,7 @@ def test_freshness_is_stored_when_a_change_is_seen_there(open_shop, settle):
     item = SyncItem.objects.latest("pk")
     seen_at = item.attempts.latest("pk").sent_at
     assert item.outcome == "confirmed"
+    assert item.confirmed_after_ms is not None
     assert 0 < item.confirmed_after_ms <= (seen_at - started) / timedelta(milliseconds=1)
     before = item.confirmed_after_ms
     ListingSync.objects.update(verify_at=timezone.now())
