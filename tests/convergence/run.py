@@ -255,12 +255,14 @@ class Run:
                 self.sold += [
                     Sold(self.shops, channel, key, each, listing, sku, taken, is_mapped) for each in locations
                 ]
-        for sku in self.skus:
-            for warehouse in self.warehouses:
-                units = rng.choice((0, 1, 3, 8, 20, 45))
-                form = f"opening {sku.pk} {warehouse.pk}"
-                counts.count(sku_id=sku.pk, warehouse_id=warehouse.pk, counted=units, key=form, actor=None, now=now)
-                self.hand[sku.pk] += units
+        opening = [
+            counts.Counted(sku.pk, warehouse.pk, rng.choice((0, 1, 3, 8, 20, 45)), f"opening {sku.pk} {warehouse.pk}")
+            for sku in self.skus
+            for warehouse in self.warehouses
+        ]
+        counts.count_many(opening, actor=None, now=now)
+        for each in opening:
+            self.hand[each.sku_id] += each.units
         for platform, channel in self.channels.items():
             if rng.random() < 0.5:
                 StockRule.objects.create(channel=channel, **_RULES[rng.randrange(len(_RULES))])
