@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from io import StringIO
-from time import perf_counter
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -187,14 +186,13 @@ def test_statements_do_not_grow_with_the_movements(warehouse):
     assert statements(2) == statements(40) <= 12
 
 
-def test_ten_thousand_movements_are_one_quick_call(warehouse):
+def test_ten_thousand_movements_take_as_many_statements_as_a_few(warehouse, django_assert_max_num_queries):
     first = SkuFactory()
     Sku.objects.bulk_create(Sku(code=f"BULK-{n}", product=first.product) for n in range(2_500))
     skus = list(Sku.objects.all()[:2_500])
     movements = [movement(sku, warehouse, key=f"{sku.pk}-{n}", quantity=n + 1) for sku in skus for n in range(4)]
-    began = perf_counter()
-    assert len(record_movements(movements, now=NOW)) == 10_000
-    assert perf_counter() - began < 5
+    with django_assert_max_num_queries(40):
+        assert len(record_movements(movements, now=NOW)) == 10_000
     assert set(StockLevel.objects.values_list("on_hand", flat=True)) == {10}
     assert record_movements(movements, now=NOW) == []
 
