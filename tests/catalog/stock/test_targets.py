@@ -1,6 +1,5 @@
 """Which figure each listing is to show at each location, and what makes it be looked at again."""
 
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
