@@ -32,15 +32,15 @@ class Shop:
         self.location, self.other_location = map(number, self.account["locations"])
         self._pushes = itertools.count(1)
 
-    def connect(self, *, base_url: str = "", total_seconds: float = 2, **changes: str) -> ShopifyConnector:
-        """Keywords replace the credentials."""
+    def connect(self, *, base_url: str = "", patience: float = 10, **changes: str) -> ShopifyConnector:
+        """Its patience is in seconds; other keywords replace the credentials."""
         settings = {
             "shop": self.account["domain"],
             "app_key": self.account["client_id"],
             "app_secret": self.account["client_secret"],
             "access_token": self.account["access_token"],
         }
-        http = HttpClient(limits=Limits(connect_seconds=2, read_seconds=1, total_seconds=total_seconds))
+        http = HttpClient(limits=Limits(connect_seconds=5, read_seconds=patience, total_seconds=patience + 1))
         credentials = ShopifyCredentials.from_settings(settings | changes)
         return ShopifyConnector(credentials, base_url=base_url or self.simulator.base_url, http=http)
 

@@ -16,11 +16,11 @@ def now():
 
 @pytest.fixture
 def connect_to(simulator):
-    """A connector of an own shop by its key; keywords replace its credentials."""
+    """A connector of an own shop by its key, its patience in seconds; other keywords replace its credentials."""
     account = simulator.taobao.account
 
-    def build(key, **changes):
-        http = HttpClient(limits=Limits(connect_seconds=2, read_seconds=1, total_seconds=2))
+    def build(key, patience=10, **changes):
+        http = HttpClient(limits=Limits(connect_seconds=5, read_seconds=patience, total_seconds=patience + 1))
         shop = simulator.taobao.shop(key)
         settings = {
             "app_key": account["app_key"],

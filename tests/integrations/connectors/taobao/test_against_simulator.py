@@ -16,6 +16,7 @@ from tests.integrations.connectors.discovery import discovered
 
 pytestmark = pytest.mark.pure
 
+NEVER_IN_TIME = ("delay", "endless")  # faults
 READ = "taobao.items.seller.list.get"
 SERVICE_MARKET = "service-market"
 
@@ -27,11 +28,11 @@ def now():
 
 @pytest.fixture
 def connect(simulator):
-    """A connector of the first own shop; keywords replace its credentials."""
+    """A connector of the first own shop, its patience in seconds; other keywords replace its credentials."""
     account = simulator.taobao.account
 
-    def build(**changes):
-        http = HttpClient(limits=Limits(connect_seconds=2, read_seconds=1, total_seconds=2))
+    def build(patience=10, **changes):
+        http = HttpClient(limits=Limits(connect_seconds=5, read_seconds=patience, total_seconds=patience + 1))
         settings = {
             "app_key": account["app_key"],
             "app_secret": account["app_secret"],
@@ -235,7 +236,7 @@ def test_a_quota_of_a_day_ends_at_the_midnight_of_the_gateway(simulator, connect
     ],
 )
 def test_bad_answers_are_told_apart_and_the_next_read_is_good(simulator, connect, own, now, fault, expected, cause):
-    connector = connect()
+    connector = connect(patience=1 if fault.get("kind") in NEVER_IN_TIME else 10)
     simulator.taobao.fail_next(method=READ, **fault)
     with pytest.raises(expected) as caught:
         connector.read_listings([ref(own[0])], now=now)
@@ -247,7 +248,7 @@ def test_bad_answers_are_told_apart_and_the_next_read_is_good(simulator, connect
     if isinstance(caught.value, Wait):
         assert caught.value.retry_at - now == timedelta(hours=1)
     simulator.clear_faults()
-    assert connector.read_listings([ref(own[0])], now=now)[0].outcome is ReadOutcome.READ
+    assert connect().read_listings([ref(own[0])], now=now)[0].outcome is ReadOutcome.READ
 
 
 @pytest.mark.parametrize("fault", [{"kind": "null"}, {"kind": "half", "mode": "missing_keys"}])

@@ -409,7 +409,8 @@ def test_a_write_whose_answer_was_lost_is_read_back(simulator, connect_to, shop,
     wanted = [own_targets(simulator, shop, 23)[0]]
     method = {"taobao-shanye": MANY if wanted[0].sku_id else ONE, "tmall-nuanju": TMALL}[shop]
     simulator.taobao.fail_next(method=method, **fault)
-    [outcome] = push(connect_to(shop), wanted, now).values()
+    patience = 1 if fault["kind"] == "delay" else 10
+    [outcome] = push(connect_to(shop, patience), wanted, now).values()
     calls = [call["method"] for call in simulator.ledger()]
     assert calls.count(method) + (fault["kind"] == "delay") >= 1
     assert calls.count(READ) == 1

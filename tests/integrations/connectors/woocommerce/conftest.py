@@ -23,15 +23,15 @@ def now():
 
 @pytest.fixture
 def connect(simulator):
-    """A connector of the first shop's first key; keywords replace its credentials."""
+    """A connector of the first shop's first key, its patience in seconds; other keywords replace its credentials."""
 
-    def build(base_url="", shop="woo-yatai", **changes):
+    def build(base_url="", shop="woo-yatai", patience=10, **changes):
         known = simulator.woocommerce.shop(shop)
         settings = {"app_key": known["consumer_key"], "app_secret": known["consumer_secret"]} | changes
         return WooCommerceConnector(
             WooCommerceCredentials.from_settings(settings),
             base_url=base_url or simulator.base_url,
-            http=HttpClient(limits=Limits(connect_seconds=2, read_seconds=1, total_seconds=2)),
+            http=HttpClient(limits=Limits(connect_seconds=5, read_seconds=patience, total_seconds=patience + 1)),
         )
 
     return build
