@@ -96,8 +96,14 @@ def insert_new(model: type[models.Model], fields: Sequence[str], rows: Sequence[
     columns = [_field(model, name) for name in fields]
     names = ", ".join(_name(column) for column in columns)
     head = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names}) SELECT "
-    tail = f" WHERE true ON CONFLICT DO NOTHING RETURNING {_name(model._meta.pk)}"
-    return [key for (key,) in _insert_select(columns, rows, head, tail)]
+    tail = " WHERE true ON CONFLICT DO NOTHING"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            _insert_select(cursor, columns, rows, head, f"{tail} RETURNING {_name(model._meta.pk)}")
+            return [key for (key,) in cursor.fetchall()]
+        # Nobody else writes meanwhile, so that the keys follow each other; returned, they would come one by one.
+        _insert_select(cursor, columns, rows, head, tail)
+        return list(range(cursor.lastrowid - cursor.rowcount + 1, cursor.lastrowid + 1)) if cursor.rowcount else []
 
 
 def add_up(
@@ -122,7 +128,8 @@ def add_up(
     )
     head = f"INSERT INTO {table} ({', '.join(names)}) SELECT "
     tail = f" WHERE true ON CONFLICT ({', '.join(names[: len(identity)])}) DO UPDATE SET {combined}"
-    _insert_select(columns, rows, head, tail)
+    with connection.cursor() as cursor:
+        _insert_select(cursor, columns, rows, head, tail)
 
 
 def update_rows(
@@ -168,17 +175,24 @@ def update_rows(
                 [*after[:split], *values, *after[split:]],
             )
             return [updated for (updated,) in cursor.fetchall()]
-        if only:
-            held = set(_held_keys(cursor, model, columns[0], [row[0] for row in rows], only))
-            rows = [row for row in rows if row[0] in held]
         # In one parameter, as in copy_rows(). It begins with UPDATE, since only then does the driver count its rows.
         picked = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(names))
-        cursor.execute(
-            f"{head}(SELECT {picked} FROM json_each(%s)) AS v{tail}",  # noqa: S608  # our own columns
-            [*after[:split], _rows_as_json(columns, rows), *after[split:]],
-        )
+        sql = f"{head}(SELECT {picked} FROM json_each(%s)) AS v{tail}"  # noqa: S608  # our own columns
         keys = [row[0] for row in rows]
-        return keys if cursor.rowcount == len(keys) else _held_keys(cursor, model, columns[0], keys, {})
+        before = transaction.savepoint() if only else None
+        cursor.execute(sql, [*after[:split], _rows_as_json(columns, rows), *after[split:]])
+        if cursor.rowcount == len(keys):  # as a rule; then it tells as much as their keys, which would come one by one
+            if before:
+                transaction.savepoint_commit(before)
+            return keys
+        if before:
+            transaction.savepoint_rollback(before)
+        held = _held_keys(cursor, model, columns[0], keys, only or {})
+        if before:
+            still = set(held)
+            left = [row for row in rows if row[0] in still]
+            cursor.execute(sql, [*after[:split], _rows_as_json(columns, left), *after[split:]])
+        return held
 
 
 def update_alike(
@@ -378,18 +392,16 @@ def _without_alike(
 
 
 def _insert_select(
-    columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]], head: str, tail: str
-) -> list[tuple[Any, ...]]:
-    """Insert the rows with one parameter for all of them, or for each column; what the statement returns."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns)
-            values = [list(column_values) for column_values in zip(*rows, strict=True)]
-            cursor.execute(f"{head}* FROM unnest({arrays}){tail}", values)
-        else:
-            select, parameters = _select_rows(columns, rows)
-            cursor.execute(f"{head}{select}{tail}", parameters)
-        return list(cursor.fetchall()) if cursor.description else []
+    cursor: Any, columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]], head: str, tail: str
+) -> None:
+    """Insert the rows with one parameter for all of them, or for each column."""
+    if connection.vendor == "postgresql":
+        arrays = ", ".join(f"%s::{column.rel_db_type(connection)}[]" for column in columns)
+        values = [list(column_values) for column_values in zip(*rows, strict=True)]
+        cursor.execute(f"{head}* FROM unnest({arrays}){tail}", values)
+    else:
+        select, parameters = _select_rows(columns, rows)
+        cursor.execute(f"{head}{select}{tail}", parameters)
 
 
 def _as_parameter(column: "models.Field[Any, Any]", value: Any) -> Any:

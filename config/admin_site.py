@@ -148,6 +148,7 @@ class Action:
     func: Callable[[ModelAdmin, HttpRequest, QuerySet[Any]], HttpResponse | None]
     permission: str
     order: int
+    is_offered: Callable[[HttpRequest], bool]
 
 
 @dataclass(frozen=True)
@@ -282,10 +283,11 @@ def add_action(
     func: Callable[[ModelAdmin, HttpRequest, QuerySet[Any]], HttpResponse | None],
     *,
     permission: str,
+    is_offered: Callable[[HttpRequest], bool] = lambda request: True,
     order: int = 50,
 ) -> None:
-    """Add a bulk action to a model's list, for people who hold `permission` ("app.codename")."""
-    _insert(registry.actions[model], Action(name, label, func, permission, order))
+    """Add a bulk action to a model's list, for people who hold `permission` ("app.codename") where it can help."""
+    _insert(registry.actions[model], Action(name, label, func, permission, order, is_offered))
 
 
 def add_order(model: type[Model], *terms: Any) -> None:

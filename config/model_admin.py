@@ -116,7 +116,7 @@ class FrameModelAdmin(ModelAdmin):
         last = found.pop("delete_selected", None)
         if self.actions is not None and IS_POPUP_VAR not in request.GET:
             for action in registry.actions.get(self.model, []):
-                if request.user.has_perm(action.permission):
+                if request.user.has_perm(action.permission) and action.is_offered(request):
                     found[action.name] = (_run_action(action), action.name, action.label)
         if last:
             func, name, _description = last

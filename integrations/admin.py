@@ -24,6 +24,7 @@ import integrations.syncing.status_page  # noqa: F401  # adds where the sync of 
 from catalog.fields import LostSecret
 from catalog.models import Channel, Listing
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab, page_badge
+from config.model_admin import person
 from config.templatetags.evenshelf import badge, time_ago, unknown
 from integrations import views
 from integrations.connections import CIRCUIT_FAILURES
@@ -399,6 +400,19 @@ def _ids(queryset: QuerySet[Listing], request: HttpRequest) -> list[int]:
     return list(chosen.order_by("channel_id", "pk").values_list("pk", flat=True))
 
 
+def _may_fetch_some(request: HttpRequest) -> bool:
+    """Whether any of the channels on the list is connected; looked up once for a request."""
+    found: bool | None = getattr(request, "evenshelf_may_fetch", None)
+    if found is None:
+        channels = Channel.objects.visible_to(person(request)).select_related("credential")
+        chosen = request.GET.get("channel__id__exact", "")
+        if chosen.isdecimal() and len(chosen) < 19:
+            channels = channels.filter(pk=chosen)
+        found = any(views.can_test(credential_of(channel)) for channel in channels)
+        request.evenshelf_may_fetch = found  # type: ignore[attr-defined]
+    return found
+
+
 def fetch_chosen(modeladmin: ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
     views.tell_fetched(request, _ids(queryset, request))
 
@@ -416,6 +430,14 @@ def _in_trouble(listings: QuerySet[Listing], request: HttpRequest) -> QuerySet[L
 
 
 add_tab(Listing, "trouble", _("With problems"), _in_trouble, order=12)
-add_action(Listing, "fetch_now", _("Fetch now"), fetch_chosen, permission=views.FETCH[0], order=10)
+add_action(
+    Listing,
+    "fetch_now",
+    _("Fetch now"),
+    fetch_chosen,
+    permission=views.FETCH[0],
+    is_offered=_may_fetch_some,
+    order=10,
+)
 add_action(Listing, "pause", _("Pause"), pause_chosen, permission=views.FETCH[0], order=20)
 add_action(Listing, "resume", _("Resume"), resume_chosen, permission=views.FETCH[0], order=30)

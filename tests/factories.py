@@ -12,6 +12,7 @@ from catalog.models import (
     Order,
     OrderLine,
     Product,
+    Promotion,
     Proposal,
     Sku,
     StockLevel,
@@ -122,6 +123,21 @@ class StockRuleFactory(factory.django.DjangoModelFactory):
         model = StockRule
 
     channel = factory.SubFactory(ChannelFactory)
+
+
+class PromotionFactory(factory.django.DjangoModelFactory):
+    """Ten yuan off any order of its channel, which a buyer claims."""
+
+    class Meta:
+        model = Promotion
+
+    channel = factory.SubFactory(ChannelFactory)
+    name = factory.Sequence(lambda n: f"店铺券 {n}")
+    layer = "coupon"
+    kind = Promotion.Kind.AMOUNT_OFF
+    value = factory.Maybe("tiers", None, 1000)
+    tiers = None
+    currency = "CNY"
 
 
 class OrderFactory(factory.django.DjangoModelFactory):

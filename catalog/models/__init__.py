@@ -1,10 +1,12 @@
 from catalog.models.api_key import ApiKey
 from catalog.models.audit import AuditEvent
 from catalog.models.channel import Channel, Platform
+from catalog.models.costs import ChannelFees, ExchangeRate
 from catalog.models.dismissal import Dismissal
 from catalog.models.listing import Listing
 from catalog.models.order import LineCause, Order, OrderLine
-from catalog.models.product import Product, Sku, Supplier
+from catalog.models.product import Product, Sku, SkuCost, Supplier
+from catalog.models.promotion import ChannelPricing, Promotion
 from catalog.models.proposal import ListingSales, Proposal, ProposalSales, ShopRead, UnmappedListing
 from catalog.models.staff import User
 from catalog.models.stock import (
@@ -22,8 +24,11 @@ __all__ = [
     "AuditEvent",
     "BundleComponent",
     "Channel",
+    "ChannelFees",
     "ChannelLocation",
+    "ChannelPricing",
     "Dismissal",
+    "ExchangeRate",
     "LineCause",
     "Listing",
     "ListingSales",
@@ -31,10 +36,12 @@ __all__ = [
     "OrderLine",
     "Platform",
     "Product",
+    "Promotion",
     "Proposal",
     "ProposalSales",
     "ShopRead",
     "Sku",
+    "SkuCost",
     "StockLevel",
     "StockMovement",
     "StockRule",

@@ -5,6 +5,7 @@ from typing import Any, Self
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models.changes import DatedQuerySet
@@ -119,3 +120,39 @@ class Sku(models.Model):
             own = self._meta.concrete_fields
             kwargs["update_fields"] = [each.name for each in own if each.name not in ("id", "stock_version")]
         super().save(**kwargs)
+        self._keep_cost()
+
+    def _keep_cost(self) -> None:
+        """The cost has a history, since what was sold then is judged by what it cost then."""
+        last = self.costs.order_by("-valid_from").first()
+        before = (last.amount, last.currency) if last else (None, self.cost_currency)
+        if before != (self.cost_price, self.cost_currency):
+            now = timezone.now()
+            SkuCost.objects.create(sku=self, valid_from=now, amount=self.cost_price, currency=self.cost_currency)
+
+
+class SkuCost(models.Model):
+    """What one unit of a SKU costs us, without tax. A row without an amount says that it is not known any more."""
+
+    sku = models.ForeignKey(Sku, models.CASCADE, related_name="costs", verbose_name=_("SKU"))
+    valid_from = models.DateTimeField(_("valid from"))
+    amount = models.DecimalField(
+        _("cost price"), max_digits=14, decimal_places=4, null=True, blank=True, validators=[MinValueValidator(0)]
+    )
+    currency = models.CharField(_("cost currency"), max_length=3, default="CNY", validators=[validate_currency])
+
+    class Meta:
+        ordering = ["sku", "-valid_from"]
+        verbose_name = _("cost of a SKU")
+        verbose_name_plural = _("costs of SKUs")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sku", "valid_from"],
+                name="sku_cost_identity",
+                violation_error_message=_("There is a cost of this SKU from this moment on already."),
+            ),
+            models.CheckConstraint(condition=Q(amount__isnull=True) | Q(amount__gte=0), name="sku_cost_amount"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.valid_from:%Y-%m-%d}"

@@ -1,7 +1,7 @@
 """Requests and answers as JSON, by the names of the pricing contract (sections 2 and 3.10)."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from catalog.pricing.model import Line, Promotion, Quote, Refused, Request, Scop
 from catalog.pricing.quoting import quote
 from catalog.pricing.reasons import Refusal
 
-_RENAMED = {"class": "promotion_class"}
+_WRITTEN = {"promotion_class": "class"}
 _PROMOTION_FIELDS = frozenset(field.name for field in fields(Promotion)) - {"promotion_class"}
 _LABELS = ("audience", "groups")
 _SCOPE_FIELDS = frozenset(field.name for field in fields(Scope))
@@ -53,6 +53,41 @@ def to_json(quoted: Quote) -> dict[str, Any]:
             for step in quoted.steps
         ],
     }
+
+
+def request_to_json(request: Request) -> dict[str, Any]:
+    """What read_request() makes the same request of; what has its default is left out."""
+    return {
+        "ruleset": request.ruleset,
+        "settings": dict(request.settings),
+        "currency": request.currency,
+        "at": request.at.isoformat(),
+        "basis": request.basis,
+        "buyer": sorted(request.buyer),
+        "shipping": request.shipping,
+        "lines": [_plain(line) for line in request.lines],
+        "promotions": [_plain(promotion) for promotion in request.promotions],
+    }
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """The fields of a line, a promotion or a scope that differ from their defaults."""
+    written = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if value != field.default and not (field.default is MISSING and value is None):
+            written[_WRITTEN.get(field.name, field.name)] = _plain_value(value)
+    return written
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_plain_value(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return _plain(value) if isinstance(value, Scope) else value
 
 
 def read_request(raw: Any) -> Request:

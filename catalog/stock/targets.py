@@ -30,6 +30,7 @@ from catalog.stock.availability import (
 # Platforms whose shops have no locations: all that feeds them counts together, whatever ids were given. Whoever knows
 # the platforms says which they are.
 WITHOUT_LOCATIONS: set[str] = set()
+_ACTIVE = Sku.Status.ACTIVE.value
 _RULE_FIELDS = ("buffer", "share_percent", "cap", "stop_at", "is_paused")
 
 
@@ -37,7 +38,7 @@ class ListingTarget(NamedTuple):
     """The target of a listing at a location ("": the only one of its shop).
 
     `stock_version` is the SKU's (0: not mapped) and was read before the stock: the target is of that version or a newer
-    one. `rule_mark` is a text of 32 characters that changes with the rule, the pack, the SKU and the warehouses.
+    one. `rule_mark` is a text of at most 64 characters that changes with the rule, the pack, the SKU and the warehouses.
     """
 
     listing_id: int
@@ -83,7 +84,7 @@ def stock_targets(
     )
     if not rows:
         return []
-    channels = {channel: LocationMode(mode) for _pk, channel, _platform, mode, *_rest in rows}
+    channels = {channel: LocationMode(mode) for channel, mode in {(row[1], row[3]) for row in rows}}
     locations = _locations(channels, {row[1] for row in rows if row[2] in WITHOUT_LOCATIONS})
     of_channels, of_listings = _rules(
         channels, None if listing_ids is None and sku_ids is None else [r[0] for r in rows]
@@ -93,31 +94,34 @@ def stock_targets(
     generally = {channel: _marked(of_channels.get(channel, unruled), locations[channel]) for channel in channels}
     targets = []
     alike: dict[tuple[int, int | None, int], Target] = {}  # by channel, units and pack; many listings come to the same
+    not_mapped, inactive = Target(None, blocked=Blocked.NOT_MAPPED), Target(None, blocked=Blocked.SKU_INACTIVE)
     for pk, channel, _platform, _mode, pack, sku, status, version in rows:
-        rule, marked = of_channels.get(channel, unruled), generally[channel]
-        is_general = pk not in of_listings
-        if not is_general:
-            rule = of_listings[pk].over(rule)
+        own = of_listings.get(pk)
+        if own is None:
+            rule, marked = of_channels.get(channel, unruled), generally[channel]
+        else:
+            rule = own.over(of_channels.get(channel, unruled))
             marked = _marked(rule, locations[channel])
         for location, ways in marked:
-            mark = blake2b(f"{sku} {status} {pack} {ways}".encode(), digest_size=16).hexdigest()
             if sku is None:
-                target = Target(None, blocked=Blocked.NOT_MAPPED)
-            elif status != Sku.Status.ACTIVE:
-                target = Target(None, blocked=Blocked.SKU_INACTIVE)
+                target = not_mapped
+            elif status != _ACTIVE:
+                target = inactive
+            elif own is not None:
+                target = target_of(available.at(sku, location), rule, pack)
             else:
-                units = available.at(sku, location)
-                found = alike.get((channel, units, pack)) if is_general else None
-                target = found or target_of(units, rule, pack)
-                if is_general:
-                    alike[channel, units, pack] = target
+                key = channel, available.at(sku, location), pack
+                if key not in alike:
+                    alike[key] = target_of(key[1], rule, pack)
+                target = alike[key]
+            mark = f"{ways} {sku} {pack} {status}"
             targets.append(ListingTarget(pk, channel, location.id, sku, version or 0, mark, target))
     return targets
 
 
 def _marked(rule: Rule, locations: Sequence[_Location]) -> list[tuple[_Location, str]]:
-    """The locations, each with a text that changes with the rule and with what is behind it."""
-    return [(location, repr((rule, location))) for location in locations]
+    """The locations, each with 16 characters that change with the rule and with what is behind it."""
+    return [(each, blake2b(repr((rule, each)).encode(), digest_size=8).hexdigest()) for each in locations]
 
 
 def _locations(modes: Mapping[int, LocationMode], without: Container[int]) -> dict[int, list[_Location]]:

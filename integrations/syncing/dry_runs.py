@@ -1,4 +1,4 @@
-"""Dry runs: what a run would change, kept to be looked at, and applied only while all of it still holds."""
+"""Dry runs: what a run would change, kept to be looked at, and applied as far as it still holds."""
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 from django_q.tasks import async_task
 
-from catalog.database import among, copy_rows, update_rows
+from catalog.database import among, copy_rows, parts, update_rows
 from catalog.models import Channel, ChannelLocation, Listing, User
 from catalog.services import audit
 from catalog.stock.availability import Blocked, Step, StepKind, Target
@@ -22,11 +22,11 @@ from config import formatting
 from integrations.connections import Unconnected, connector_for
 from integrations.connectors import CONNECTORS
 from integrations.connectors.errors import ConnectorError
-from integrations.syncing import dirty, runs, verifying
+from integrations.syncing import dirty, orders, runs, verifying
 from integrations.syncing.guards import KNOWN, ZEROS, Zeroing
 from integrations.syncing.models import ChannelSync, ListingSync, SyncItem, SyncRun
-from integrations.syncing.rows import NOTHING_WANTED, Claim, State, Wanted
-from integrations.syncing.scope import WHOLE, Scope
+from integrations.syncing.rows import GUARD, MOVED, NOTHING_WANTED, Claim, State, Wanted
+from integrations.syncing.scope import WHOLE, Scope, UnknownScope
 from integrations.syncing.switching import refusal
 from integrations.syncing.wanted import left_of, wanted_of
 from monitoring.freshness import OF_LISTING
@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 2_000  # listings that are worked out while the person waits; more are left to a task
 _LISTINGS_AT_ONCE = 1_000
 _KNOWN_FOR = timedelta(hours=1)  # what was seen of a channel that nobody keeps up with
+# Of a first dry run so much may have moved since it was looked at: a shop sells meanwhile.
+_MOST_MOVED_PERCENT = 10
+_FEWEST_MOVED = 5  # listings; so many may have in any case
 _FIELDS = (
     "run",
     "listing",
@@ -50,6 +53,8 @@ _FIELDS = (
     "created_at",
 )
 
+# By listing and location of what moved, whether it went to 0 as it was looked at and still does.
+Moves = dict[tuple[int, str], bool]
 # Outcomes of items: what would become of a listing.
 ZERO, CHANGE, SAME, LEFT = "zero", "change", "same", "left"
 
@@ -59,11 +64,18 @@ class NotApplied(Exception):
 
 
 class Moved(NotApplied):
-    """Something of it is no longer as it was looked at."""
+    """Too much of it is no longer as it was looked at."""
 
 
 class ZerosNotAgreed(NotApplied):
     """It would set more listings to 0 than go without asking."""
+
+
+class Applied(NamedTuple):
+    """What came of a dry run: listings that are sent, and figures that moved and are worked out anew."""
+
+    sent: int
+    moved: int
 
 
 class Change(NamedTuple):
@@ -92,7 +104,7 @@ class Change(NamedTuple):
         return CHANGE if self.will_be else ZERO
 
     def mark(self) -> tuple[object, ...]:
-        """What has to be the same when it is applied."""
+        """What is the same as long as nothing moved."""
         blocked = str(self.target.blocked or "")
         return self.now_shown, self.will_be, blocked, self.wanted.version, self.wanted.rule
 
@@ -186,11 +198,12 @@ def target_of(item: SyncItem) -> Target:
     return Target(item.wanted, steps, Blocked(item.blocked) if item.blocked else None)
 
 
-def apply_dry_run(run: SyncRun, *, actor: User | None, now: datetime, zeros_agreed: bool = False) -> int:
-    """Have the listings sent that it would change; returns how many. The first of a whole channel confirms the channel.
+def apply_dry_run(run: SyncRun, *, actor: User | None, now: datetime, zeros_agreed: bool = False) -> Applied:
+    """Have the listings sent that it would change. The first of a whole channel confirms the channel.
 
-    Raises NotApplied, and changes nothing, unless everything is as it was worked out. `zeros_agreed`: the person was
-    told how many go to 0.
+    What moved since it was looked at is worked out anew, as it would be without this. `zeros_agreed`: the person was
+    told how many go to 0; what goes to 0 only since then is for the guard to judge. Raises NotApplied, and changes
+    nothing, where nothing of it holds, or where much of a first one does not.
     """
     with transaction.atomic():
         sync = ChannelSync.objects.select_for_update().select_related("channel").get(channel=run.channel_id)
@@ -203,22 +216,25 @@ def apply_dry_run(run: SyncRun, *, actor: User | None, now: datetime, zeros_agre
                 _("It would set %(count)s listings to 0. Agree to that, or leave it.")
                 % {"count": formatting.count(figures.zero)}
             )
-        _check_nothing_moved(run, scope, now)
+        moved = _moved_since(run, scope, now)
+        _check_enough_holds(moved, figures, sync)
         if not sync.is_confirmed:
             ChannelSync.objects.filter(pk=sync.pk).update(is_confirmed=True)
-        for listing_ids in _parts_of(run):
-            _send(run, listing_ids, now, zeros_agreed=zeros_agreed)
-        if figures.changes:
+        if moved:
+            _work_out_anew(moved, now)
+            orders.make_due([sync.pk], now=now)
+        applied = Applied(sum(_send(run, ids, moved, now, zeros_agreed) for ids in _parts_of(run)), len(moved))
+        if applied.sent:
             runs.open_run(
-                sync.channel, SyncRun.Kind.RETRY, now=now, total=figures.changes, scope=run.scope, asked_by=actor
+                sync.channel, SyncRun.Kind.RETRY, now=now, total=applied.sent, scope=run.scope, asked_by=actor
             )
         SyncRun.objects.filter(pk=run.pk).update(applied_at=now, applied_by=actor)
-        told = {gettext_noop("listings changed"): [None, figures.changes]}
-        if figures.zero:
-            told[ZEROS] = [None, figures.zero]
+        told = {gettext_noop("listings changed"): [None, applied.sent]}
+        if zeros := _count_zeros(run, moved, figures):
+            told[ZEROS] = [None, zeros]
         audit(action="applied", obj=sync.channel, actor=actor, now=now, changes=told)
         transaction.on_commit(partial(async_task, "integrations.tasks.push_lane", cluster="interactive"))
-    return figures.changes
+    return applied
 
 
 def check(run: SyncRun, sync: ChannelSync, scope: Scope) -> None:
@@ -237,21 +253,51 @@ def check(run: SyncRun, sync: ChannelSync, scope: Scope) -> None:
         raise NotApplied(str(reason))
 
 
-def _check_nothing_moved(run: SyncRun, scope: Scope, now: datetime) -> None:
+def _moved_since(run: SyncRun, scope: Scope, now: datetime) -> Moves:
+    """What is no longer as it was looked at; by listing and location, whether it went to 0 then and still does."""
     stored = run.items.order_by("listing", "location_id").values_list(
         "listing", "location_id", "before", "wanted", "blocked", "version", "rule"
     )
-    changes = changes_of(run.channel, scope=scope, now=now)
-    is_now = {(change.listing_id, change.location_id): change.mark() for change in changes}
+    try:
+        changes = {(each.listing_id, each.location_id): each for each in changes_of(run.channel, scope=scope, now=now)}
+    except UnknownScope as error:
+        raise NotApplied(str(error)) from error
     were = {(listing_id, location_id): tuple(mark) for listing_id, location_id, *mark in stored.iterator()}
-    moved = sum(is_now.get(key) != were.get(key) for key in {*is_now, *were})
-    if moved:
+    moved: Moves = {}
+    for key in {*changes, *were}:
+        change, was = changes.get(key), were.get(key)
+        will_be = change.will_be if change is not None else None
+        wanted = was[1] if was is not None else None
+        is_left = will_be is None and wanted is None
+        if not is_left and (change is None or change.mark() != was):
+            moved[key] = will_be == wanted == 0
+    return moved
+
+
+def _check_enough_holds(moved: Moves, figures: Figures, sync: ChannelSync) -> None:
+    """Raises Moved where nothing of it holds, or where somebody would confirm a channel by what nobody looked at."""
+    ours = figures.all - figures.left
+    is_all = bool(moved) and len(moved) >= ours and not any(moved.values())
+    is_much = len(moved) > _FEWEST_MOVED and len(moved) * 100 > _MOST_MOVED_PERCENT * ours
+    if is_all or (is_much and not sync.is_confirmed):
         text = ngettext(
             "%(count)s figure is another one by now. Nothing was sent. Make another dry run.",
             "%(count)s figures are others by now. Nothing was sent. Make another dry run.",
-            moved,
+            len(moved),
         )
-        raise Moved(text % {"count": formatting.count(moved)})
+        raise Moved(text % {"count": formatting.count(len(moved))})
+
+
+def _work_out_anew(moved: Moves, now: datetime) -> None:
+    """Have what moved sent as it is by now. Sales may have moved it, so orders are waited for; and what it shows is
+    read where it is to be compared with."""
+    for listing_ids in parts(sorted({listing_id for listing_id, _location_id in moved})):
+        dirty.compare(listing_ids, now=now)  # makes the rows that are not there yet
+        found = ListingSync.objects.filter(listing__in=among(listing_ids)).values_list("pk", "listing", "location_id")
+        rows = ListingSync.objects.filter(pk__in=among([pk for pk, *key in found if tuple(key) in moved]))
+        dirty.doubt(rows, now=now)
+        rows.filter(state__in=[State.NEW, State.WAITING]).exclude(cause=GUARD).update(state=State.WAITING, cause=MOVED)
+        dirty.make_due(rows, now=now)
 
 
 def _parts_of(run: SyncRun) -> Iterator[list[int]]:
@@ -263,7 +309,8 @@ def _parts_of(run: SyncRun) -> Iterator[list[int]]:
         last = found[-1]
 
 
-def _send(run: SyncRun, listing_ids: Sequence[int], now: datetime, *, zeros_agreed: bool) -> None:
+def _send(run: SyncRun, listing_ids: Sequence[int], moved: Moves, now: datetime, zeros_agreed: bool) -> int:
+    """Send those of the listings that are as they were looked at; returns how many rows are to change."""
     ours = among(list(listing_ids))
     found = run.items.filter(listing__in=ours).exclude(outcome=LEFT)
     items = list(found.values_list("listing", "location_id", "before", "outcome"))
@@ -274,8 +321,13 @@ def _send(run: SyncRun, listing_ids: Sequence[int], now: datetime, *, zeros_agre
     rows: dict[Any, Any] = {(listing_id, location_id): row for listing_id, location_id, *row in columns}
     seen, changed, zeros, all_keys = [], [], [], []
     for listing_id, location_id, before, outcome in items:
-        pk, confirmed, state, token = rows.get((listing_id, location_id), (None, None, "", None))
+        key = listing_id, location_id
+        pk, confirmed, state, token = rows.get(key, (None, None, "", None))
         if pk is None:
+            continue
+        if outcome == ZERO and moved.get(key, True):
+            zeros.append(pk)
+        if key in moved:
             continue
         # What was looked at is what is compared with when it is written; what was not known then is read first.
         if before != confirmed and state != State.SENT and token is None:
@@ -283,8 +335,6 @@ def _send(run: SyncRun, listing_ids: Sequence[int], now: datetime, *, zeros_agre
         all_keys.append(pk)
         if outcome != SAME:
             changed.append(pk)
-        if outcome == ZERO:
-            zeros.append(pk)
     update_rows(ListingSync, "id", ["confirmed", "confirmed_at"], seen)
     asked = ListingSync.objects.filter(pk__in=among(changed)).exclude(state=State.SENT)
     asked.update(state=State.WAITING, cause="", problem="")
@@ -292,6 +342,15 @@ def _send(run: SyncRun, listing_ids: Sequence[int], now: datetime, *, zeros_agre
         ListingSync.objects.filter(pk__in=among(zeros)).update(zero_agreed_at=now)
     # What shows its target already is noted as in step, without a call.
     dirty.make_due(ListingSync.objects.filter(pk__in=among(all_keys)), now=now)
+    return len(changed)
+
+
+def _count_zeros(run: SyncRun, moved: Moves, figures: Figures) -> int:
+    """How many listings go to 0 as they were looked at."""
+    if not moved:
+        return figures.zero
+    zeros = run.items.filter(outcome=ZERO).values_list("listing", "location_id")
+    return sum(moved.get(key, True) for key in zeros.iterator())
 
 
 def _own(channel: Channel, scope: Scope) -> QuerySet[Listing]:

@@ -71,7 +71,7 @@ def judge(channel_id: int, now: datetime) -> Zeroing:
     due = _open(rows.filter(due_at__isnull=False), now)
     settled = _not_agreed(rows.filter(due_at__isnull=True), now)
     is_recent = Q(pushed=0, pushed_at__gt=now - WINDOW)
-    gone = settled.filter(is_recent | _IS_HELD).count()
+    gone = settled.filter(is_recent | IS_HELD).count()
     shown = (
         rows.annotate(known=KNOWN)
         .exclude(Q(state=State.STOPPED) & Q(due_at__isnull=True))
@@ -85,7 +85,7 @@ def judge(channel_id: int, now: datetime) -> Zeroing:
 
 def held_rows(channel: Channel) -> QuerySet[ListingSync]:
     """The rows of the channel that wait for a decision."""
-    return ListingSync.objects.filter(_IS_HELD, channel=channel)
+    return ListingSync.objects.filter(IS_HELD, channel=channel)
 
 
 def judge_anew(channel: Channel, *, now: datetime) -> int:
@@ -114,7 +114,7 @@ _SENT_OR_SEEN = Case(
     output_field=IntegerField(),
 )
 KNOWN = Coalesce(_SENT_OR_SEEN, F("listing__stock"))
-_IS_HELD = Q(state=State.WAITING, cause=GUARD)
+IS_HELD = Q(state=State.WAITING, cause=GUARD)
 
 
 def _not_agreed(rows: QuerySet[ListingSync], now: datetime) -> QuerySet[ListingSync]:

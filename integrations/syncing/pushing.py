@@ -31,6 +31,7 @@ from integrations.syncing.rows import (
     GUARD,
     NOT_SHOWN,
     NOTHING_WANTED,
+    PLAIN,
     SENT,
     Claim,
     Result,
@@ -40,6 +41,9 @@ from integrations.syncing.rows import (
     Wanted,
     after_look,
     after_push,
+    applied,
+    is_plain,
+    plain,
 )
 from integrations.syncing.wanted import left_of, wanted_of
 
@@ -63,6 +67,8 @@ _CLAIM_COLUMNS = (
     "wanted",
     "pushed",
     "confirmed",
+    "synced_version",
+    "synced_rule",
     Microseconds("verify_at"),
 )
 _LEFT_ALONE = (State.REFUSED, State.DISMISSED)
@@ -305,6 +311,7 @@ class PushingJob(Job):
         logs = is_push and any(result.at is not None for result in results.values())
         run = chunk.lane.run or (self._run(chunk.lane, now) if logs else None)
         with transaction.atomic():
+            done = self._write_plain(chunk, results, now) if is_push else []
             before = _held_rows(results, chunk.token)
             after = {
                 pk: _still_doubted(
@@ -319,21 +326,25 @@ class PushingJob(Job):
             _store(before, after)
             # Others have the lease by now; what we wrote may have come after what they wrote, so it is read back.
             lost = [pk for pk, result in results.items() if pk not in before and result.status in SENT]
-            ListingSync.objects.filter(pk__in=among(lost)).update(verify_at=now)
+            if lost:
+                ListingSync.objects.filter(pk__in=among(lost)).update(verify_at=now)
             ours = [results[pk] for pk in before]
             if any(_has_moved(result, after[result.pk]) for result in ours):
                 orders.make_due([chunk.lane.channel.pk], now=now)
             if is_push:
-                counts = runs.counted(ours)
+                counts = runs.counted([*done, *ours])
                 if run is not None:
                     runs.count(run, counts)
                     if any(result.status is Status.HELD for result in ours):
                         runs.note_stop(run, GUARD)
-                    pushes = [
-                        (chunk.claims[result.pk], before[result.pk], self._wanted[result.pk], result)
-                        for result in ours
-                        if result.at is not None
+                    pushes: list[tuple[Claim, Wanted, Result, int | None]] = [
+                        (chunk.claims[result.pk], self._wanted[result.pk], result, None) for result in done
                     ]
+                    for result in ours:
+                        is_seen = result.status is Status.READ
+                        after_ms = runs.confirmed_after_ms(before[result.pk], result) if is_seen else None
+                        if result.at is not None:
+                            pushes.append((chunk.claims[result.pk], self._wanted[result.pk], result, after_ms))
                     runs.log_pushes(run, pushes, now=now)
             else:
                 counts = Counter(looked=len(ours))
@@ -347,6 +358,26 @@ class PushingJob(Job):
                     looks.append((chunk.claims[result.pk], result, outcome, after_ms))
                 runs.log_looks(looks, now=now)
         return counts
+
+    def _write_plain(self, chunk: Chunk, results: dict[int, Result], now: datetime) -> list[Result]:
+        """Store what went as it should, and take it out of the results; nearly all does, and is not read again for it.
+
+        What somebody marked meanwhile, or has the lease of by now, stays in them.
+        """
+        rows = [
+            plain(self._wanted[pk], result)
+            for pk, result in results.items()
+            if is_plain(chunk.claims[pk], self._wanted[pk], result)
+        ]
+        stored = update_rows(
+            ListingSync,
+            "id",
+            PLAIN,
+            rows,
+            also={**applied(now), "lease_token": None, "lease_until": None},
+            only={"lease_token": chunk.token, "due_at": chunk.lease_until},
+        )
+        return [results.pop(pk) for pk in stored]
 
     def give_back(self, lane: Lane, keys: Sequence[int], token: UUID, now: datetime, *, cause: str = "") -> None:
         """What came of these rows could not be recorded: they are read back before they are sent again."""
@@ -410,6 +441,8 @@ def _free_lost(channel_id: int, now: datetime) -> None:
 
 def _held_rows(keys: Collection[int], token: UUID) -> dict[int, Standing]:
     """The rows that are still ours, locked, as they stand once the claim is over."""
+    if not keys:
+        return {}
     rows = ListingSync.objects.select_for_update().filter(pk__in=among(list(keys)), lease_token=token).order_by("pk")
     columns = list(zip(*driver_rows(rows, ("pk", "lease_until", *Standing._fields)), strict=True))
     if not columns:

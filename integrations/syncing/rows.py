@@ -40,7 +40,14 @@ class Claim(NamedTuple):
     wanted: int | None
     pushed: int | None
     confirmed: int | None
+    synced_version: int
+    synced_rule: str
     verify_us: int | None = None  # its verify_at, in microseconds since 1970
+
+    @property
+    def shown(self) -> int | None:
+        """The last figure that was sent or seen."""
+        return self.pushed if self.state == State.SENT else self.confirmed
 
     @property
     def known(self) -> int | None:
@@ -48,9 +55,7 @@ class Claim(NamedTuple):
 
         Of what was left alone until now nobody knows what has become.
         """
-        if self.state == State.STOPPED:
-            return None
-        return self.pushed if self.state == State.SENT else self.confirmed
+        return None if self.state == State.STOPPED else self.shown
 
     @property
     def has_moved(self) -> bool:
@@ -78,6 +83,9 @@ class Status(StrEnum):
 
 
 SENT = frozenset({Status.APPLIED, Status.ACCEPTED, Status.REFUSED, Status.STALE, Status.UNKNOWN, Status.LOST})
+
+
+_TAKEN = frozenset({Status.APPLIED, Status.ACCEPTED})
 
 
 class Wanted(NamedTuple):
@@ -207,6 +215,37 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
         confirmed=None,
         due_at=_sooner(row.due_at, again),
     )
+
+
+def is_plain(claim: Claim, wanted: Wanted, result: Result) -> bool:
+    """Whether it took its figure, and how it stands follows from its claim: applied() says the same as after_push(), as
+    long as nobody touched the row since."""
+    return (
+        result.status in _TAKEN
+        and not result.looks
+        and (not claim.attempts or result.quantity != claim.wanted)
+        and (wanted.version >= claim.synced_version or wanted.rule != claim.synced_rule)
+    )
+
+
+def applied(now: datetime) -> dict[str, Any]:
+    """What is the same for all plain rows once they were sent; PLAIN says what differs."""
+    return {
+        "state": State.SENT,
+        "cause": "",
+        "problem": "",
+        "attempts": 0,
+        "due_at": None,
+        "verify_at": now + VERIFY_AFTER,
+    }
+
+
+PLAIN = ("wanted", "pushed", "pushed_at", "synced_version", "synced_rule")
+
+
+def plain(wanted: Wanted, result: Result) -> tuple[Any, ...]:
+    """The values of PLAIN, behind the key."""
+    return result.pk, result.quantity, result.quantity, result.at, wanted.version, wanted.rule
 
 
 def after_look(before: Standing, result: Result, now: datetime) -> Standing:

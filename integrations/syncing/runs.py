@@ -118,31 +118,32 @@ def _as_text(steps: Sequence[Step]) -> str:
 
 def log_pushes(
     run: SyncRun,
-    pushes: Sequence[tuple[Claim, Standing, Wanted, Result]],
+    pushes: Sequence[tuple[Claim, Wanted, Result, int | None]],
     *,
     now: datetime,
 ) -> None:
-    """An item for each listing that a call was made for, and its attempts."""
+    """An item for each listing that a call was made for, and its attempts; `pushes` have confirmed_after_ms() where it
+    was seen there already."""
     texts: dict[int, str] = {}  # of the steps, by target: many rows have the same one
     rows = [
         (
             run.pk,
             claim.listing_id,
             claim.location_id,
-            before.pushed if before.state == ListingSync.State.SENT else before.confirmed,
+            claim.shown,
             wanted.target.quantity,
             texts.get(id(wanted.target)) or texts.setdefault(id(wanted.target), _as_text(wanted.target.steps)),
             "",
             wanted.version,
             outcome_of(result),
-            confirmed_after_ms(before, result) if result.status is Status.READ else None,
+            after_ms,
             now,
         )
-        for claim, before, wanted, result in pushes
+        for claim, wanted, result, after_ms in pushes
     ]
     item_ids = sorted(insert_new(SyncItem, _ITEM_FIELDS, rows))  # in the order of the rows
     attempts = []
-    for item_id, (_claim, _before, _wanted, result) in zip(item_ids, pushes, strict=True):
+    for item_id, (_claim, _wanted, result, _after_ms) in zip(item_ids, pushes, strict=True):
         attempts += [_attempt(item_id, look, SyncAttempt.Kind.LOOK, now) for look in result.looks]
         if result.status is not Status.READ and (result.quantity is not None or not result.looks):
             attempts.append(_attempt(item_id, result, SyncAttempt.Kind.PUSH, now))

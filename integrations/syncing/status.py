@@ -28,10 +28,12 @@ from django.db.models.functions import Coalesce, RowNumber
 from catalog.database import among
 from catalog.models import Channel, Listing, Order, OrderLine, Sku
 from catalog.stock.booking import WAITING
+from integrations.connections import USABLE
 from integrations.connectors import CONNECTORS
 from integrations.connectors.base import Capability
 from integrations.models import ChannelHealth
-from integrations.syncing import orders
+from integrations.state import credential_of
+from integrations.syncing import guards, orders
 from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
 from integrations.syncing.rows import Status
 
@@ -42,6 +44,7 @@ STATES = tuple(ListingSync.State)
 _TAKEN = (Status.APPLIED, Status.ACCEPTED)
 _LATE_ORDERS = 3  # readings that may be missed before what is known of orders is told as late
 _LONGEST_RUN = timedelta(days=1)
+
 _BEHIND = Q(due_at__isnull=False) | Q(verify_at__isnull=False)
 _SINCE = Coalesce("changed_at", "due_at", "verify_at")
 
@@ -50,6 +53,8 @@ class Standing(StrEnum):
     """Whether a channel's stock is written now, the first that applies."""
 
     OFF = "off"  # never switched on, or switched off
+    NOT_CONNECTED = "not-connected"  # a person has to enter something or authorise first
+    READS_ONLY = "reads-only"  # what was entered lets us read, but not write
     DRY_RUN = "dry-run"  # waits for a person who applies the first dry run
     PAUSED = "paused"
     HELD = "held"  # nothing is called until `held_until`
@@ -91,6 +96,7 @@ class Figures:
     detection: Spread = field(default_factory=Spread)  # from when an order was made until it was here
     waiting_lines: int = 0  # of orders, for a SKU or a warehouse
     set_aside: int = 0  # orders that cannot be booked
+    zeros_held: int = 0  # listings, that would go to 0 together with too many others and wait for a person
 
     @property
     def success_rate(self) -> Decimal | None:
@@ -103,6 +109,8 @@ class ChannelStatus(Figures):
     channel: Channel
     sync: ChannelSync | None = None  # None: never switched on
     health: ChannelHealth | None = None  # None: never called
+    is_connected: bool = True  # settings and authorisation are there, whatever the last calls said
+    reads_only: bool = False  # what was entered may not write
     calls_per_second: Decimal | None = None  # our own limit
     last_full: Run | None = None
     last_incremental: Run | None = None
@@ -112,8 +120,12 @@ class ChannelStatus(Figures):
     def standing(self) -> Standing:
         if self.sync is None or not self.sync.is_on:
             return Standing.OFF
+        if not self.is_connected:
+            return Standing.NOT_CONNECTED
         if self.held_until is not None:
             return Standing.HELD
+        if self.reads_only:
+            return Standing.READS_ONLY
         if not self.sync.is_confirmed:
             return Standing.DRY_RUN
         return Standing.PAUSED if self.sync.is_paused else Standing.WRITING
@@ -160,7 +172,7 @@ def sync_status(channels: QuerySet[Channel], *, now: datetime) -> SyncStatus:
     of_channel = mapped.filter(channel=OuterRef("pk")).values("channel")
     of_all = mapped.filter(channel__in=channels.order_by().values("pk")).annotate(all=Value(1)).values("all")
     rows: list[Any] = list(
-        channels.select_related("sync", "health").annotate(
+        channels.select_related("sync", "health", "credential").annotate(
             mapped_listings=_number(of_channel.annotate(number=Count("pk"))),
             mapped_skus=_number(of_channel.annotate(number=Count("sku", distinct=True))),
             mapped_skus_of_all=_number(of_all.annotate(number=Count("sku", distinct=True))),
@@ -177,6 +189,7 @@ def sync_status(channels: QuerySet[Channel], *, now: datetime) -> SyncStatus:
                 .annotate(number=Count("pk"))
             ),
             calls_per_second=F("credential__calls_per_second"),
+            reads_only=F("credential__reads_only"),
             **_run_times("full", SyncRun.Kind.FULL),
             **_run_times("incremental", SyncRun.Kind.INCREMENTAL),
         )
@@ -218,10 +231,15 @@ def mapped_listings() -> QuerySet[Listing]:
 def gauges(*, now: datetime) -> Iterator[tuple[int, dict[str, float | None], Counter[str]]]:
     """What is cheap to know of each channel whose sync is on: its key, figures (None: not known), rows by state.
 
-    From what stands in the rows of the present, in three queries; no log is read.
+    From what stands in the rows of the present, in three queries; no log is read, and no secret: whether a channel is
+    connected is told elsewhere.
     """
-    channels: QuerySet[Any] = Channel.objects.filter(sync__is_on=True).select_related("sync", "health").order_by("pk")
-    statuses = {channel.pk: ChannelStatus(channel=channel, sync=channel.sync, now=now) for channel in channels}
+    channels: QuerySet[Any] = Channel.objects.filter(sync__is_on=True).select_related("sync", "health")
+    channels = channels.annotate(reads_only=F("credential__reads_only"))
+    statuses = {
+        channel.pk: ChannelStatus(channel=channel, sync=channel.sync, reads_only=bool(channel.reads_only), now=now)
+        for channel in channels.order_by("pk")
+    }
     for status in statuses.values():
         status.health = getattr(status.channel, "health", None)
     _count_rows(statuses, sorted(statuses))
@@ -270,6 +288,8 @@ def _status(channel: Any, now: datetime) -> ChannelStatus:
         channel=channel,
         sync=getattr(channel, "sync", None),
         health=getattr(channel, "health", None),
+        is_connected=credential_of(channel).state(now) in USABLE,
+        reads_only=bool(channel.reads_only),
         calls_per_second=channel.calls_per_second,
         listings=channel.mapped_listings,
         skus=channel.mapped_skus,
@@ -282,20 +302,25 @@ def _status(channel: Any, now: datetime) -> ChannelStatus:
 
 
 def states_of(keys: Sequence[int] | None = None) -> QuerySet[Any, Any]:
-    """(channel, state, rows, those of the backlog, since when the oldest of these differs); no keys: of all."""
+    """(channel, state, rows, those of the backlog, since when the oldest of these differs, those that the guard holds);
+    no keys: of all."""
     rows = ListingSync.objects.order_by()
     if keys is not None:
         rows = rows.filter(channel__in=among(list(keys)))
     return rows.values_list("channel", "state").annotate(
-        rows=Count("pk"), behind=Count("pk", filter=_BEHIND), oldest_at=Min(_SINCE, filter=_BEHIND)
+        rows=Count("pk"),
+        behind=Count("pk", filter=_BEHIND),
+        oldest_at=Min(_SINCE, filter=_BEHIND),
+        held=Count("pk", filter=guards.IS_HELD),
     )
 
 
 def _count_rows(statuses: dict[int, ChannelStatus], keys: Sequence[int]) -> None:
-    for key, state, count, behind, oldest_at in states_of(keys):
+    for key, state, count, behind, oldest_at, held in states_of(keys):
         status = statuses[key]
         status.states[state] += count
         status.backlog += behind
+        status.zeros_held += held
         status.oldest_at = _first(status.oldest_at, oldest_at)
 
 
@@ -356,6 +381,7 @@ def _add_up(total: Figures, statuses: Iterable[ChannelStatus]) -> None:
         total.taken += status.taken
         total.waiting_lines += status.waiting_lines
         total.set_aside += status.set_aside
+        total.zeros_held += status.zeros_held
 
 
 def _first(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -24,9 +24,12 @@ from config.change_list import TAB_VAR
 from config.health import heartbeat_state
 from config.model_admin import person
 from integrations.connectors import CONNECTORS
+from integrations.connectors.base import READS_ONLY
 from integrations.models import Heartbeat
+from integrations.problems import explain
 from integrations.state import capitalised
 from integrations.syncing.admin.board import CHANNEL_VAR, TABS, VIEW
+from integrations.syncing.admin.words import held_text
 from integrations.syncing.status import WINDOW, ChannelStatus, Figures, Spread, Standing, sync_status
 from integrations.work import CLUSTERS
 from monitoring.causes import cause_label
@@ -119,6 +122,11 @@ def _standing(status: ChannelStatus) -> tuple[Badge, str]:
     match status.standing:
         case Standing.OFF:
             return Badge("muted", _("Off")), _("Its stock is not ours to write.")
+        case Standing.NOT_CONNECTED:
+            text = _("Nothing is read or written there before somebody has connected it.")
+            return Badge("critical", _("Not connected")), text
+        case Standing.READS_ONLY:
+            return Badge("warning", _("May only read")), explain(cause=READS_ONLY, channel=status.channel, at=None).advice
         case Standing.HELD:
             cause = capitalised(cause_label(status.health.cause)) if status.health is not None else ""
             until = _("Called again at %(time)s.") % {"time": formatting.moment(status.held_until)}
@@ -128,6 +136,9 @@ def _standing(status: ChannelStatus) -> tuple[Badge, str]:
         case Standing.PAUSED:
             assert status.sync is not None  # noqa: S101  # what has no row is off
             return Badge("warning", _("Paused")), status.sync.pause_reason
+    if status.zeros_held:
+        text = _("Nothing of that was sent. Look at them on the page of the channel, and decide.")
+        return Badge("critical", held_text(status.zeros_held)), text
     if status.is_late:
         return Badge("warning", _("Orders not read")), _("Sales there may be missing here.")
     return Badge("ok", _("On")), ""

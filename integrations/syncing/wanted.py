@@ -29,8 +29,8 @@ class Row(Protocol):
 def wanted_of(listing_ids: Sequence[int]) -> dict[tuple[int, str], Wanted]:
     """By listing and location of its shop, in constant statements; removed listings and competitors' are left out."""
     return {
-        (row.listing_id, row.location_id): Wanted(row.target, row.stock_version, row.rule_mark)
-        for row in stock_targets(listing_ids=listing_ids)
+        (listing, location): Wanted(target, version, mark)
+        for listing, _channel, location, _sku, version, mark, target in stock_targets(listing_ids=listing_ids)
     }
 
 

@@ -3,6 +3,7 @@
 from monitoring.models.alerts import Alert, AlertKind, Severity
 from monitoring.models.history import GAP_INTERVALS, DailyRollup, ListingWatch, Observation, PollRun
 from monitoring.models.notifications import Delivery, Notification, Route, Target
+from monitoring.models.prices import ListingPrice, PriceQuote
 from monitoring.models.thresholds import Threshold
 
 __all__ = [
@@ -11,10 +12,12 @@ __all__ = [
     "AlertKind",
     "DailyRollup",
     "Delivery",
+    "ListingPrice",
     "ListingWatch",
     "Notification",
     "Observation",
     "PollRun",
+    "PriceQuote",
     "Route",
     "Severity",
     "Target",

@@ -20,7 +20,7 @@ class Severity(models.TextChoices):
 
 
 class AlertKind(models.TextChoices):
-    """What a threshold looks for, and so what an alert is about."""
+    """What an alert is about: what a threshold looks for, or what is found when a price is worked out."""
 
     PRICE_RANGE = Kind.PRICE_RANGE.value, _("price outside a range")
     PRICE_CHANGE = Kind.PRICE_CHANGE.value, _("price changed by a percentage")
@@ -31,6 +31,12 @@ class AlertKind(models.TextChoices):
     OFF_SHELF = Kind.OFF_SHELF.value, _("off shelf")
     BLIND = Kind.BLIND.value, _("not read")
     AUTHORISATION = Kind.AUTHORISATION.value, _("authorisation ends")
+    # Of worked-out prices; no threshold stands behind these.
+    BELOW_BREAK_EVEN = "below_break_even", _("sold below break-even")
+    BELOW_MARGIN = "below_margin", _("margin below the floor")
+    NOT_BELOW_LOW = "not_below_low", _("promotional price above the 30-day low")
+    PROMOTION_ENDS = "promotion_ends", _("promotion about to end")
+    PLATFORM_DIFFERS = "platform_differs", _("platform tells another price")
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -117,6 +123,20 @@ class Alert(models.Model):
                 fields=["threshold", "channel"],
                 condition=Q(cleared_at__isnull=True, listing__isnull=True),
                 name="one_channel_alert_in_force",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "listing"],
+                condition=Q(
+                    cleared_at__isnull=True,
+                    kind__in=[
+                        "below_break_even",
+                        "below_margin",
+                        "not_below_low",
+                        "promotion_ends",
+                        "platform_differs",
+                    ],
+                ),
+                name="one_price_alert_in_force",
             ),
             models.CheckConstraint(
                 condition=~Q(status="resolved") | Q(resolved_at__isnull=False), name="alert_resolved_has_time"

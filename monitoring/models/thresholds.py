@@ -75,7 +75,9 @@ class Threshold(models.Model):
         DOWN = "down", _("down")
 
     name = models.CharField(_("name"), max_length=120, blank=True, help_text=_("Empty: named after its rule."))
-    kind = models.CharField(_("alert when"), max_length=20, choices=Kind)
+    kind = models.CharField(
+        _("alert when"), max_length=20, choices=[(kind.value, kind.label) for kind in AlertKind if kind.value in FIELDS]
+    )
     severity = models.CharField(_("severity"), max_length=10, choices=Severity, default=Severity.WARNING)
     is_active = models.BooleanField(_("active"), default=True)
 

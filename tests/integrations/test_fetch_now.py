@@ -76,6 +76,17 @@ def test_it_is_offered_where_the_channel_is_connected(client, owner, fields, is_
         assert ("Fetch now" in client.get(page).text) is is_offered
 
 
+def test_for_many_it_is_offered_where_one_of_their_channels_is_connected(client, owner):
+    silent = ListingFactory(channel=CredentialFactory(access_token="").channel)
+    assert "Fetch now" not in client.get("/catalog/listing/").text
+    told(bulk(client, "fetch_now", [silent]))
+    connected = ListingFactory(channel=CredentialFactory().channel)
+    assert "Fetch now" in client.get("/catalog/listing/").text
+    for listing, is_offered in ((silent, False), (connected, True)):
+        page = client.get("/catalog/listing/", {"channel__id__exact": listing.channel_id}).text
+        assert ("Fetch now" in page) is is_offered
+
+
 def fetch(client, listing):
     return client.post(f"/connect/listings/{listing.pk}/fetch/", follow=True)
 

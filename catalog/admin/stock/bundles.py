@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import BundleComponent, Sku, StockLevel
+from catalog.models import BundleComponent, Sku, StockLevel, Transfer
 from catalog.services import audit
-from catalog.stock.ledger import raise_versions
+from catalog.stock.ledger import lock_skus, raise_versions
 from config.model_admin import person
 
 
@@ -23,12 +23,20 @@ class ComponentFormSet(BaseInlineFormSet):
         """What concerns the bundle as a whole; a SKU that is added just now has no stock and is in no bundle."""
         super().clean()
         kept = [form for form in self.forms if form not in self.deleted_forms and form.has_changed()]
+        components = sorted(form.cleaned_data["component"].pk for form in kept if form.cleaned_data.get("component"))
+        # As whoever books: two people cannot make a bundle of a bundle together, nor stock and a bundle of one SKU.
+        lock_skus(components)
+        if BundleComponent.objects.filter(bundle__in=components).exists():
+            raise ValidationError(gettext("A component has become a bundle just now. Choose the SKUs it consists of."))
         if not kept or not self.instance.pk:
             return
+        lock_skus([self.instance.pk])
         if BundleComponent.objects.filter(component=self.instance).exists():
             raise ValidationError(gettext("This SKU is a component of a bundle, so it cannot be a bundle itself."))
         if StockLevel.objects.filter(sku=self.instance).exclude(on_hand=0, reserved=0).exists():
             raise ValidationError(gettext("This SKU has stock of its own. Count it to 0 before it becomes a bundle."))
+        if Transfer.objects.filter(sku=self.instance, received_at__isnull=True).exists():
+            raise ValidationError(gettext("This SKU is on its way between warehouses. Receive the transfer first."))
 
 
 class BundleInline(admin.StackedInline):

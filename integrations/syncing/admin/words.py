@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Channel
 from catalog.stock.availability import Blocked, Step, StepKind, Target
 from catalog.stock.explaining import BLOCKED_TEXTS, explain
 from config.admin_site import Badge
-from config.formatting import moment, sentences
+from config.formatting import count, moment, sentences
 from integrations.connectors.base import READS_ONLY
 from integrations.problems import PROBLEMS
 from integrations.problems import explain as explain_problem
@@ -87,6 +87,12 @@ def not_written(channel: Channel) -> str:
     if credential_of(channel).reads_only:
         return _with_advice(READS_ONLY, channel)
     return ""
+
+
+def held_text(held: int) -> str:
+    """What waits for a decision on a channel."""
+    text = ngettext("%(count)s listing would go to 0", "%(count)s listings would go to 0", held)
+    return text % {"count": count(held)}
 
 
 def told(row: Any, now: datetime, *, is_short: bool = False) -> str:

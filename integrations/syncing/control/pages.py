@@ -311,7 +311,7 @@ def _items(run: SyncRun, part: str) -> Any:
 
 
 def _obstacle(run: SyncRun, sync: ChannelSync, scope: Scope) -> str:
-    """Why it cannot be applied as things stand; "" when only a figure that moved could stop it."""
+    """Why it cannot be applied as things stand; "" when only figures that moved could stop it."""
     try:
         dry_runs.check(run, sync, scope)
     except dry_runs.NotApplied as error:
@@ -325,12 +325,19 @@ def apply(request: HttpRequest, run: SyncRun) -> HttpResponseBase:
     agreed = request.POST.get("zeros", "")
     zeros_agreed = agreed.isdecimal() and int(agreed) == dry_runs.figures_of(run).zero
     try:
-        count = dry_runs.apply_dry_run(run, actor=person(request), now=timezone.now(), zeros_agreed=zeros_agreed)
+        done = dry_runs.apply_dry_run(run, actor=person(request), now=timezone.now(), zeros_agreed=zeros_agreed)
     except dry_runs.NotApplied as error:
         messages.error(request, str(error))
         return redirect(run)
-    text = ngettext("Applied: %(count)s listing is sent.", "Applied: %(count)s listings are sent.", count)
-    messages.success(request, text % {"count": formatting.count(count)})
+    text = ngettext("Applied: %(count)s listing is sent.", "Applied: %(count)s listings are sent.", done.sent)
+    messages.success(request, text % {"count": formatting.count(done.sent)})
+    if done.moved:
+        text = ngettext(
+            "%(count)s figure moved since the dry run. It is worked out anew and sent as it is by now.",
+            "%(count)s figures moved since the dry run. They are worked out anew and sent as they are by now.",
+            done.moved,
+        )
+        messages.info(request, text % {"count": formatting.count(done.moved)})
     return redirect(run)
 
 

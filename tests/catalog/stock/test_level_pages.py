@@ -9,7 +9,7 @@ import pytest
 from catalog.models import AuditEvent, BundleComponent, Order, Sku, StockLevel, StockMovement, Warehouse
 from catalog.stock.booking import book_orders
 from catalog.stock.counts import adjust, count
-from catalog.stock.ledger import Kind, Source, reserve
+from catalog.stock.ledger import Kind, Source, lock_skus, reserve
 from catalog.stock.transfers import receive_transfer, send_transfer
 from tests.factories import NOW, ChannelFactory, ListingFactory, SkuFactory, UserFactory, WarehouseFactory
 from tests.staff import signed_in
@@ -333,6 +333,42 @@ class TestBundles:
         page = client.post(f"/catalog/sku/{bundle.pk}/edit/", self.formset(bundle, (sku, units)))
         assert sentence in page.text
         assert not BundleComponent.objects.exists()
+
+    def test_a_sku_that_is_on_its_way_does_not_become_one_since_it_could_not_be_received(
+        self, client, operator, sku, warehouse
+    ):
+        bundle, there = SkuFactory(code="SET"), WarehouseFactory()
+        has(bundle, warehouse, 3, "set")
+        sent = {"source_id": warehouse.pk, "destination_id": there.pk, "quantity": 3, "key": "way"}
+        send_transfer(sku_id=bundle.pk, actor=operator, now=NOW, **sent)
+        page = client.post(f"/catalog/sku/{bundle.pk}/edit/", self.formset(bundle, (sku, 1)))
+        assert "Receive the transfer first." in page.text
+        assert not BundleComponent.objects.exists()
+
+    @pytest.mark.parametrize("other", ["its component becomes a bundle", "it becomes a component", "it is counted"])
+    def test_two_people_at_once_cannot_make_what_neither_could_alone(
+        self, client, operator, sku, warehouse, monkeypatch, other
+    ):
+        bundle = SkuFactory(code="SET")
+        locked = []
+
+        def lock_after_another(sku_ids):
+            # What another person saves while this one waits for the lock, is there once it is held.
+            if not locked:
+                if other == "its component becomes a bundle":
+                    BundleComponent.objects.create(bundle=sku, component=SkuFactory())
+                elif other == "it becomes a component":
+                    BundleComponent.objects.create(bundle=SkuFactory(), component=bundle)
+                else:
+                    has(bundle, warehouse, 3, "set")
+            locked.extend(sku_ids)
+            return lock_skus(sku_ids)
+
+        monkeypatch.setattr("catalog.admin.stock.bundles.lock_skus", lock_after_another)
+        page = client.post(f"/catalog/sku/{bundle.pk}/edit/", self.formset(bundle, (sku, 1)))
+        assert page.status_code == 200, "the form is shown again"
+        assert locked == [sku.pk, bundle.pk][: len(locked)], "components first, as the ledger does"
+        assert not bundle.components.exists()
 
     def test_pausing_a_sku_raises_its_version(self, client, operator, sku):
         client.post(f"/catalog/sku/{sku.pk}/edit/", {**self.formset(sku), "status": "paused"})

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from catalog.models import BundleComponent, ChannelLocation, Listing, Product, Sku, StockLevel
+from catalog.models import BundleComponent, ChannelLocation, Listing, Product, Sku, StockLevel, StockRule
 from integrations.models import ChannelSync, ListingSync, SavedFilter, SyncRun
 from integrations.syncing.dry_runs import make_dry_run
 from integrations.syncing.rows import GUARD
@@ -149,11 +149,19 @@ def test_a_dry_run_is_looked_at_and_applied_with_its_number(client, channel, ope
     assert "Apply 4 changes" not in answer.content.decode()
 
 
-def test_a_dry_run_that_moved_is_refused_with_the_reason(client, channel, operator, synced):
+def test_what_moved_since_a_dry_run_is_told(client, channel, operator, synced):
     run = make_dry_run(channel=channel, asked_by=operator, now=timezone.now())
     count(Listing.objects.earliest("pk").sku, 1)
+    told = text_of(client.post(reverse("integrations:apply_dry_run", args=[run.pk]), follow=True))
+    assert "Applied: 4 listings are sent." in told
+    assert "1 figure moved since the dry run. It is worked out anew" in told
+
+
+def test_a_dry_run_of_which_nothing_holds_is_refused_with_the_reason(client, channel, operator, synced):
+    run = make_dry_run(channel=channel, asked_by=operator, now=timezone.now())
+    StockRule.objects.create(channel=channel, cap=3)
     answer = client.post(reverse("integrations:apply_dry_run", args=[run.pk]), follow=True)
-    assert "1 figure is another one by now. Nothing was sent." in text_of(answer)
+    assert "5 figures are others by now. Nothing was sent." in text_of(answer)
     client.post(reverse("integrations:dry_run_again", args=[run.pk]))
     assert SyncRun.objects.count() == 2
 
@@ -199,6 +207,22 @@ def test_what_is_held_stands_on_the_channels_page_and_is_left_with_a_reason(clie
     client.post(url("sync_leave", channel), {"reason": "import was broken"})
     assert set(ListingSync.objects.values_list("state", "problem")) == {("dismissed", "import was broken")}
     assert "would go to 0" not in page_of(client, channel)
+
+
+def test_what_is_held_is_told_on_the_dashboard_as_long_as_it_waits(client, channel, operator, synced):
+    assert "Channels needing you 0" in text_of(client.get("/"))
+    listing = Listing.objects.filter(channel=channel).earliest("pk")
+    row = ListingSync.objects.create(listing=listing, channel=channel, state="waiting", cause=GUARD, wanted=0)
+    told = text_of(client.get("/"))
+    assert "Channels needing you 1" in told
+    assert "1 listing would go to 0" in told
+    assert channel.name in text_of(client.get(reverse("admin:catalog_channel_changelist") + "?tab=attention"))
+    signed_in(client, "Operator")
+    assert "would go to 0" not in text_of(client.get("/"))
+    client.force_login(operator)
+    ListingSync.objects.filter(pk=row.pk).update(state="dismissed")
+    ChannelSync.objects.update(is_paused=True)
+    assert "Sync paused" in text_of(client.get("/"))
 
 
 def test_a_part_is_chosen_by_product_or_saved_filter(client, channel, operator, synced):

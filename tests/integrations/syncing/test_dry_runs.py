@@ -1,4 +1,4 @@
-"""Dry runs: kept with their reasons, sent by nobody, applied only while all of it still holds."""
+"""Dry runs: kept with their reasons, sent by nobody, applied as far as they still hold."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.utils import timezone
 from catalog.database import copy_rows
 from catalog.models import AuditEvent, Listing, StockRule
 from integrations import tasks
-from integrations.models import ChannelSync, Credential, ListingSync, SyncItem, SyncRun
+from integrations.models import ChannelSync, Credential, ListingSync, SavedFilter, SyncItem, SyncRun
 from integrations.syncing import dry_runs
 from integrations.syncing.dry_runs import Moved, NotApplied, ZerosNotAgreed, apply_dry_run, figures_of, make_dry_run
 from integrations.syncing.scope import Scope
@@ -78,7 +78,7 @@ def test_applied_it_confirms_the_channel_and_sends_only_what_changes(shop, actor
     settle(1)
     assert [shop.shown(index) for index in (0, 1)] == [run.items.get(listing__sku=sku).before for sku in shop.skus[:2]]
     shop.subject.simulator.clear_ledger()
-    assert apply(run, actor) == 2
+    assert apply(run, actor) == (2, 0)
     sync = ChannelSync.objects.get()
     assert sync.is_confirmed
     run.refresh_from_db()
@@ -126,10 +126,37 @@ def grew_old(shop):
     ListingWatch.objects.update(read_at=timezone.now() - timedelta(days=1))
 
 
-@pytest.mark.parametrize(
-    "change", [moved_stock, changed_rule, read_otherwise, mapped_otherwise, added_listing, grew_old]
-)
-def test_it_is_refused_once_anything_moved_and_nothing_is_half_applied(shop, actor, change):
+@pytest.mark.parametrize("change", [moved_stock, read_otherwise, mapped_otherwise])
+def test_what_moved_since_is_told_and_the_rest_is_applied(shop, actor, settle, change):
+    shop.count(-2, 0)
+    run = make(shop, actor)
+    change(shop)
+    assert apply(run, actor) == (1, 1)
+    assert ChannelSync.objects.get().is_confirmed
+    settle()
+    assert shop.shown(0) == run.items.get(listing__sku=shop.skus[0]).wanted
+    states = set(ListingSync.objects.values_list("state", flat=True))
+    assert states <= {"in-sync", "stopped"}, "what moved is worked out anew"
+
+
+def test_a_listing_that_was_added_since_and_has_no_figure_has_not_moved(shop, actor):
+    run = make(shop, actor)
+    added_listing(shop)
+    assert apply(run, actor) == (0, 0)
+
+
+def test_what_moved_is_not_compared_with_the_figure_that_was_looked_at(shop, actor):
+    shop.count(3, 2)
+    run = make(shop, actor)
+    read_otherwise(shop)
+    apply(run, actor)
+    row = shop.sync(2)
+    assert (row.confirmed, row.cause) == (None, "moved"), "orders may tell why, and are read first"
+    assert ChannelSync.objects.get().orders_due_at is not None
+
+
+@pytest.mark.parametrize("change", [changed_rule, grew_old])
+def test_a_first_one_of_which_nothing_holds_is_refused_and_nothing_is_half_applied(shop, actor, change):
     shop.count(-2, 0)
     run = make(shop, actor)
     change(shop)
@@ -141,6 +168,61 @@ def test_it_is_refused_once_anything_moved_and_nothing_is_half_applied(shop, act
     run.refresh_from_db()
     assert run.applied_at is None
     assert not SyncRun.objects.exclude(kind="dry").exists()
+
+
+@pytest.mark.parametrize(("is_confirmed", "is_refused"), [(False, True), (True, False)])
+def test_a_first_one_of_which_much_moved_is_refused_since_nobody_has_looked_at_that(actor, is_confirmed, is_refused):
+    channel, skus = ChannelFactory(), SkuFactory.create_batch(20)
+    ChannelSync.objects.create(channel=channel, is_on=True, is_confirmed=is_confirmed)
+    for sku in skus:
+        ListingFactory(channel=channel, sku=sku)
+        count(sku, 7)
+    for moved, told in ((2, (18, 2)), (6, (14, 6))):
+        run = make_dry_run(channel=channel, asked_by=actor, now=timezone.now())
+        for sku in skus[:moved]:
+            count(sku, 1)
+        if moved == 2 or not is_refused:
+            assert apply(run, actor) == told
+            ChannelSync.objects.update(is_confirmed=is_confirmed)
+        else:
+            with pytest.raises(Moved, match="6 figures"):
+                apply(run, actor)
+
+
+def test_a_zero_that_is_still_one_stays_agreed_to_however_often_it_moved(shop, actor, settle):
+    ChannelSync.objects.update(is_confirmed=True)
+    for index in range(5):
+        shop.count(-shop.shown(index), index)
+    settle(1)
+    run = make(shop, actor, is_held=True)
+    assert run.total == 5
+    shop.count(-1, 0)  # sold once more elsewhere
+    shop.count(9, 1)  # found again
+    assert apply(run, actor, zeros_agreed=True) == (3, 2)
+    agreed = ListingSync.objects.filter(zero_agreed_at__isnull=False)
+    assert set(agreed.values_list("listing__sku", flat=True)) == {shop.skus[index].pk for index in (0, 2, 3, 4)}
+    settle()
+    assert [shop.shown(index) for index in range(5)] == [0, 9, 0, 0, 0]
+
+
+def test_a_zero_that_is_news_is_judged_by_the_guard(shop, actor, settle):
+    run = make(shop, actor)
+    ChannelSync.objects.update(is_confirmed=True)
+    for index in range(5):
+        shop.count(-shop.shown(index), index)
+    assert apply(run, actor, zeros_agreed=True) == (0, 5)
+    settle(2)
+    assert ListingSync.objects.filter(cause="guard").count() == 5
+
+
+def test_one_whose_filter_was_deleted_says_so(shop, actor):
+    ChannelSync.objects.update(is_confirmed=True)
+    saved = SavedFilter.objects.create(owner=actor, name="one", query="q=a", created_at=timezone.now())
+    run = make(shop, UserFactory(is_superuser=True), product=shop.skus[0].product_id)
+    SyncRun.objects.filter(pk=run.pk).update(scope={"filter": saved.pk})
+    saved.delete()
+    with pytest.raises(NotApplied, match="deleted"):
+        apply(run, actor)
 
 
 def test_what_was_not_read_lately_is_not_known(shop, actor):
@@ -220,7 +302,7 @@ def test_a_part_of_a_channel_does_not_confirm_it(shop, actor):
     shop.count(4, 0)
     shop.count(4, 1)
     run = make(shop, actor, product=shop.skus[0].product_id)
-    assert apply(run, actor) == 1
+    assert apply(run, actor) == (1, 0)
 
 
 def test_what_was_refused_is_sent_again(shop, actor, settle):
@@ -231,7 +313,7 @@ def test_what_was_refused_is_sent_again(shop, actor, settle):
         state="dismissed", cause="refused-by-rule", problem="for now", wanted=shop.shown(0) + 3, due_at=None
     )
     run = make(shop, actor)
-    assert apply(run, actor) == 1
+    assert apply(run, actor) == (1, 0)
     settle()
     row = shop.sync(0)
     assert (row.state, row.problem, row.confirmed) == ("in-sync", "", shop.shown(0))
@@ -296,7 +378,7 @@ def test_before_a_first_dry_run_the_locations_of_a_shop_are_read(located, actor,
         sku.pk: (located.shown(index), located.shown(index) + 4 * (index == 1))
         for index, sku in enumerate(located.skus)
     }
-    assert apply(run, actor) == 1
+    assert apply(run, actor) == (1, 0)
     settle()
     assert located.shown(1) == items[located.skus[1].pk][1]
 

@@ -27,6 +27,7 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 
 def synced(**values):
     channel = ChannelFactory(orders_since=NOW - timedelta(days=9))
+    CredentialFactory(channel=channel)
     ChannelSync.objects.create(channel=channel, **{"is_on": True, "is_confirmed": True, **values})
     return channel
 
@@ -175,6 +176,29 @@ def test_whether_a_channel_is_written_now(values, health, standing):
 
 
 @pytest.mark.parametrize(
+    ("credential", "standing"),
+    [
+        pytest.param({"reads_only": True}, Standing.READS_ONLY, id="may only read"),
+        pytest.param({"revoked_cause": "session-invalid"}, Standing.NOT_CONNECTED, id="to be authorised"),
+        pytest.param({"app_key": ""}, Standing.NOT_CONNECTED, id="not set up"),
+    ],
+)
+def test_a_channel_that_cannot_be_written_by_its_connection_does_not_count_as_written(credential, standing):
+    channel = synced()
+    for name, value in credential.items():
+        setattr(channel.credential, name, value)
+    channel.credential.save()
+    assert status(channel).standing == standing
+
+
+def test_what_the_guard_of_zeros_holds_is_counted():
+    channel = synced()
+    row(channel, "waiting", cause="guard", wanted=0)
+    row(channel, "waiting", cause="moved", wanted=0)
+    assert (status(channel).zeros_held, status().zeros_held) == (1, 1)
+
+
+@pytest.mark.parametrize(
     ("read_until", "lag", "is_late"),
     [
         pytest.param(None, None, True, id="never read"),
@@ -196,7 +220,6 @@ def test_a_channel_that_is_off_is_not_asked_for_orders():
 def test_the_queries_are_the_same_however_much_there_is(django_assert_max_num_queries):
     def fill():
         channel = synced()
-        CredentialFactory(channel=channel, calls_per_second=5)
         row(channel, "waiting", due_at=NOW)
         attempted(channel, "applied")
         confirmed(channel, 5)

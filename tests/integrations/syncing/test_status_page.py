@@ -22,7 +22,7 @@ def shop(name="Acme", **values):
     """A channel with one listing in step and one refused, and a run that took 3 s."""
     now = timezone.now()
     channel = ChannelFactory(name=name, platform="shopify", orders_since=now - 9 * HOUR)
-    CredentialFactory(channel=channel)
+    CredentialFactory(channel=channel, options={"shop": "acme.myshopify.com", "app_kind": "custom"})
     ChannelSync.objects.create(
         channel=channel, **{"is_on": True, "is_confirmed": True, "orders_read_until": now, **values}
     )
@@ -85,6 +85,26 @@ def test_a_channel_says_why_it_is_not_written_or_not_read(admin_client, values, 
     if health:
         ChannelHealth.objects.create(channel=channel, retry_at=timezone.now() + HOUR, kind="wait", **health)
     assert expected in text_of(admin_client.get(URL))
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"reads_only": True}, "May only read Only to write stock needs more"),
+        ({"access_token": ""}, "Not connected Nothing is read or written there"),
+    ],
+)
+def test_a_channel_whose_connection_cannot_write_is_not_shown_as_on(admin_client, changed, expected):
+    credential = shop().credential
+    for name, value in changed.items():
+        setattr(credential, name, value)
+    credential.save()
+    assert expected in text_of(admin_client.get(URL))
+
+
+def test_what_would_go_to_0_asks_for_somebody(admin_client):
+    ListingSync.objects.filter(listing__channel=shop(), state="refused").update(state="waiting", cause="guard")
+    assert "1 listing would go to 0 Nothing of that was sent." in text_of(admin_client.get(URL))
 
 
 def test_every_figure_leads_to_a_list_that_opens(admin_client):

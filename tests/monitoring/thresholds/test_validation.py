@@ -121,5 +121,6 @@ def test_what_a_kind_does_not_use_is_emptied(kind):
     assert threshold.ownership == ("" if kind == Kind.AUTHORISATION else "own")
 
 
-def test_the_kinds_of_alerts_are_those_of_rules():
-    assert set(AlertKind.values) == set(Kind)
+def test_every_rule_has_a_kind_of_alert_and_only_rules_can_be_thresholds():
+    assert set(AlertKind.values) > set(Kind)
+    assert {value for value, _label in Threshold._meta.get_field("kind").choices} == set(Kind)

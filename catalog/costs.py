@@ -1,0 +1,153 @@
+"""What a unit of each listing costs to sell at a moment, for many listings at once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+
+from catalog.database import among
+from catalog.models import BundleComponent, Channel, ChannelFees, ExchangeRate, Listing, SkuCost
+from catalog.pricing.breakeven import Costs, rate_between
+from catalog.pricing.currencies import exponent
+
+# Rates are not published on every day; one that is older says nothing about today.
+OLDEST_RATE = timedelta(days=7)
+_A_DAY = timedelta(days=1)
+_COST_PLACES = 4  # decimal places that costs are kept with, whatever their currency has
+
+
+@dataclass(frozen=True, slots=True)
+class RateUsed:
+    """The exchange rate behind a cost: units of the sale currency for one of the cost currency."""
+
+    rate: Decimal
+    day: date
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListingCosts:
+    """Of one unit of a listing; `rate` is None where the currencies are the same, or none is known."""
+
+    costs: Costs
+    cost_currency: str
+    rate: RateUsed | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    amount: Decimal | None
+    currency: str
+
+
+def costs_of(listings: Sequence[Listing], *, at: datetime) -> dict[int, ListingCosts]:
+    """By listing, as valid at `at`, in constant statements. What is not known is None in it, never 0.
+
+    Listings need `channel`. A listing of several units costs as many times; a bundle without a cost of its own costs
+    what its components do.
+    """
+    units = _unit_costs({listing.sku_id for listing in listings if listing.sku_id is not None}, at)
+    fees = fees_at({listing.channel_id for listing in listings}, at=at)
+    currencies = {
+        (units[listing.sku_id].currency, listing.channel.currency) for listing in listings if listing.sku_id in units
+    }
+    pairs = {(cost, sale) for cost, sale in currencies if cost != sale}
+    rates = _Rates(pairs, at.date() + _A_DAY)  # no zone is further ahead
+    return {
+        listing.pk: _costs(listing, units.get(listing.sku_id or 0), fees.get(listing.channel_id), rates, at)
+        for listing in listings
+    }
+
+
+def fees_at(channel_ids: Iterable[int], *, at: datetime) -> dict[int, ChannelFees]:
+    """By channel, those valid at `at`; a channel without any is left out."""
+    rows = ChannelFees.objects.filter(channel__in=list(channel_ids), valid_from__lte=at)
+    return {row.channel_id: row for row in rows.order_by("channel", "valid_from")}
+
+
+def _unit_costs(sku_ids: set[int], at: datetime) -> dict[int, _Cost]:
+    """By SKU, of one unit; a SKU of which nothing was ever said is left out."""
+    components: dict[int, list[tuple[int, int]]] = {}
+    rows = BundleComponent.objects.filter(bundle__in=among(sorted(sku_ids)))
+    for bundle, component, units in rows.values_list("bundle", "component", "units"):
+        components.setdefault(bundle, []).append((component, units))
+    wanted = sku_ids | {component for parts in components.values() for component, _units in parts}
+    valid = SkuCost.objects.filter(sku__in=among(sorted(wanted)), valid_from__lte=at).order_by("sku", "valid_from")
+    known = {row.sku_id: _Cost(row.amount, row.currency) for row in valid}
+    for bundle, parts in components.items():
+        if bundle not in known and (together := _together([(known.get(pk), units) for pk, units in parts])):
+            known[bundle] = together
+    return {sku_id: known[sku_id] for sku_id in sku_ids if sku_id in known}
+
+
+def _together(parts: Sequence[tuple[_Cost | None, int]]) -> _Cost | None:
+    """Of a bundle: None where a component's is not known, or they are in several currencies."""
+    total, currencies = Decimal(0), set()
+    for cost, units in parts:
+        if cost is None or cost.amount is None:
+            return None
+        total += cost.amount * units
+        currencies.add(cost.currency)
+    return _Cost(total, currencies.pop()) if len(currencies) == 1 else None
+
+
+def _local_day(channel: Channel, at: datetime) -> date:
+    return at.astimezone(ZoneInfo(channel.time_zone)).date()
+
+
+class _Rates:
+    """The rates of the last days, read once; by the currencies, those of the newest day that is not after a day."""
+
+    def __init__(self, pairs: set[tuple[str, str]], last: date) -> None:
+        of_pairs = Q()
+        for cost_currency, sale_currency in pairs:
+            of_pairs |= Q(cost_currency=cost_currency, sale_currency=sale_currency)
+        rows = ExchangeRate.objects.filter(of_pairs, day__lte=last, day__gt=last - OLDEST_RATE - _A_DAY)
+        self._rows = list(rows.order_by("day")) if pairs else []
+
+    def on(self, day: date, cost_currency: str, sale_currency: str) -> RateUsed | None:
+        found = [
+            row
+            for row in self._rows
+            if (row.cost_currency, row.sale_currency) == (cost_currency, sale_currency)
+            and day - OLDEST_RATE < row.day <= day
+        ]
+        return RateUsed(found[-1].rate, found[-1].day, found[-1].source) if found else None
+
+
+def _costs(listing: Listing, cost: _Cost | None, fees: ChannelFees | None, rates: _Rates, at: datetime) -> ListingCosts:
+    sale_currency = listing.channel.currency
+    rate: RateUsed | None = None
+    factor: Fraction | None = None
+    scaled: int | None = None
+    if cost is not None and cost.amount is not None:
+        scaled = int((cost.amount * listing.pack_factor).scaleb(_COST_PLACES))
+        if cost.currency == sale_currency:
+            factor = Fraction(1)
+        elif (rate := rates.on(_local_day(listing.channel, at), cost.currency, sale_currency)) is not None:
+            factor = Fraction(rate.rate)
+    if factor is not None:
+        factor = rate_between(factor, cost_exponent=_COST_PLACES, sale_exponent=exponent(sale_currency))
+    costs = Costs(
+        cost=scaled,
+        # One that nobody needs is not one that is not known.
+        exchange_rate=Fraction(1) if scaled is None else factor,
+        freight=fees.freight if fees else None,
+        tax_rate=fees.tax_rate if fees else None,
+        fee_rate=fees.fee_rate if fees else None,
+        fee_minimum=fees.fee_minimum if fees else None,
+        fee_is_on_net=fees.fee_is_on_net if fees else False,
+        payment_rate=fees.payment_rate if fees else None,
+        payment_fixed=fees.payment_fixed if fees else None,
+    )
+    return ListingCosts(costs, cost.currency if cost else "", rate)
+
+
+def with_promotion_fees(costs: Costs, fees: Iterable[tuple[int, int]]) -> Costs:
+    """The costs of a sale with promotions that have these fees: a rate in basis points, and an amount per order."""
+    rates, amounts = zip(*fees, strict=True) if (fees := list(fees)) else ((), ())
+    return replace(costs, promotion_rate=sum(rates), promotion_fixed=sum(amounts))

@@ -1,0 +1,99 @@
+"""After-coupon prices in the terminal: of a listing, explained, or of requests in the exchange format."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from datetime import datetime
+from typing import Any, TextIO
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from catalog.costs import costs_of
+from catalog.models import Listing
+from catalog.pricing.exchange import answer
+from catalog.promotions.prices import price_of, unit_prices_of
+from catalog.promotions.requests import shops_of
+from catalog.promotions.words import Words
+from config.formatting import iso_moment
+
+_MOST_UNITS = 1_000_000
+
+
+class Command(BaseCommand):
+    help = "After-coupon price of a listing with its explanation; or answers to requests as JSON."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--listing", type=int, metavar="ID", help="the listing")
+        parser.add_argument("--quantity", type=int, default=1, help="units bought together (1)")
+        parser.add_argument("--at", help="the moment, as ISO 8601 with offset (now)")
+        parser.add_argument(
+            "--requests",
+            metavar="FILE",
+            help="one request or a list of requests of the pricing contract as JSON; - reads standard input",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["requests"] is not None:
+            self.stdout.write(json.dumps(answer(_read(options["requests"])), ensure_ascii=False))
+        elif options["listing"] is not None:
+            self._explain(options["listing"], options["quantity"], options["at"])
+        else:
+            raise CommandError("Say which price: --listing ID, or --requests FILE.")
+
+    def _explain(self, listing_id: int, quantity: int, at_text: str | None) -> None:
+        if not 1 <= quantity <= _MOST_UNITS:
+            raise CommandError(f"The quantity is 1 to {_MOST_UNITS:,}.")
+        listing = Listing.objects.current().filter(pk=listing_id).select_related("channel", "sku").first()
+        if listing is None:
+            raise CommandError(f"There is no listing {listing_id}.")
+        at = _moment(at_text) if at_text else timezone.now()
+        shop = shops_of([listing.channel])[listing.channel_id]
+        price = price_of(listing, shop, costs_of([listing], at=at)[listing.pk], at=at, quantity=quantity)
+        words = Words(price.request, shop.names)
+        self.stdout.write(f"{listing} · {listing.channel} · {iso_moment(at)}")
+        if price.quote.total is None:
+            self.stdout.write(words.no_price(price.quote))
+            return
+        for place, step in enumerate(price.quote.steps, 1):
+            self.stdout.write(f"{place}. {words.name(step.id)} −{words.money(step.discount)} {words.step(step)}")
+        self.stdout.write(f"The buyer pays {words.money(price.goods)} for {quantity}.")
+        units = unit_prices_of(price.request, stock=listing.stock)
+        if units.best is not None and units.best.quantity > 1:
+            self.stdout.write(
+                f"Best per unit: {words.money(units.best.per_unit)} when {units.best.quantity} are bought."
+            )
+        if price.margin is None:
+            missing = ", ".join(price.costs.unknown)
+            self.stdout.write(f"Margin: cannot tell, not known: {missing}.")
+        else:
+            self.stdout.write(f"Margin {words.money(price.margin.left)}, break-even {words.money(price.break_even)}.")
+        for name, reason in price.quote.not_used.items():
+            self.stdout.write(f"- {words.name(name)}: {words.not_used(name, reason)}")
+
+
+def _read(name: str) -> Any:
+    try:
+        if name == "-":
+            return _parsed(sys.stdin)
+        with open(name, encoding="utf-8") as file:
+            return _parsed(file)
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror}") from None
+
+
+def _parsed(file: TextIO) -> Any:
+    try:
+        return json.load(file)
+    except ValueError as error:
+        raise CommandError(f"This is not JSON: {error}") from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"“{text}” is not a time, for example 2026-11-21T12:00:00+08:00.") from None
+    if at.tzinfo is None:
+        raise CommandError(f"“{text}” has no offset, for example 2026-11-21T12:00:00+08:00.")
+    return at

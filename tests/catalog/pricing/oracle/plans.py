@@ -1,0 +1,135 @@
+"""Every plan: each layer's candidates used or not, each line of a one-per-line layer given to each that covers it (3.9)."""
+
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from tests.catalog.pricing.oracle.amounts import first_state
+from tests.catalog.pricing.oracle.effects import SHIPPING, judge
+from tests.catalog.pricing.oracle.validity import covers
+
+
+@dataclass(frozen=True)
+class Use:
+    promotion: dict
+    lines: frozenset  # ids of the lines it works on
+    discount: int
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A promotion that is left aside at its turn, with what is needed to say why."""
+
+    promotion: dict
+    covered: frozenset
+    reason: str | None  # as judged alone on what is free for it
+    would_discount: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    state: object
+    uses: tuple = ()
+    unused: tuple = ()
+    pairs: tuple = ()  # (line, promotion) of the one-per-line layers
+
+    def rank(self):
+        ids = sorted(use.promotion["id"] for use in self.uses)
+        amounts = [amount for _line, amount in sorted(self.state.running.items())]
+        total = sum(amounts) + (self.state.shipping or 0)
+        return total, len(ids), ids, amounts, -len(self.pairs), sorted(self.pairs)
+
+
+def best_plan(request, candidates, rules):
+    plans = [Plan(first_state(request))]
+    for layer in rules["layers"]:
+        in_layer = [promotion for promotion in candidates if promotion["layer"] == layer["name"]]
+        in_layer.sort(key=lambda promotion: (promotion["priority"], promotion["id"]))
+        plans = [longer for plan in plans for longer in through_layer(plan, layer, in_layer, request["lines"], rules)]
+    return min((plan for plan in plans if automatic_ones_are_used(plan, rules)), key=Plan.rank)
+
+
+def automatic_ones_are_used(plan, rules):
+    return all(
+        not unused.would_discount
+        or not unused.promotion["auto"]
+        or first_conflict(unused.promotion, unused.covered, plan.uses, rules)
+        for unused in plan.unused
+    )
+
+
+def through_layer(plan, layer, candidates, lines, rules):
+    state = plan.state.at_layer_start()
+    if layer["pick"] == "one_per_line":
+        choices = []
+        for line in lines:
+            covering = [p["id"] for p in candidates if covers(p, line) and state.layer[line["id"]] > 0]
+            choices.append([None, *covering])
+        for choice in product(*choices):
+            taken = {line["id"]: chosen for line, chosen in zip(lines, choice, strict=True) if chosen is not None}
+            longer = walk(plan, state, layer, candidates, set(taken.values()), taken, lines, rules)
+            if longer is not None:
+                yield longer
+    else:
+        for size in range(len(candidates) + 1):
+            for used in combinations([promotion["id"] for promotion in candidates], size):
+                longer = walk(plan, state, layer, candidates, set(used), None, lines, rules)
+                if longer is not None:
+                    yield longer
+
+
+def walk(plan, state, layer, candidates, used, taken, lines, rules):
+    """The plan after one layer, or None where a used promotion does nothing, conflicts or leaves a line it must take."""
+    uses, unused = list(plan.uses), list(plan.unused)
+    for promotion in candidates:
+        covered = frozenset(line["id"] for line in lines if covers(promotion, line))
+        if taken is None:
+            own, free = None, frozenset()
+            works_on = frozenset(line for line in covered if state.running[line] > 0)
+        else:
+            own = works_on = frozenset(line for line, chosen in taken.items() if chosen == promotion["id"])
+            free = frozenset(line for line in covered if state.layer[line] > 0 and line not in taken)
+        if promotion["id"] not in used:
+            if taken is not None and not free and covered & taken.keys():
+                reason, discounts = "line_taken", {}
+            else:
+                # Where all it covers costs nothing, no line was taken from it: it is judged on those lines.
+                seen = None if taken is None else free or covered
+                reason, discounts = judge(promotion, lines, state, rules, seen)
+            unused.append(Unused(promotion, covered, reason, sum(discounts.values()) > 0))
+            continue
+        reason, discounts = judge(promotion, lines, state, rules, own)
+        if reason is not None or not discounts or first_conflict(promotion, works_on, uses, rules):
+            return None
+        if free:
+            _reason, with_free = judge(promotion, lines, state, rules, own | free)
+            if free & with_free.keys():
+                return None
+        uses.append(Use(promotion, works_on, sum(discounts.values())))
+        state = paid(state, discounts, layer, promotion)
+    pairs = plan.pairs + tuple((taken or {}).items())
+    return Plan(state, tuple(uses), tuple(unused), pairs)
+
+
+def paid(state, discounts, layer, promotion):
+    if SHIPPING in discounts:
+        return type(state)(state.start, state.running, state.layer, state.item, state.shipping - discounts[SHIPPING])
+    return state.after(discounts, lowers_item=layer["item_flagged"] and promotion["rebase"])
+
+
+def first_conflict(promotion, lines, uses, rules):
+    """The first use the promotion cannot stand beside, else None. lines: where it works, or all it covers if unused."""
+    return next((use for use in uses if conflict(promotion, lines, use.promotion, use.lines, rules)), None)
+
+
+def conflict(one, lines_of_one, other, lines_of_other, rules):
+    if not (admits(one, other) and admits(other, one)):
+        return True
+    for label in set(one["groups"]) & set(other["groups"]):
+        if not label.startswith("line:") or lines_of_one & lines_of_other:
+            return True
+    pick = next(layer["pick"] for layer in rules["layers"] if layer["name"] == one["layer"])
+    return one["layer"] == other["layer"] and pick == "one"
+
+
+def admits(one, other):
+    return one["combines"] is None or (other["class"] or other["layer"]) in one["combines"]
