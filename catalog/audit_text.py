@@ -47,6 +47,7 @@ _ACTIONS = (
     gettext_noop("retried"),
     gettext_noop("applied"),
     gettext_noop("dismissed"),
+    gettext_noop("released"),
     gettext_noop("demo begun"),
     gettext_noop("demo loaded"),
 )

@@ -11,3 +11,5 @@ listing_changed = Signal()
 channel_changed = Signal()
 # sku_ids: list[int]; what can be sold of the SKUs changed, bundles of what was booked among them.
 stock_changed = Signal()
+# listing_ids: list[int]; their after-coupon prices may be others now, since a promotion, a fee or a cost is.
+promotion_changed = Signal()

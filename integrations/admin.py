@@ -24,7 +24,6 @@ import integrations.syncing.status_page  # noqa: F401  # adds where the sync of 
 from catalog.fields import LostSecret
 from catalog.models import Channel, Listing
 from config.admin_site import Badge, add_action, add_badge, add_button, add_column, add_panel, add_tab, page_badge
-from config.model_admin import person
 from config.templatetags.evenshelf import badge, time_ago, unknown
 from integrations import views
 from integrations.connections import CIRCUIT_FAILURES
@@ -400,15 +399,14 @@ def _ids(queryset: QuerySet[Listing], request: HttpRequest) -> list[int]:
     return list(chosen.order_by("channel_id", "pk").values_list("pk", flat=True))
 
 
-def _may_fetch_some(request: HttpRequest) -> bool:
-    """Whether any of the channels on the list is connected; looked up once for a request."""
+def _may_fetch(request: HttpRequest) -> bool:
+    """False where the list is narrowed to a channel that is not connected; looked up once for a request."""
     found: bool | None = getattr(request, "evenshelf_may_fetch", None)
     if found is None:
-        channels = Channel.objects.visible_to(person(request)).select_related("credential")
         chosen = request.GET.get("channel__id__exact", "")
-        if chosen.isdecimal() and len(chosen) < 19:
-            channels = channels.filter(pk=chosen)
-        found = any(views.can_test(credential_of(channel)) for channel in channels)
+        is_one = chosen.isdecimal() and len(chosen) < 19
+        channel = Channel.objects.select_related("credential").filter(pk=chosen).first() if is_one else None
+        found = channel is None or views.can_test(credential_of(channel))
         request.evenshelf_may_fetch = found  # type: ignore[attr-defined]
     return found
 
@@ -436,7 +434,7 @@ add_action(
     _("Fetch now"),
     fetch_chosen,
     permission=views.FETCH[0],
-    is_offered=_may_fetch_some,
+    is_offered=_may_fetch,
     order=10,
 )
 add_action(Listing, "pause", _("Pause"), pause_chosen, permission=views.FETCH[0], order=20)

@@ -34,6 +34,7 @@ PLANS = (
     Plan("full sync", "integrations.tasks.full_sync", "bulk", cron="10 4 * * *", timeout_seconds=550),
     Plan("notify lane", "integrations.tasks.notify_lane", "interactive"),
     Plan("shop lane", "integrations.tasks.shop_lane", "bulk", timeout_seconds=550),
+    Plan("price lane", "integrations.tasks.price_lane", "bulk"),
     Plan("check thresholds", "integrations.tasks.check_thresholds", "bulk"),
     Plan("refresh tokens", "integrations.tasks.refresh_expiring", "bulk"),  # some live for an hour only
     Plan("prune", "integrations.tasks.prune", "bulk", cron="40 3 * * *", timeout_seconds=550),  # below `retry`

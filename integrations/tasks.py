@@ -29,6 +29,7 @@ from integrations.syncing import dirty, dry_runs, orders, pushing
 from integrations.syncing.pruning import prune_log
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
+from monitoring.services.prices import requote_due
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ MOST_REQUESTS = 5
 FETCH_DEADLINE_SECONDS = 25
 SHOP_TIMEOUT_SECONDS = 550  # one call may wait for minutes until the platform has put its answer together
 FINISHED_TASKS_KEPT = timedelta(days=14)
+_PRICING_SECONDS = 50.0  # of one slice: the next one begins with the next minute
 _BEAT_EVERY_SECONDS = 5.0
 _SHORTEST_PAUSE_SECONDS = 1.0  # between two slices of a lane, so that what becomes due one by one is read together
 
@@ -283,6 +285,11 @@ def check_thresholds() -> str:
     if errors:
         raise ExceptionGroup(", ".join(told), errors)
     return ", ".join(told)
+
+
+def price_lane() -> str:
+    """Work out the after-coupon prices whose facts or promotions changed, or whose time has come."""
+    return str(requote_due(seconds=_PRICING_SECONDS))
 
 
 def prune() -> str:

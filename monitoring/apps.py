@@ -10,9 +10,11 @@ class MonitoringConfig(AppConfig):
     verbose_name = _("Watch")
 
     def ready(self) -> None:
-        from catalog.signals import listing_changed
+        from catalog.signals import listing_changed, promotion_changed
 
         listing_changed.connect(watch_changed_listings, dispatch_uid="monitoring.watch_changed_listings")
+        for signal in (listing_changed, promotion_changed):
+            signal.connect(price_changed_listings, dispatch_uid="monitoring.price_changed_listings")
 
 
 def watch_changed_listings(sender: Any, listing_ids: list[int], **kwargs: Any) -> None:
@@ -20,3 +22,10 @@ def watch_changed_listings(sender: Any, listing_ids: list[int], **kwargs: Any) -
     from monitoring.services import ensure_watches
 
     ensure_watches(listing_ids, now=timezone.now())
+
+
+def price_changed_listings(sender: Any, listing_ids: list[int], **kwargs: Any) -> None:
+    """Receiver of listing_changed and promotion_changed: their after-coupon prices are worked out again."""
+    from monitoring.services.prices import mark_due
+
+    mark_due(listing_ids=listing_ids, now=timezone.now())

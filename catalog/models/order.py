@@ -38,6 +38,10 @@ class LineCause(models.TextChoices):
         "refunded",
         _("Paid back after it was sent, and nobody told whether it came back. Book the return once it is there."),
     )
+    RELEASED = (
+        "released",
+        _("Released by hand: nothing was heard of the order for long. If the platform tells of it, it is booked again."),
+    )
     GONE = "gone", _("The platform took the line out of the order, so nothing of it is booked.")
     TEST_ORDER = "test-order", _("A test order: never booked.")
     BEFORE_SYNC = "before-sync", _("Sent before its channel was synced: stock was counted after it.")

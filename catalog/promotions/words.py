@@ -30,7 +30,7 @@ LAYERS: Mapping[str, Promise | str] = {
 }
 
 # What is wrong with a promotion that cannot be used, by the field that is named for it.
-_FIELDS: Mapping[str, Promise | str] = {
+FIELDS: Mapping[str, Promise | str] = {
     "layer": gettext_lazy("its layer is not one of the platform's"),
     "kind": gettext_lazy("nobody knows what kind it is"),
     "value": gettext_lazy("its value is missing"),
@@ -104,7 +104,7 @@ class Words:
             return str(_PLAIN[code])
         match code:
             case NotUsed.INVALID:
-                wrong = _FIELDS.get(parameter, parameter)
+                wrong = FIELDS.get(parameter, parameter)
                 return _("Cannot be used: %(wrong)s.") % {"wrong": wrong}
             case NotUsed.NOT_STARTED:
                 return _("Starts %(time)s.") % {"time": _time(promotion.start)}

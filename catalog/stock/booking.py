@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 # Lines that may be booked later; the others wait for other news of their order.
 WAITING = (LineCause.NOT_MAPPED, LineCause.NO_WAREHOUSE)
 # Until they are sent, units lie on the shelf, where a count finds them: they are reserved, paid or not.
-_HERE = (Order.Status.UNPAID, Order.Status.PAID)
+HERE = (Order.Status.UNPAID, Order.Status.PAID)
 _GONE = (Order.Status.SENT, Order.Status.FINISHED)
 # Of two states told for the same moment the later one in the life of an order is the newer.
 _PROGRESS: dict[str, int] = {status: rank for rank, status in enumerate(Order.Status) if status != Order.Status.UNKNOWN}
@@ -323,7 +323,7 @@ def _book(orders: Sequence[Order], lines: Sequence[OrderLine], result: Booked, n
     lock_skus(skus)
     warehouses = _Warehouses(orders, skus) if any(candidates.values()) else None
     bundles = set(BundleComponent.objects.filter(bundle__in=among(sorted(skus))).values_list("bundle", flat=True))
-    booked = _booked(lines)
+    booked = booked_of(lines)
     movements: list[Movement] = []
     for line in lines:
         order, wanted = by_key[line.order_id], wants[line.pk]
@@ -394,7 +394,7 @@ def _wanted(line: OrderLine, order: Order) -> _Wanted:
         return _Wanted(cause=LineCause.TEST_ORDER)
     # What was booked once is followed to its end, whenever syncing was switched on anew. What was not sent when stock
     # was counted lay among it, whenever it was ordered.
-    was_counted = since is None or (order.ordered_at < since and order.status not in _HERE)
+    was_counted = since is None or (order.ordered_at < since and order.status not in HERE)
     if line.components is None and was_counted:
         return _Wanted(cause=LineCause.BEFORE_SYNC)
     if line.quantity == 0:
@@ -403,7 +403,7 @@ def _wanted(line: OrderLine, order: Order) -> _Wanted:
         return _Wanted(cause=LineCause.TOO_MANY_UNITS)
     cause = LineCause.RETURNED_TOO_MANY if line.returned > line.quantity else ""
     kept = max(line.quantity - line.came_back, 0)
-    if order.status in _HERE:
+    if order.status in HERE:
         return _Wanted(reserved=kept, cause=cause)
     if order.status not in _GONE:
         return _Wanted(cause=cause)
@@ -463,7 +463,7 @@ def _goods(
     }
 
 
-def _booked(lines: Sequence[OrderLine]) -> dict[tuple[int, int], tuple[int, int, int]]:
+def booked_of(lines: Sequence[OrderLine]) -> dict[tuple[int, int], tuple[int, int, int]]:
     """(line, SKU) -> units reserved and sold now, and the number of movements that led there."""
     of_lines = StockMovement.objects.filter(order_line__in=among([line.pk for line in lines])).order_by()
     sums = of_lines.values_list("order_line", "sku").annotate(

@@ -4,7 +4,6 @@ A row is due once, however often its SKU moved: the target is worked out while i
 figure is what is sent. While a channel has nothing to send, what was sent is read back.
 """
 
-import json
 import logging
 import time
 from collections import Counter
@@ -14,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4, uuid5
 
+import orjson
 from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from catalog.database import Microseconds, among, claim_rows, driver_rows, moment_of, update_rows
-from integrations.connectors.base import Capability, Connector, PushOutcome, StockTarget
+from integrations.connectors.base import Capability, Connector, PushStatus, StockTarget
 from integrations.connectors.errors import ConnectorError, Retry
 from integrations.lanes.engine import SHARE, Engine
 from integrations.lanes.lane import Batch, Chunk, Job, Lane
@@ -71,6 +71,7 @@ _CLAIM_COLUMNS = (
     "synced_rule",
     Microseconds("verify_at"),
 )
+_STATUSES = {status: Status(status) for status in PushStatus}
 _LEFT_ALONE = (State.REFUSED, State.DISMISSED)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENTS = [place for place, name in enumerate(Standing._fields) if name.endswith("_at")]
@@ -225,21 +226,24 @@ class PushingJob(Job):
         lane, targets = chunk.lane, []
         pks: dict[tuple[int, str], int] = {}
         refusal = lane.refused.get(Capability.PUSH_STOCK, "")
-        for claim in chunk.claims.values():
-            result = _without_call(claim, self._wanted[claim.pk])
-            if result is None and claim.pk in self._held:
-                result = Result(claim.pk, Status.HELD)
-            if result is None and claim.has_moved and lane.channel.pk in self._awaits_orders:
-                result = Result(claim.pk, Status.POSTPONED)
-            if result is None and Capability.PUSH_STOCK not in lane.connector.capabilities:
-                result = Result(claim.pk, Status.REFUSED, cause="unsupported")
+        can_push = Capability.PUSH_STOCK in lane.connector.capabilities
+        awaits_orders = lane.channel.pk in self._awaits_orders
+        for pk, claim in chunk.claims.items():
+            wanted = self._wanted[pk]
+            result = _without_call(claim, wanted)
+            if result is None and pk in self._held:
+                result = Result(pk, Status.HELD)
+            if result is None and awaits_orders and claim.has_moved:
+                result = Result(pk, Status.POSTPONED)
+            if result is None and not can_push:
+                result = Result(pk, Status.REFUSED, cause="unsupported")
             elif result is None and refusal:
-                result = Result(claim.pk, Status.FAILED, cause=refusal)
+                result = Result(pk, Status.FAILED, cause=refusal)
             if result is not None:
                 chunk.results.append(result)
                 continue
-            targets.append(_target(claim, self._wanted[claim.pk]))
-            pks[claim.listing_id, claim.location_id] = claim.pk
+            targets.append(_target(claim, wanted))
+            pks[claim.listing_id, claim.location_id] = pk
         return [
             Batch(
                 chunk,
@@ -534,11 +538,11 @@ def _push(
     unknown = [claim for claim in claims if _is_read_first(claim, connector)]
     looks = {look.pk: look for look in verifying.look(connector, unknown, now)} if unknown else {}
     results: dict[int, Result] = {}
-    sent: list[tuple[Claim, StockTarget]] = []
+    sent: list[tuple[int, StockTarget]] = []
     for claim, target in zip(claims, targets, strict=True):
         look = looks.get(claim.pk)
         if look is None:
-            sent.append((claim, target))
+            sent.append((claim.pk, target))
         elif look.status is Status.REFUSED:
             results[claim.pk] = Result(claim.pk, Status.REFUSED, at=now, cause=look.cause, looks=(look,))
         elif look.shown is None and claim.attempts and look.cause != verifying.NOT_STOCKED:
@@ -547,17 +551,27 @@ def _push(
         elif look.shown == target.quantity:
             results[claim.pk] = Result(claim.pk, Status.READ, at=now, shown=look.shown, looks=(look,))
         else:
-            sent.append((claim, target._replace(expected=look.shown)))
+            sent.append((claim.pk, target._replace(expected=look.shown)))
     if sent:
-        batch = [target for _claim, target in sent]
+        batch = [target for _pk, target in sent]
         # The same rows of the same push have the same key whenever they are sent, and others never do.
-        key = str(uuid5(name, json.dumps(batch)))
+        key = str(uuid5(name, orjson.dumps([tuple(target) for target in batch]).decode()))
         started = time.monotonic()
         outcomes = connector.push_stock(batch, key=key, now=now)
         took = int((time.monotonic() - started) * 1000)
-        for (claim, target), outcome in zip(sent, outcomes, strict=True):
-            look = looks.get(claim.pk)
-            results[claim.pk] = _result(claim, target, outcome, key, now, took, (look,) if look else ())
+        for (pk, target), (_listing, _location, status, cause, shown) in zip(sent, outcomes, strict=True):
+            results[pk] = Result(
+                pk,
+                _STATUSES[status],
+                now,
+                target.quantity,
+                target.expected,
+                shown,
+                cause=cause,
+                key=key,
+                duration_ms=took,
+                looks=(looks[pk],) if pk in looks else (),
+            )
     return [results[claim.pk] for claim in claims]
 
 
@@ -565,29 +579,6 @@ def _is_read_first(claim: Claim, connector: Connector) -> bool:
     """Whether what it shows is to be known before it is written: to be compared with, or since nobody knows what an
     earlier write did."""
     return claim.known is None and (connector.has_compare_and_set or claim.attempts > 0)
-
-
-def _result(
-    claim: Claim,
-    target: StockTarget,
-    outcome: PushOutcome,
-    key: str,
-    now: datetime,
-    took: int,
-    looks: tuple[Result, ...],
-) -> Result:
-    return Result(
-        claim.pk,
-        Status(outcome.status),
-        at=now,
-        quantity=target.quantity,
-        expected=target.expected,
-        shown=outcome.shown,
-        cause=outcome.cause,
-        key=key,
-        duration_ms=took,
-        looks=looks,
-    )
 
 
 def _has_moved(result: Result, after: Standing) -> bool:

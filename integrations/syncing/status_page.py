@@ -126,7 +126,8 @@ def _standing(status: ChannelStatus) -> tuple[Badge, str]:
             text = _("Nothing is read or written there before somebody has connected it.")
             return Badge("critical", _("Not connected")), text
         case Standing.READS_ONLY:
-            return Badge("warning", _("May only read")), explain(cause=READS_ONLY, channel=status.channel, at=None).advice
+            told = explain(cause=READS_ONLY, channel=status.channel, at=None)
+            return Badge("warning", _("May only read")), told.advice
         case Standing.HELD:
             cause = capitalised(cause_label(status.health.cause)) if status.health is not None else ""
             until = _("Called again at %(time)s.") % {"time": formatting.moment(status.held_until)}

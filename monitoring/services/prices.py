@@ -20,6 +20,7 @@ from catalog.promotions.requests import minor_units, shops_of
 from monitoring.models import ListingPrice, PriceQuote
 
 CHUNK = 500
+_TAKEN_UP = 20_000  # at a time
 _LONGEST_REASON = 200
 # What makes an answer another one; the moment and the request do not.
 _ANSWER = (
@@ -64,10 +65,17 @@ def mark_due(
     return marked
 
 
+def mark_repriced(listing_ids: Sequence[int], *, now: datetime) -> None:
+    """For the transaction that stored another price of them: those whose after-coupon price is worked out are due."""
+    if listing_ids:
+        ListingPrice.objects.filter(pk__in=among(listing_ids)).update(due_at=now)
+
+
 def requote_due(*, seconds: float, now_fn: Callable[[], datetime] = timezone.now) -> Requoted:
     """Work out what is due, the longest due first, for at most so many seconds. Any number may do so at once."""
     ends = time.monotonic() + seconds
     quoted = stored = 0
+    _take_up()
     while time.monotonic() < ends:
         now = now_fn()
         with transaction.atomic():
@@ -78,6 +86,13 @@ def requote_due(*, seconds: float, now_fn: Callable[[], datetime] = timezone.now
         if len(chosen) < CHUNK:
             return Requoted(quoted, stored)
     return Requoted(quoted, stored, more_due=True)
+
+
+def _take_up() -> None:
+    """Own listings whose price was never worked out are due."""
+    new = Listing.objects.current().filter(ownership=Listing.Ownership.OWN, price__isnull=True)
+    rows = [(pk, created_at) for pk, created_at in new.values_list("pk", "created_at")[:_TAKEN_UP]]
+    insert_new(ListingPrice, ("listing", "due_at"), rows)
 
 
 def requote(*, listing_ids: Sequence[int], now: datetime) -> Requoted:

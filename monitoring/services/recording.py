@@ -15,11 +15,13 @@ from catalog.database import Rows, copy_rows, update_alike, update_rows
 from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch, Observation
+from monitoring.services.prices import mark_repriced
 from monitoring.services.thresholds import Read, check_readings
 from monitoring.services.watching import Claim, Run, microseconds
 from monitoring.timing import CLOCK_SKEW, due_after_absence, due_after_failure, due_after_success, gap_start
 
 _FACT_FIELDS = ("list_price", "live_price", "promotion_price", "stock", "shelf_state")
+_PRICES = 3  # of them, the first ones
 _NAME_FIELDS = ("title", "outer_id")
 _WATCH_FIELDS = ("outcome", "cause", "attempts", "read_at", "next_due_at")
 _GAP = {"is_gap": True, **dict.fromkeys(_FACT_FIELDS), "shelf_state": ShelfState.UNKNOWN.value}
@@ -87,6 +89,7 @@ def record(
     good: list[tuple[int, str, datetime]] = []  # listing, remark, due; read now, and the last of all
     reads: list[Read] = []  # the same with what they said, for thresholds
     others: list[tuple[Any, ...]] = []  # whole rows of watches
+    repriced: list[int] = []  # listings with another price
     changed = Rows()  # listing and its facts: observations, and the latest facts of the listings
     gaps: list[tuple[int, datetime]] = []  # listing, and since when it was not known before this reading
     renamed: list[tuple[int, str, str]] = []
@@ -120,6 +123,8 @@ def record(
             gaps.append((claim.listing_id, gap_at))
         if is_new:
             changed.append((claim.listing_id, *values))
+            if values[:_PRICES] != claim[6 : 6 + _PRICES]:
+                repriced.append(claim.listing_id)
         if reading.title != claim.title or reading.outer_id != claim.outer_id:
             title = _text(reading.title, _LONGEST_TITLE) or claim.title
             outer_id = _text(reading.outer_id, _LONGEST_OUTER_ID) or claim.outer_id
@@ -142,6 +147,7 @@ def record(
         written = {"updated_at": timezone.now()}
         update_rows(Listing, "id", _FACT_FIELDS, changed, also={"observed_at": now, **written})
         update_rows(Listing, "id", _NAME_FIELDS, renamed, also=written)
+        mark_repriced([pk for pk in repriced if pk in ours], now=now)
         check_readings(channel_id=run.channel_id, reads=reads, now=now, started_at=run.started_at)
 
     outcomes = [row[1] for row in others if row[0] in ours]

@@ -74,7 +74,8 @@ def why(movement: Any) -> SafeString | str:
     """The reason that was given; of an order or a transfer the way there."""
     if movement.order_line is not None and not movement.is_foreign:
         order = movement.order_line.order
-        return format_html('<a href="{}">{} {}</a>', url("order_change", order.pk), gettext("Order"), order)
+        link = format_html('<a href="{}">{} {}</a>', url("order_change", order.pk), gettext("Order"), order)
+        return format_html("{}<small>{}</small>", link, movement.reason) if movement.reason else link
     if movement.transfer is not None:
         text = movement.transfer.note or gettext("Transfer")
         return format_html('<a href="{}">{}</a>', url("transfer_change", movement.transfer_id), text)

@@ -26,6 +26,7 @@ from catalog.admin.stock.deeds import (
     Shown,
     booking_page,
     capitalise_labels,
+    reason_field,
     units_field,
     warehouse_field,
 )
@@ -33,6 +34,7 @@ from catalog.admin.stock.scope import BOOK, on_hand_part, reserved_part, url
 from catalog.models import LineCause, Order, OrderLine, Sku, StockMovement, User
 from catalog.stock.booking import WAITING, book_set_aside
 from catalog.stock.ledger import StockError
+from catalog.stock.releasing import release, reserved_units, silent_orders
 from catalog.stock.returns import check_pieces, left_to_return, take_back
 from config import formatting
 from config.admin_site import Badge, add_badge, add_button, add_column, add_menu_item, add_panel, add_tab
@@ -40,7 +42,7 @@ from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 
 # Why a line is not booked though nothing is wrong with it.
-_ON_PURPOSE = (LineCause.TEST_ORDER, LineCause.BEFORE_SYNC, LineCause.GONE)
+_ON_PURPOSE = (LineCause.TEST_ORDER, LineCause.BEFORE_SYNC, LineCause.GONE, LineCause.RELEASED)
 
 
 @admin.register(Order)
@@ -63,6 +65,7 @@ class OrderAdmin(ReadOnly, FrameModelAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("<path:object_id>/return/", wrap(self.return_view), name="catalog_order_return"),
+            path("<path:object_id>/release/", wrap(self.release_view), name="catalog_order_release"),
             path("<path:object_id>/book/", wrap(require_POST(self.book_view)), name="catalog_order_book_again"),
             *super().get_urls(),
         ]
@@ -73,6 +76,17 @@ class OrderAdmin(ReadOnly, FrameModelAdmin):
         return booking_page(
             request,
             lambda **values: ReturnForm(request=request, order=order, **values),
+            permission=BOOK,
+            back=self.address("change", order),
+            back_label=str(order),
+        )
+
+    def release_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask why what an order reserves is released."""
+        order = self._found(request, object_id)
+        return booking_page(
+            request,
+            lambda **values: ReleaseForm(request=request, order=order, **values),
             permission=BOOK,
             back=self.address("change", order),
             back_label=str(order),
@@ -188,6 +202,37 @@ class ReturnForm(forms.Form):
         return Done(text % figures, url("order_change", self.order.pk), is_new)
 
 
+class ReleaseForm(forms.Form):
+    """Why the units of an order that nobody hears of are released."""
+
+    name = "release"
+    title = _("Release what is reserved")
+
+    reason = reason_field(required=True)
+
+    def __init__(self, *args: Any, request: HttpRequest, order: Order, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        capitalise_labels(self)
+        self.order = order
+        self.line = gettext("Look at order %(order)s in the shop first: it may have been deleted there.") % {
+            "order": order
+        }
+
+    def shown(self) -> Shown:
+        units = reserved_units(self.order)
+        figures = {"units": formatting.count(units)}
+        sentence = gettext(
+            "%(units)s reserved can be sold again. Should the platform tell of the order, it is booked as it says."
+        )
+        figures_of_sentence = {"units": formatting.units(units)}
+        return Shown(sentence % figures_of_sentence, gettext("Release %(units)s") % figures, str(units))
+
+    def book(self, key: str, actor: User, now: datetime) -> Done:
+        units = release(order_id=self.order.pk, reason=self.cleaned_data["reason"], actor=actor, now=now)
+        text = gettext("Released: %(units)s can be sold again.") % {"units": formatting.units(units)}
+        return Done(text, url("order_change", self.order.pk))
+
+
 def _line_choice(line: OrderLine) -> str:
     left = ngettext("%(left)s of %(sold)s", "%(left)s of %(sold)s", line.quantity) % {
         "left": formatting.count(left_to_return(line)),
@@ -220,10 +265,12 @@ def booked_cell(order: Any) -> SafeString | str:
         return format_html(
             "{}<small>{}</small>", parts.badge("critical", _("Set aside")), parts.time_ago(order.set_aside_at)
         )
-    if order.waiting or order.doubtful:
-        number = order.waiting + order.doubtful
-        text = ngettext("%(number)s line to look at", "%(number)s lines to look at", number)
-        return parts.badge("warning", text % {"number": formatting.count(number)})
+    if order.doubtful:
+        text = ngettext("%(number)s line to look at", "%(number)s lines to look at", order.doubtful)
+        return parts.badge("warning", text % {"number": formatting.count(order.doubtful)})
+    if order.waiting:
+        text = ngettext("%(count)s line waits", "%(count)s lines wait", order.waiting)
+        return parts.badge("warning", text % {"count": formatting.count(order.waiting)})
     if order.left_out:
         return format_html('<span class="quiet">{}</span>', _("not booked on purpose"))
     return format_html('<span class="state ok">{}{}</span>', parts.icon("ok"), _("In step"))
@@ -269,6 +316,13 @@ add_tab(Order, "all", _("All"), lambda orders, request: orders, order=0)
 add_tab(Order, "waiting", _("Waiting to be booked"), _with_cause(*WAITING), order=10)
 add_tab(Order, "doubtful", _("To look at"), _with_cause(*_DOUBTFUL), order=20)
 add_tab(Order, "set-aside", _("Set aside"), lambda orders, request: orders.filter(retry_at__isnull=False), order=30)
+add_tab(
+    Order,
+    "silent",
+    _("Reserved for long"),
+    lambda orders, request: orders.filter(pk__in=silent_orders(timezone.now()).values("pk")),
+    order=40,
+)
 
 # The page of an order
 
@@ -327,11 +381,24 @@ def _return_url(request: HttpRequest, order: Order) -> str | None:
     return url("order_return", order.pk)
 
 
+def _release_url(request: HttpRequest, order: Order) -> str | None:
+    if not request.user.has_perm(BOOK) or not silent_orders(timezone.now()).filter(pk=order.pk).exists():
+        return None
+    return url("order_release", order.pk)
+
+
+def _silent_badge(request: HttpRequest, order: Order) -> Badge | None:
+    is_silent = silent_orders(timezone.now()).filter(pk=order.pk).exists()
+    return Badge("warning", _("Reserved for long")) if is_silent else None
+
+
 add_badge("order", _set_aside_badge)
+add_badge("order", _silent_badge)
 add_badge("order", _test_badge)
 add_badge("order", _waiting_badge)
 add_panel("order", "admin/catalog/stock/order_facts.html", _facts, area="facts", order=10)
 add_button("order", _("Return…"), _return_url, method="get", order=10)
+add_button("order", _("Release…"), _release_url, method="get", order=20)
 add_panel("order", "admin/catalog/stock/order_set_aside.html", _set_aside, area="full", order=5)
 add_panel("order", "admin/catalog/stock/order_lines.html", _lines, area="full", order=10)
 add_menu_item("sync", _("Orders"), "admin:catalog_order_changelist", permission="catalog.view_order", order=4)

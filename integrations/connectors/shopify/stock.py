@@ -108,9 +108,8 @@ class StockWriter:
                 self._note_refused(rows, answered.errors)
                 failed = 0
             else:
-                for row in rows:
-                    outcome = parse.written(row.target, row.stock_id, row.location_id, answered.changed)
-                    self._outcomes[row.place] = outcome
+                for place, target, stock_id, location_id in rows:
+                    self._outcomes[place] = parse.written(target, stock_id, location_id, answered.changed)
             rows = [row for row in rows if row.place not in self._outcomes]
         return [self._outcomes[place] for place in range(len(batch))]
 
@@ -157,12 +156,12 @@ class StockWriter:
     def _variables(self, rows: Sequence[_Row], failed: int) -> dict[str, Any]:
         quantities = [
             {
-                "inventoryItemId": parse.gid("InventoryItem", row.stock_id),
-                "locationId": parse.gid("Location", row.location_id),
-                "quantity": row.target.quantity,
-                "changeFromQuantity": row.target.expected,
+                "inventoryItemId": parse.gid("InventoryItem", stock_id),
+                "locationId": parse.gid("Location", location_id),
+                "quantity": target.quantity,
+                "changeFromQuantity": target.expected,
             }
-            for row in rows
+            for _place, target, stock_id, location_id in rows
         ]
         # The same rows of the same push have the same key whenever they are sent, and other rows never do.
         key = uuid5(_KEYS, orjson.dumps([self._key, failed, quantities]).decode())
@@ -206,14 +205,16 @@ class StockWriter:
             else:
                 sent.append((place, target))
         stock_ids = self._stock_ids([target for _place, target in sent if not target.stock_id])
-        only = self._only_location() if any(not target.location_id for _place, target in sent) else ""
+        locations = {target.location_id for _place, target in sent}
+        only = self._only_location() if "" in locations else ""
+        known = {each for each in (*locations, only) if parse.is_id(each)}
         rows = []
         for place, target in sent:
             stock_id = target.stock_id or stock_ids.get((target.item_id, target.sku_id), "")
             location_id = target.location_id or only
             if not parse.is_id(stock_id):
                 self._note(place, target, PushStatus.REFUSED, "unknown-listing")
-            elif not parse.is_id(location_id):
+            elif location_id not in known:
                 self._note(place, target, PushStatus.REFUSED, "unknown-location")
             else:
                 rows.append(_Row(place, target, stock_id, location_id))

@@ -142,15 +142,13 @@ def pause(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         is_new = switching.pause(channel=channel, reason=reason, actor=person(request), now=timezone.now())
         _tell(request, is_new, _("Stock sync of %(channel)s is paused. Its orders are still booked."), channel)
         return redirect(views.channel_page(channel))
-    return sync_page(
-        "ask.html",
+    return _ask(
         request,
+        channel,
+        form,
         title=_("Pause stock sync of %(channel)s") % {"channel": channel.name},
-        channel=channel,
-        form=form,
         line=_("Nothing is sent until it is resumed; its orders are still booked. Then what moved meanwhile is sent."),
         button=_("Pause"),
-        status=400 if form.errors else None,
     )
 
 
@@ -172,16 +170,21 @@ def limit(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         is_new = switching.set_most_zeroed(channel=channel, percent=percent, actor=person(request), now=timezone.now())
         _tell(request, is_new, _("Saved the limit of %(channel)s."), channel)
         return redirect(views.channel_page(channel))
-    return sync_page(
-        "ask.html",
+    return _ask(
         request,
+        channel,
+        form,
         title=_("When %(channel)s asks before stock goes to 0") % {"channel": channel.name},
-        channel=channel,
-        form=form,
         line=_("What would go to 0 above the limit is held back until somebody decides. Other figures are sent."),
         button=_("Save"),
-        status=400 if form.errors else None,
     )
+
+
+def _ask(request: HttpRequest, channel: Channel, form: Any, *, title: str, line: str, button: str) -> HttpResponse:
+    """The page that asks something before a deed is done."""
+    status = 400 if form.errors else None
+    words = {"title": title, "line": line, "button": button}
+    return sync_page("ask.html", request, channel=channel, form=form, status=status, **words)
 
 
 def _tell(request: HttpRequest, is_done: bool, text: str, channel: Channel) -> None:
@@ -369,15 +372,13 @@ def leave(request: HttpRequest, channel: Channel) -> HttpResponseBase:
         messages.success(request, text % {"count": formatting.count(left)})
         return redirect(views.channel_page(channel))
     title = ngettext("Leave %(count)s listing as it is?", "Leave %(count)s listings as they are?", count)
-    return sync_page(
-        "ask.html",
+    return _ask(
         request,
+        channel,
+        form,
         title=title % {"count": formatting.count(count)},
-        channel=channel,
-        form=form,
         line=_("The shop goes on selling them. They are looked at again when their targets change."),
         button=_("Leave as they are"),
-        status=400 if form.errors else None,
     )
 
 

@@ -244,7 +244,7 @@ class TestOrders:
             assert part in text
         assert "Waiting to be booked" in text
         assert "310" in client.get(ORDERS, {"tab": "waiting"}).text
-        assert "1 line to look at" in client.get(ORDERS).text
+        assert "1 line waits" in client.get(ORDERS).text
 
     def test_units_that_cannot_be_true_are_to_be_looked_at(self, client, operator, channel, sku, warehouse):
         told = [Told("none", [Line("1", "616", 0)]), Told("lots", [Line("1", "616", 1_000_000)])]

@@ -12,6 +12,7 @@ from integrations.lanes.outcomes import INTERNAL, PERMISSION
 from integrations.problems import PROBLEMS, explain
 from integrations.syncing.models import ListingSync
 from integrations.syncing.rows import GUARD, MOVED
+from integrations.syncing.status import Standing
 from monitoring.causes import CAUSE_LABELS
 from tests.factories import ChannelFactory
 from tests.integrations.test_connections import SLUG, slugs_of
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.pure
 SYNCING = Path(syncing.__file__).parent
 APP = Path(connections.__file__).parent
 # Words of the same form that are states, or name something else.
-OTHERS = {"", "dry-run", "set-aside", *ListingSync.State.values}
+OTHERS = {"", "set-aside", *ListingSync.State.values, *map(str, Standing)}
 
 
 def constants_of(path: Path) -> set[str]:

@@ -13,7 +13,8 @@ class State:
     running: dict
     layer: dict
     item: dict
-    shipping: int | None
+    full_shipping: int | None
+    shipping: int | None  # None: left out
 
     def at_layer_start(self):
         return replace(self, layer=self.running)
@@ -33,7 +34,8 @@ class State:
 
 def first_state(request):
     start = {line["id"]: line[request["basis"]] * line["qty"] for line in request["lines"]}
-    return State(start=start, running=start, layer=start, item=start, shipping=request.get("shipping"))
+    shipping = request.get("shipping")
+    return State(start=start, running=start, layer=start, item=start, full_shipping=shipping, shipping=shipping)
 
 
 def unit_amounts(amount, quantity):
@@ -102,7 +104,7 @@ def woo_amount(total, ordered, room):
 
 
 def woo_percent(total, exact, ordered, room):
-    """Floors, then the rest up to the rounded total one unit per piece, in one pass; pieces without the effect count."""
+    """Floors, then the rest up to the rounded total one unit per piece in one pass, pieces without the effect too."""
     given = {line["id"]: min(floor(exact[line["id"]]), room[line["id"]]) for line in ordered}
     left = total - sum(given.values())
     for line in ordered:

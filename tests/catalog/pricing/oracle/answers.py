@@ -17,7 +17,7 @@ def answer(request):
         else:
             not_used[promotion["id"]] = reason
     if cannot_be_told(request, candidates, rules):
-        return {"status": "cannot_tell", "not_used": not_used}
+        return {"status": "cannot_tell"}
     plan = best_plan(request, candidates, rules)
     for unused in plan.unused:
         not_used[unused.promotion["id"]] = reason_of(unused, plan, rules)

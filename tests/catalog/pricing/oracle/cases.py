@@ -2,16 +2,66 @@
 
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from tests.catalog.pricing.oracle.rulesets import OTHER_VALUES, RULE_SETS
 from tests.catalog.pricing.oracle.validity import covers
 
-PRICES = [0, 1, 2, 3, 5, 33, 50, 99, 100, 101, 150, 167, 333, 500, 999, 1000, 1250, 3333, 5000, 9900, 9999, 10000, 19998]
-RATES = [1, 250, 500, 1000, 1250, 1500, 2000, 3333, 5000, 5000, 9999, 10000]
+PRICES = [
+    0,
+    1,
+    2,
+    3,
+    5,
+    33,
+    50,
+    99,
+    100,
+    101,
+    150,
+    167,
+    333,
+    500,
+    999,
+    1000,
+    1250,
+    3333,
+    5000,
+    9900,
+    9999,
+    10000,
+    19998,
+]
+RATES = [1, 250, 500, 500, 1000, 1000, 1250, 1500, 2000, 3333, 5000, 10000]
 ROUNDINGS = ["half_up", "half_down", "half_even", "up", "down"]
 BASES = ["list", "live", "start", "item", "layer", "running"]
+LAYER_SETTINGS: dict[str, list] = {
+    "pick": ["many", "one", "one_per_line"],
+    "threshold_base": BASES,
+    "effect_base": BASES,
+    "weight_base": BASES,
+    "rounding": ROUNDINGS,
+    "round_at": ["unit", "line", "promotion"],
+    "item_flagged": [True, False],
+    "measure_lines": ["scope", "basket"],
+    "rebase": [True, False],
+}
 AT = datetime.fromisoformat("2026-11-11T20:00:00+08:00")
-LINES_AND_PROMOTIONS = [(1, 3), (1, 4), (1, 6), (2, 2), (2, 3), (2, 4), (2, 5), (3, 2), (3, 3), (3, 4), (4, 2), (4, 3)]
+LINES_AND_PROMOTIONS = [
+    (1, 3),
+    (1, 4),
+    (1, 6),
+    (2, 2),
+    (2, 3),
+    (2, 4),
+    (2, 6),
+    (3, 2),
+    (3, 3),
+    (3, 5),
+    (4, 2),
+    (4, 3),
+    (4, 4),
+]
 
 
 def random_request(seed):
@@ -19,15 +69,16 @@ def random_request(seed):
     ruleset = rng.choice(list(RULE_SETS))
     line_count, promotion_count = rng.choice(LINES_AND_PROMOTIONS)
     prices = rng.sample(PRICES, 4) if rng.random() < 0.5 else rng.sample(PRICES[9:], 2)
+    unknown = 0.25 if rng.random() < 0.04 else 0.015
     request = {
         "ruleset": ruleset,
         "settings": _settings(rng, ruleset),
         "currency": rng.choice(["CNY", "USD", "EUR", "JPY", "KWD"]),
-        "at": AT.isoformat(),
+        "at": rng.choice(["2026-11-11T20:00:00+08:00", "2026-11-11T12:00:00Z", "2026-11-11T11:59:59.999Z"]),
         "basis": rng.choice(["list", "list", "live"]),
         "buyer": rng.choice([[], [], ["vip"], ["vip", "new"]]),
         "shipping": rng.choice([None, None, 0, 1, 500, 1000, 1999]),
-        "lines": [_line(rng, number, prices) for number in range(line_count)],
+        "lines": [_line(rng, number, prices, unknown) for number in range(line_count)],
     }
     rng.shuffle(request["lines"])
     request["promotions"] = _promotions(rng, request, promotion_count)
@@ -37,45 +88,50 @@ def random_request(seed):
 
 
 def _settings(rng, ruleset):
-    settings = {}
+    settings: dict[str, Any] = {}
     if rng.random() < 0.3:
         settings |= {key: value for key, value in OTHER_VALUES[ruleset].items() if rng.random() < 0.5}
-    if rng.random() < 0.2:
+    if rng.random() < 0.1:
+        settings["rounding"] = rng.choice(ROUNDINGS)
+    if rng.random() < 0.03:
+        settings |= rng.choice([{"excess": "lose"}, {"excess": "redistribute"}, {"allocation": "woo"}])
+    if rng.random() < 0.25:
         layer = rng.choice(RULE_SETS[ruleset]["layers"])["name"]
-        key, value = rng.choice(
-            [("rounding", rng.choice(ROUNDINGS)), ("threshold_base", rng.choice(BASES[2:])), ("effect_base", "item")]
-        )
-        settings[f"{layer}.{key}"] = value
+        field, values = rng.choice(list(LAYER_SETTINGS.items()))
+        value = rng.choice(values)
+        if (layer, value) != ("shipping", "one_per_line"):
+            settings[f"{layer}.{field}"] = value
     return settings
 
 
-def _line(rng, number, prices):
+def _line(rng, number, prices, unknown):
     price = rng.choice(prices)
     live = rng.choice([price, price, price * 4 // 5, rng.choice(prices)])
     return {
-        "id": rng.choice(["", "L"]) + "abcd"[number],
+        "id": rng.choice(["", "L"]) + "abcde"[number],
         "sku": f"sku{rng.choice([number, 0])}",
         "item": rng.choice(["i1", "i2", "i3"]),
         "shop": rng.choice(["north", "north", "south"]),
         "categories": rng.choice([[], ["tea"], ["tea", "cups"], ["cups"]]),
         "qty": rng.choice([1, 1, 1, 2, 2, 3, 4, 5]),
-        "list": None if rng.random() < 0.02 else price,
-        "live": None if rng.random() < 0.03 else live,
+        "list": None if rng.random() < unknown else price,
+        "live": None if rng.random() < unknown * 2 else live,
         "on_sale": rng.random() < 0.3,
     }
 
 
 def _promotions(rng, request, promotion_count):
     layers = [layer["name"] for layer in RULE_SETS[request["ruleset"]]["layers"]]
-    if rng.random() < 0.4:
-        layers = rng.sample(layers, min(2, len(layers)))
-    promotions = []
-    for number in range(rng.randint(1, promotion_count)):
+    crowded = rng.random()
+    if crowded < 0.5:
+        layers = rng.sample(layers, 1 if crowded < 0.15 else 2)
+    promotions: list[dict] = []
+    for number in range(rng.randint(max(1, promotion_count - 2), promotion_count)):
         if promotions and rng.random() < 0.1:
             promotion = dict(rng.choice(promotions))
         else:
             promotion = _promotion(rng, request, rng.choice(layers))
-        promotion["id"] = rng.choice(["", "P", "p"]) + "qwerty"[number]
+        promotion["id"] = rng.choice(["", "P", "p"]) + "qwertyuio"[number]
         promotions.append(promotion)
     return promotions
 
@@ -169,8 +225,8 @@ def _value(rng, kind, amount, pieces):
         return rng.choice(RATES)
     unit = amount // max(1, pieces)
     if kind == "amount_off":
-        return max(1, rng.choice([1, 2, 5, 10, 50, 100, 1000, unit // 2, unit, amount // 3, amount // 10, amount + 1]))
-    return max(0, rng.choice([0, 1, 99, 100, unit // 2, unit, unit - 1, unit * 4 // 5, unit + 1]))
+        return max(1, rng.choice([1, 2, 10, 100, unit // 2, unit, amount // 3, amount // 10, amount // 10, amount // 20, amount + 1]))
+    return max(0, rng.choice([0, 100, unit // 2, unit, unit - 1, unit * 9 // 10, unit * 4 // 5, unit + 1]))
 
 
 def _limits(rng, promotion, request, covered):
@@ -247,6 +303,7 @@ BROKEN = [
     {"kind": "nth_piece", "of": 2, "take": 3, "value": 5000, "tiers": None, "measure": "none"},
     {"kind": "nth_piece", "of": 2, "take": 0, "value": 5000, "tiers": None, "measure": "none"},
     {"kind": "bundle_price", "of": 0, "value": 5000, "tiers": None, "measure": "none"},
+    {"kind": "bundle_price", "of": 2, "take": 3, "value": 5000, "tiers": None, "measure": "none"},
     {"max_discount": 0},
     {"max_units": 0},
     {"max_times": -1},

@@ -28,7 +28,8 @@ def judge(promotion, lines, state, rules, assigned=None):
         counted = worked = [line for line in lines if line["id"] in assigned]
     if setting_of(promotion, rules, "measure_lines") == "basket":
         counted = lines
-    reasons, discounts = [], {}
+    reasons: list[str | None] = []
+    discounts: dict[str, int] = {}
     for group, members in groups_of(promotion, counted):
         reason, value, times = qualify(promotion, members, state, rules)
         reasons.append(reason)
@@ -83,11 +84,12 @@ def qualify(promotion, counted, state, rules):
 
 def discount_of_group(promotion, lines, state, rules, value, times):
     layer, kind = layer_of(promotion, rules), promotion["kind"]
+    effect_base = setting_of(promotion, rules, "effect_base")
     if promotion["layer"] == "shipping":
         if kind == "amount_off":
             return {SHIPPING: value * times}
-        return {SHIPPING: rounded(Fraction(state.shipping * value, 10000), layer["rounding"])}
-    effect_base = setting_of(promotion, rules, "effect_base")
+        base = state.shipping if effect_base == "running" else state.full_shipping
+        return {SHIPPING: rounded(Fraction(base * value, 10000), layer["rounding"])}
     room = {line["id"]: state.running[line["id"]] for line in lines}
     if kind == "amount_off" and promotion["per"] == "order":
         if rules["allocation"] == "woo":
@@ -97,9 +99,7 @@ def discount_of_group(promotion, lines, state, rules, value, times):
         return spread(value * times, weights, room, rules["excess"])
     if kind == "amount_off":
         chosen = chosen_units(promotion, lines, state, rules, effect_base)
-        return {
-            line: min(sum(min(value, unit) for unit in units), room[line]) for line, units in chosen.items()
-        }
+        return {line: min(sum(min(value, unit) for unit in units), room[line]) for line, units in chosen.items()}
     if kind == "fixed_price":
         chosen = chosen_units(promotion, lines, state, rules, "running")
         return {line: sum(max(0, unit - value) for unit in units) for line, units in chosen.items()}
@@ -148,7 +148,7 @@ def picked_units(lines, state, base, count, *, dearest):
         units.sort(key=lambda unit: (-unit[0], unit[1], unit[2]))
     else:
         units.sort(key=lambda unit: (unit[0], unit[1], -unit[2]))
-    picked = {line["id"]: [] for line in lines}
+    picked: dict[str, list[int]] = {line["id"]: [] for line in lines}
     for amount, line, _number in units[:count]:
         picked[line].append(amount)
     return picked

@@ -1,9 +1,9 @@
-"""Every plan: each layer's candidates used or not, each line of a one-per-line layer given to each that covers it (3.9)."""
+"""Every plan: each candidate used or not, each line of a one-per-line layer given to each that covers it (3.9)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
-from tests.catalog.pricing.oracle.amounts import first_state
+from tests.catalog.pricing.oracle.amounts import State, first_state
 from tests.catalog.pricing.oracle.effects import SHIPPING, judge
 from tests.catalog.pricing.oracle.validity import covers
 
@@ -27,7 +27,7 @@ class Unused:
 
 @dataclass(frozen=True)
 class Plan:
-    state: object
+    state: State
     uses: tuple = ()
     unused: tuple = ()
     pairs: tuple = ()  # (line, promotion) of the one-per-line layers
@@ -78,7 +78,7 @@ def through_layer(plan, layer, candidates, lines, rules):
 
 
 def walk(plan, state, layer, candidates, used, taken, lines, rules):
-    """The plan after one layer, or None where a used promotion does nothing, conflicts or leaves a line it must take."""
+    """The plan after one layer; None where a used promotion does nothing, conflicts, or leaves a line it must take."""
     uses, unused = list(plan.uses), list(plan.unused)
     for promotion in candidates:
         covered = frozenset(line["id"] for line in lines if covers(promotion, line))
@@ -112,8 +112,9 @@ def walk(plan, state, layer, candidates, used, taken, lines, rules):
 
 def paid(state, discounts, layer, promotion):
     if SHIPPING in discounts:
-        return type(state)(state.start, state.running, state.layer, state.item, state.shipping - discounts[SHIPPING])
-    return state.after(discounts, lowers_item=layer["item_flagged"] and promotion["rebase"])
+        return replace(state, shipping=state.shipping - discounts[SHIPPING])
+    rebase = promotion["rebase"] if layer["rebase"] is None else layer["rebase"]
+    return state.after(discounts, lowers_item=layer["item_flagged"] and rebase)
 
 
 def first_conflict(promotion, lines, uses, rules):

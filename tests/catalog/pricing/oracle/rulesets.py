@@ -1,26 +1,20 @@
 """The platforms' rule sets as data: layers in the order of evaluation, and what `settings` may change."""
 
-PICK, THRESHOLD, EFFECT, WEIGHT, ROUNDING, ROUND_AT = (
-    "pick",
-    "threshold_base",
-    "effect_base",
-    "weight_base",
-    "rounding",
-    "round_at",
-)
+from typing import Any
 
 
 def _layer(name, pick, threshold, effect, weight, rounding, round_at, *, item_flagged=False, measure_lines="scope"):
     return {
         "name": name,
-        PICK: pick,
-        THRESHOLD: threshold,
-        EFFECT: effect,
-        WEIGHT: weight,
-        ROUNDING: rounding,
-        ROUND_AT: round_at,
+        "pick": pick,
+        "threshold_base": threshold,
+        "effect_base": effect,
+        "weight_base": weight,
+        "rounding": rounding,
+        "round_at": round_at,
         "item_flagged": item_flagged,
         "measure_lines": measure_lines,
+        "rebase": None,  # None: each promotion says it
     }
 
 
@@ -34,9 +28,7 @@ _START = ("start", "start", "start")
 _LAYER = ("layer", "layer", "layer")
 _ITEM = ("item", "item", "item")
 
-_TAOBAO_ITEM = _layer(
-    "item", "one_per_line", "start", "running", "running", "half_down", "unit", item_flagged=True
-)
+_TAOBAO_ITEM = _layer("item", "one_per_line", "start", "running", "running", "half_down", "unit", item_flagged=True)
 _TAOBAO_PLATFORM = _layer("platform", "many", "item", "running", "running", "half_down", "promotion")
 _TAOBAO_SHOP = _same(["shop", "coupon"], "one_per_line", *_ITEM, "half_down", "promotion")
 
@@ -98,43 +90,40 @@ RULE_SETS = {
     },
 }
 
-# The other values of what is unconfirmed. Rounding may differ in every layer.
-OTHER_VALUES = {
-    "taobao": {
-        "coupon.pick": "many",
-        "coupon.threshold_base": "running",
-        "cross.threshold_base": "running",
-        "platform.effect_base": "item",
-        "item.round_at": "line",
-        "excess": "redistribute",
-    },
-    "alibaba1688": {
-        "coupon.pick": "many",
-        "coupon.threshold_base": "running",
-        "platform.effect_base": "item",
-        "item.round_at": "line",
-        "excess": "redistribute",
-    },
-    "amazon": {"subscribe.effect_base": "running"},
+# The other values of what no platform's own words confirm; rounding, of all layers or of one, has others besides.
+_MALL = {
+    "coupon.pick": "many",
+    "coupon.threshold_base": "running",
+    "platform.effect_base": "item",
+    "item.round_at": "line",
+    "excess": "redistribute",
+}
+OTHER_VALUES: dict[str, dict[str, Any]] = {
+    "generic": {},
+    "taobao": {**_MALL, "cross.threshold_base": "running"},
+    "alibaba1688": _MALL,
+    "amazon": {"subscribe.effect_base": "running", "item.rebase": False},
     "shopify": {"shipping.threshold_base": "start"},
     "ebay": {"offer.pick": "many", "coupon.effect_base": "item"},
     "woocommerce": {"coupon.effect_base": "running"},
-    "generic": {},
 }
-OTHER_ROUNDINGS = ["half_up", "half_down", "down"]
 
 
 def rules_of(request):
-    """The rule set with the request's settings written over it: {"excess", "allocation", "layers": [...]}."""
+    """The rule set with the request's settings written over it: {"excess", "allocation", "layers": [...]}.
+
+    A setting is `<layer>.<field>`, or one of the whole rule set; `rounding` alone is that of the layers with none set.
+    """
     chosen = RULE_SETS[request["ruleset"]]
     rules = {"excess": chosen["excess"], "allocation": chosen.get("allocation", "shares")}
     rules["layers"] = [dict(layer) for layer in chosen["layers"]]
-    for key, value in request.get("settings", {}).items():
-        layer_name, dot, field = key.partition(".")
-        if not dot:
-            rules[key] = value
-            continue
-        for layer in rules["layers"]:
-            if layer["name"] == layer_name:
+    settings = request.get("settings", {})
+    for name in ("excess", "allocation"):
+        rules[name] = settings.get(name, rules[name])
+    for layer in rules["layers"]:
+        layer["rounding"] = settings.get("rounding", layer["rounding"])
+        for key, value in settings.items():
+            layer_name, _dot, field = key.rpartition(".")
+            if layer_name == layer["name"]:
                 layer[field] = value
     return rules

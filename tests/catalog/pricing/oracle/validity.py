@@ -1,12 +1,14 @@
 """What is refused, what is set aside and why, what stays a candidate, and when nothing can be told (3.1)."""
 
 from datetime import datetime
+from itertools import pairwise
+from typing import Any
 
 CURRENCIES = {"CNY", "USD", "EUR", "JPY", "KWD"}
 BASES = {"list", "live", "start", "item", "layer", "running"}
 KINDS = {"amount_off", "percent_off", "fixed_price", "nth_piece", "bundle_price"}
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "priority": 0,
     "auto": False,
     "value": None,
@@ -115,7 +117,7 @@ def broken_effect(promotion, rules):
     mins = [tier[0] for tier in tiers]
     if not tiers or not all(is_int(number) for tier in tiers for number in tier):
         return "tiers"
-    if any(one >= following for one, following in zip(mins, mins[1:], strict=False)):
+    if any(one >= following for one, following in pairwise(mins)):
         return "tiers"
     if promotion["measure"] not in {"none", "amount", "quantity"}:
         return "measure"
@@ -135,9 +137,9 @@ def broken_effect(promotion, rules):
     ):
         return "repeat"
     of, take = promotion["of"], promotion["take"]
-    if kind == "nth_piece" and not (is_int(of) and is_int(take) and 1 <= take <= of):
-        return "pieces"
-    if kind == "bundle_price" and not (is_int(of) and of >= 1):
+    if kind == "bundle_price" and take is None:
+        take = of  # a bundle takes whole sets
+    if kind in {"nth_piece", "bundle_price"} and not (is_int(of) and is_int(take) and 1 <= take <= of):
         return "pieces"
     for limit in ("max_discount", "max_units", "max_times"):
         if promotion[limit] is not None and promotion[limit] <= 0:
