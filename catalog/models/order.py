@@ -40,7 +40,7 @@ class LineCause(models.TextChoices):
     )
     RELEASED = (
         "released",
-        _("Released by hand: nothing was heard of the order for long. If the platform tells of it, it is booked again."),
+        _("Released by hand, since nothing was heard of the order. If the platform tells of it, it is booked again."),
     )
     GONE = "gone", _("The platform took the line out of the order, so nothing of it is booked.")
     TEST_ORDER = "test-order", _("A test order: never booked.")

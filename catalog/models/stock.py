@@ -1,6 +1,6 @@
 """What we have: warehouses, the ledger of stock movements, its sums, bundles, transfers, and what channels may show."""
 
-from typing import Any, Self
+from typing import Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -303,7 +303,6 @@ class StockRule(models.Model):
     is_paused = models.BooleanField(
         _("paused"), null=True, blank=True, help_text=_("Paused: what the platform shows is left as it is.")
     )
-    version = models.PositiveBigIntegerField(default=1, editable=False)  # rises with each change
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     objects = StockRuleQuerySet.as_manager()
@@ -324,8 +323,3 @@ class StockRule(models.Model):
 
     def __str__(self) -> str:
         return str(self.channel or self.listing)
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk:
-            self.version += 1
-        super().save(*args, **kwargs)

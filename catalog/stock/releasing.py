@@ -30,6 +30,12 @@ def reserved_units(order: Order) -> int:
     return sum(reserved for reserved, _sold, _number in booked_of(list(order.lines.all())).values())
 
 
+def check_silent(order: Order, now: datetime) -> None:
+    """Raises StockError where nothing of the order is to be released."""
+    if not silent_orders(now).filter(pk=order.pk).exists():
+        raise StockError(gettext("Nothing is to be released: the order reserves nothing, or was told of lately."))
+
+
 def release(*, order_id: int, reason: str, actor: User | None, now: datetime) -> int:
     """Make the units that an order reserves available again; returns how many.
 
@@ -41,8 +47,7 @@ def release(*, order_id: int, reason: str, actor: User | None, now: datetime) ->
     with transaction.atomic():
         # As whoever books orders: the order first, then its SKUs.
         order = Order.objects.select_for_update(of=("self",), no_key=True).get(pk=order_id)
-        if not silent_orders(now).filter(pk=order.pk).exists():
-            raise StockError(gettext("Nothing is to be released: the order reserves nothing, or was told of lately."))
+        check_silent(order, now)
         lines = list(order.lines.filter(components__isnull=False).order_by("pk"))
         lock_skus({sku for line in lines for sku, _units in line.components or []})
         place = {line.pk: line.warehouse_id or 0 for line in lines}

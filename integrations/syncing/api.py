@@ -51,6 +51,9 @@ class FiguresSerializer(serializers.Serializer):
     detection = SpreadSerializer(help_text="From the time of an order until it was here.")
     waiting_lines = serializers.IntegerField(help_text="Of orders, for a SKU or a warehouse.")
     orders_set_aside = serializers.IntegerField(help_text="Orders that cannot be booked yet.")
+    orders_silent = serializers.IntegerField(
+        help_text="Orders that reserve stock, and of which nothing was heard for a week."
+    )
     zeros_held = serializers.IntegerField(
         help_text="Listings that would go to 0 together with too many others, and wait for a person."
     )
@@ -120,6 +123,7 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "detection": _spread(figures.detection),
         "waiting_lines": figures.waiting_lines,
         "orders_set_aside": figures.set_aside,
+        "orders_silent": figures.silent_orders,
         "zeros_held": figures.zeros_held,
     }
 

@@ -28,6 +28,7 @@ from django.db.models.functions import Coalesce, RowNumber
 from catalog.database import among
 from catalog.models import Channel, Listing, Order, OrderLine, Sku
 from catalog.stock.booking import WAITING
+from catalog.stock.releasing import silent_orders
 from integrations.connections import USABLE
 from integrations.connectors import CONNECTORS
 from integrations.connectors.base import Capability
@@ -96,6 +97,7 @@ class Figures:
     detection: Spread = field(default_factory=Spread)  # from when an order was made until it was here
     waiting_lines: int = 0  # of orders, for a SKU or a warehouse
     set_aside: int = 0  # orders that cannot be booked
+    silent_orders: int = 0  # that reserve units, and of which nothing was heard for long
     zeros_held: int = 0  # listings, that would go to 0 together with too many others and wait for a person
 
     @property
@@ -184,6 +186,13 @@ def sync_status(channels: QuerySet[Channel], *, now: datetime) -> SyncStatus:
             ),
             orders_set_aside=_number(
                 Order.objects.filter(channel=OuterRef("pk"), retry_at__isnull=False)
+                .order_by()
+                .values("channel")
+                .annotate(number=Count("pk"))
+            ),
+            silent_orders=_number(
+                silent_orders(now)
+                .filter(channel=OuterRef("pk"))
                 .order_by()
                 .values("channel")
                 .annotate(number=Count("pk"))
@@ -295,6 +304,7 @@ def _status(channel: Any, now: datetime) -> ChannelStatus:
         skus=channel.mapped_skus,
         waiting_lines=channel.lines_waiting,
         set_aside=channel.orders_set_aside,
+        silent_orders=channel.silent_orders,
         last_full=run("full"),
         last_incremental=run("incremental"),
         now=now,
@@ -381,6 +391,7 @@ def _add_up(total: Figures, statuses: Iterable[ChannelStatus]) -> None:
         total.taken += status.taken
         total.waiting_lines += status.waiting_lines
         total.set_aside += status.set_aside
+        total.silent_orders += status.silent_orders
         total.zeros_held += status.zeros_held
 
 

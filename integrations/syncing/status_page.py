@@ -229,13 +229,16 @@ def _reading(status: ChannelStatus) -> Cell:
 
 
 def _order_troubles(figures: Figures, channel: Channel | None) -> Cell | None:
-    """Orders that are set aside, or else lines that wait to be booked."""
+    """Orders that are set aside, or else lines that wait to be booked, or else orders nobody hears of any more."""
     if figures.set_aside:
         text = ngettext("%(count)s set aside", "%(count)s set aside", figures.set_aside)
         return Cell(text % {"count": formatting.count(figures.set_aside)}, _orders(channel, "set-aside"))
     if figures.waiting_lines:
         text = ngettext("%(count)s line waits", "%(count)s lines wait", figures.waiting_lines)
         return Cell(text % {"count": formatting.count(figures.waiting_lines)}, _orders(channel, "waiting"))
+    if figures.silent_orders:
+        text = ngettext("%(count)s reserved for long", "%(count)s reserved for long", figures.silent_orders)
+        return Cell(text % {"count": formatting.count(figures.silent_orders)}, _orders(channel, "silent"))
     return None
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from integrations.models import ChannelHealth, ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
-from tests.factories import CredentialFactory, NOW, ChannelFactory, ListingFactory, OrderFactory, SkuFactory
+from tests.factories import NOW, ChannelFactory, CredentialFactory, ListingFactory, OrderFactory, SkuFactory
 from tests.staff import member
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +67,7 @@ def test_a_channel_is_told_with_its_figures(owner):
         "quota_left": 9,
         "quota_told_at": "2026-11-21T04:00:00Z",
         "orders_set_aside": 0,
+        "orders_silent": 0,
         "zeros_held": 0,
     }
     assert {name: row[name] for name in expected} == expected

@@ -9,6 +9,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from catalog.mapping import review
 from catalog.models import Dismissal, Listing, Proposal
+from integrations.views import reading
 from tests.browser.conftest import fits
 from tests.factories import CredentialFactory, ListingFactory, ProposalFactory, SkuFactory, UserFactory
 
@@ -61,7 +62,8 @@ def upload(page: Page, *lines: str) -> None:
     page.get_by_role("button", name="Show what changes").click()
 
 
-def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, simulator, shop, channel):
+def test_a_shop_is_found_decided_about_mapped_by_file_and_checked(browser_page, simulator, shop, channel, monkeypatch):
+    monkeypatch.setattr(reading, "DISCOVER_SECONDS", 60)  # there is no worker here that would read the rest
     alone, *several, contested, unwanted, bought = shop[:6]
     for row in (alone, *several, contested):
         SkuFactory(code=row["code"])

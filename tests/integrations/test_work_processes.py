@@ -124,9 +124,14 @@ def test_a_cluster_that_froze_because_an_idle_worker_was_killed_is_replaced(work
     """It waits while it holds the queue's lock; killed, it leaves a cluster that looks alive and does nothing."""
     work.wait_until_beating()
     cluster = work.clusters()[0]
-    everyone = members(cluster)
-    # Each idle worker is a grandchild of the cluster's process; killing all of them surely hits the one with the lock.
-    sentinel = next(pid for pid in everyone if pid != cluster and len(family(pid)) > 1)
+
+    def sentinels():
+        """Each idle worker is a grandchild of the cluster's process, and comes a while after it."""
+        return [pid for pid in members(cluster) if pid != cluster and len(family(pid)) > 1]
+
+    wait_for(sentinels, seconds=20, said=work.said)
+    [sentinel] = sentinels()
+    # Killing all of them surely hits the one with the lock.
     for pid in family(sentinel) - {sentinel}:
         os.kill(pid, signal.SIGKILL)
     work.wait_for_new_cluster(cluster)

@@ -34,7 +34,7 @@ from catalog.admin.stock.scope import BOOK, on_hand_part, reserved_part, url
 from catalog.models import LineCause, Order, OrderLine, Sku, StockMovement, User
 from catalog.stock.booking import WAITING, book_set_aside
 from catalog.stock.ledger import StockError
-from catalog.stock.releasing import release, reserved_units, silent_orders
+from catalog.stock.releasing import check_silent, release, reserved_units, silent_orders
 from catalog.stock.returns import check_pieces, left_to_return, take_back
 from config import formatting
 from config.admin_site import Badge, add_badge, add_button, add_column, add_menu_item, add_panel, add_tab
@@ -217,6 +217,13 @@ class ReleaseForm(forms.Form):
         self.line = gettext("Look at order %(order)s in the shop first: it may have been deleted there.") % {
             "order": order
         }
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            check_silent(self.order, timezone.now())
+        except StockError as error:
+            raise forms.ValidationError(str(error)) from error
+        return super().clean() or self.cleaned_data
 
     def shown(self) -> Shown:
         units = reserved_units(self.order)

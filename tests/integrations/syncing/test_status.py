@@ -156,6 +156,14 @@ def test_what_waits_of_orders_is_counted():
     assert (status().waiting_lines, status().set_aside) == (2, 1)
 
 
+def test_orders_that_reserve_and_of_which_nothing_was_heard_are_counted():
+    channel = synced()
+    for days in (6, 8):
+        order = OrderFactory(channel=channel, status="paid", changed_at=NOW - timedelta(days=days))
+        OrderLineFactory(order=order, components=[[SkuFactory().pk, 1]])
+    assert (status(channel).silent_orders, status().silent_orders) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("values", "health", "standing"),
     [

@@ -10,7 +10,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations.models import ChannelHealth, ChannelSync, Heartbeat, ListingSync, SyncAttempt, SyncItem, SyncRun
-from tests.factories import ChannelFactory, CredentialFactory, ListingFactory, OrderFactory, SkuFactory
+from tests.factories import (
+    ChannelFactory,
+    CredentialFactory,
+    ListingFactory,
+    OrderFactory,
+    OrderLineFactory,
+    SkuFactory,
+)
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +112,12 @@ def test_a_channel_whose_connection_cannot_write_is_not_shown_as_on(admin_client
 def test_what_would_go_to_0_asks_for_somebody(admin_client):
     ListingSync.objects.filter(listing__channel=shop(), state="refused").update(state="waiting", cause="guard")
     assert "1 listing would go to 0 Nothing of that was sent." in text_of(admin_client.get(URL))
+
+
+def test_orders_nobody_hears_of_are_told(admin_client):
+    order = OrderFactory(channel=shop(), status="paid", changed_at=timezone.now() - timedelta(days=8))
+    OrderLineFactory(order=order, components=[[SkuFactory().pk, 1]])
+    assert "1 reserved for long" in text_of(admin_client.get(URL))
 
 
 def test_every_figure_leads_to_a_list_that_opens(admin_client):

@@ -1,37 +1,14 @@
 """Random requests, small enough for every plan to be tried, with amounts that tie, halve and just reach thresholds."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from tests.catalog.pricing.oracle.broken import AT, BROKEN, refuse
 from tests.catalog.pricing.oracle.rulesets import OTHER_VALUES, RULE_SETS
 from tests.catalog.pricing.oracle.validity import covers
 
-PRICES = [
-    0,
-    1,
-    2,
-    3,
-    5,
-    33,
-    50,
-    99,
-    100,
-    101,
-    150,
-    167,
-    333,
-    500,
-    999,
-    1000,
-    1250,
-    3333,
-    5000,
-    9900,
-    9999,
-    10000,
-    19998,
-]
+PRICES = [0, 1, 2, 3, 5, 33, 50, 99, 100, 101, 150, 167, 333, 500, 999, 1000, 1250, 3333, 5000, 9900, 9999, 19998]
 RATES = [1, 250, 500, 500, 1000, 1000, 1250, 1500, 2000, 3333, 5000, 10000]
 ROUNDINGS = ["half_up", "half_down", "half_even", "up", "down"]
 BASES = ["list", "live", "start", "item", "layer", "running"]
@@ -46,35 +23,32 @@ LAYER_SETTINGS: dict[str, list] = {
     "measure_lines": ["scope", "basket"],
     "rebase": [True, False],
 }
-AT = datetime.fromisoformat("2026-11-11T20:00:00+08:00")
-LINES_AND_PROMOTIONS = [
-    (1, 3),
-    (1, 4),
-    (1, 6),
-    (2, 2),
-    (2, 3),
-    (2, 4),
-    (2, 6),
-    (3, 2),
-    (3, 3),
-    (3, 5),
-    (4, 2),
-    (4, 3),
-    (4, 4),
-]
+# How many lines, and at most how many promotions: few of one where there are many of the other.
+SIZES = [(1, 3), (1, 4), (1, 6), (2, 2), (2, 3), (2, 4), (2, 6), (3, 2), (3, 3), (3, 5), (4, 2), (4, 3), (4, 4)]
+
+
+class Dice(Random):
+    """`fuss` is how often, against the usual share, promotions have scopes, limits and relations."""
+
+    fuss = 1.0
+
+    def now_and_then(self, share):
+        return self.random() < share * self.fuss
 
 
 def random_request(seed):
-    rng = Random(seed)
+    """The same request for the same seed."""
+    rng = Dice(seed)
+    rng.fuss = rng.choice([0.25, 0.25, 1.0])
     ruleset = rng.choice(list(RULE_SETS))
-    line_count, promotion_count = rng.choice(LINES_AND_PROMOTIONS)
+    line_count, promotion_count = rng.choice(SIZES)
     prices = rng.sample(PRICES, 4) if rng.random() < 0.5 else rng.sample(PRICES[9:], 2)
     unknown = 0.25 if rng.random() < 0.04 else 0.015
     request = {
         "ruleset": ruleset,
         "settings": _settings(rng, ruleset),
         "currency": rng.choice(["CNY", "USD", "EUR", "JPY", "KWD"]),
-        "at": rng.choice(["2026-11-11T20:00:00+08:00", "2026-11-11T12:00:00Z", "2026-11-11T11:59:59.999Z"]),
+        "at": rng.choice([AT, "2026-11-11T12:00:00Z", "2026-11-11T11:59:59.999Z"]),
         "basis": rng.choice(["list", "list", "live"]),
         "buyer": rng.choice([[], [], ["vip"], ["vip", "new"]]),
         "shipping": rng.choice([None, None, 0, 1, 500, 1000, 1999]),
@@ -83,7 +57,7 @@ def random_request(seed):
     rng.shuffle(request["lines"])
     request["promotions"] = _promotions(rng, request, promotion_count)
     if rng.random() < 0.01:
-        _refused(rng, request)
+        refuse(rng, request)
     return request
 
 
@@ -140,18 +114,18 @@ def _promotion(rng, request, layer):
     promotion = {"layer": layer, "auto": rng.random() < 0.35}
     if rng.random() < 0.3:
         promotion["priority"] = rng.randint(-1, 2)
-    if rng.random() < 0.5:
+    if rng.now_and_then(0.5):
         promotion["scope"] = _scope(rng)
     covered = [line for line in request["lines"] if covers(promotion | {"scope": promotion.get("scope")}, line)]
     _effect(rng, promotion, layer, request, covered or request["lines"])
     _limits(rng, promotion, request, covered)
     _bases(rng, promotion)
     _relations(rng, promotion, request)
-    if rng.random() < 0.15:
+    if rng.random() < 0.12:
         _circumstances(rng, promotion)
-    if rng.random() < 0.03:
+    if rng.random() < 0.05:
         promotion |= rng.choice(BROKEN)
-    if rng.random() < 0.008:
+    if rng.random() < 0.006:
         promotion |= rng.choice([{"unknown": ["value"], "value": None}, {"unknown": ["end"]}])
     return promotion
 
@@ -167,9 +141,9 @@ def _scope(rng):
         if rng.random() < 0.3:
             scope[name] = rng.sample(values, rng.randint(1, len(values)))
     for name, value in {"not_items": ["i3"], "not_skus": ["sku0"], "not_categories": ["cups"]}.items():
-        if rng.random() < 0.08:
+        if rng.now_and_then(0.08):
             scope[name] = value
-    if rng.random() < 0.1:
+    if rng.now_and_then(0.1):
         scope["not_on_sale"] = True
     return scope
 
@@ -195,13 +169,13 @@ def _effect(rng, promotion, layer, request, covered):
     measure = rng.choice(["none", "none", "amount", "amount", "quantity"])
     if measure == "none":
         if rng.random() < 0.5:
-            promotion["value"] = _value(rng, kind, amount, pieces)
+            promotion["value"] = _value(rng, promotion, amount, pieces)
         else:
-            promotion["tiers"] = [[0, _value(rng, kind, amount, pieces)]]
+            promotion["tiers"] = [[0, _value(rng, promotion, amount, pieces)]]
         return
     promotion["measure"] = measure
     least = _threshold(rng, amount) if measure == "amount" else rng.randint(0, pieces + 1)
-    tiers = promotion["tiers"] = [[least, _value(rng, kind, amount, pieces)]]
+    tiers = promotion["tiers"] = [[least, _value(rng, promotion, amount, pieces)]]
     repeatable = kind == "amount_off" and "per" not in promotion and least > 0
     if repeatable and rng.random() < 0.35:
         promotion["repeat"] = True
@@ -211,7 +185,7 @@ def _effect(rng, promotion, layer, request, covered):
     elif rng.random() < 0.4:
         for _more in range(rng.randint(1, 2)):
             step = rng.choice([1, max(1, amount // 3), max(1, amount - tiers[-1][0])]) if measure == "amount" else 1
-            tiers.append([tiers[-1][0] + step, _value(rng, kind, amount, pieces)])
+            tiers.append([tiers[-1][0] + step, _value(rng, promotion, amount, pieces)])
 
 
 def _threshold(rng, amount):
@@ -220,55 +194,59 @@ def _threshold(rng, amount):
     return max(0, part + rng.choice([0, 0, 0, 1, -1]))
 
 
-def _value(rng, kind, amount, pieces):
+def _value(rng, promotion, amount, pieces):
+    kind = promotion["kind"]
     if kind in {"percent_off", "nth_piece"}:
         return rng.choice(RATES)
     unit = amount // max(1, pieces)
     if kind == "amount_off":
-        return max(1, rng.choice([1, 2, 10, 100, unit // 2, unit, amount // 3, amount // 10, amount // 10, amount // 20, amount + 1]))
+        shares = [unit // 2, unit, amount // 3, amount // 10, amount // 10, amount // 20, amount + 1]
+        return max(1, rng.choice([1, 2, 10, 100, *shares]))
+    if kind == "bundle_price":
+        unit *= promotion["of"]
     return max(0, rng.choice([0, 100, unit // 2, unit, unit - 1, unit * 9 // 10, unit * 4 // 5, unit + 1]))
 
 
 def _limits(rng, promotion, request, covered):
     amount = _amount_of(covered, request["basis"])
-    if rng.random() < 0.15:
+    if rng.now_and_then(0.15):
         promotion["measure_over"] = rng.choice(["line", "item"])
     else:
-        if rng.random() < 0.12:
+        if rng.now_and_then(0.12):
             promotion["max_discount"] = max(1, rng.choice([1, 10, 100, amount // 10, amount // 4]))
-        if rng.random() < 0.15:
+        if rng.now_and_then(0.15):
             promotion["max_units"] = rng.randint(1, 4)
-        if rng.random() < 0.1:
+        if rng.now_and_then(0.1):
             promotion["measure_lines"] = rng.choice(["scope", "basket"])
-    if rng.random() < 0.1:
+    if rng.now_and_then(0.1):
         promotion["min_qty"] = rng.randint(1, 5)
-    if rng.random() < 0.1:
+    if rng.now_and_then(0.1):
         promotion["max_amount"] = _threshold(rng, amount)
-    if rng.random() < 0.08:
+    if rng.now_and_then(0.08):
         promotion["all_lines"] = True
 
 
 def _bases(rng, promotion):
     for field in ("threshold_base", "effect_base", "weight_base"):
-        if rng.random() < 0.12:
+        if rng.now_and_then(0.12):
             promotion[field] = rng.choice(BASES)
-    if rng.random() < 0.15:
+    if rng.now_and_then(0.15):
         promotion["rebase"] = False
 
 
 def _relations(rng, promotion, request):
     layers = [layer["name"] for layer in RULE_SETS[request["ruleset"]]["layers"]]
-    if rng.random() < 0.15:
+    if rng.now_and_then(0.15):
         promotion["groups"] = rng.choice([["g"], ["line:x"], ["line:x"], ["g", "h"], ["h", "line:x"]])
-    if rng.random() < 0.06:
+    if rng.now_and_then(0.06):
         promotion["class"] = rng.choice(["code", layers[0]])
-    if rng.random() < 0.12:
+    if rng.now_and_then(0.12):
         promotion["combines"] = rng.choice([[], ["code"], layers, layers[:1], layers[:2]])
 
 
 def _circumstances(rng, promotion):
-    near = [AT + timedelta(seconds=seconds) for seconds in (-3600, -1, 0, 1, 3600)]
-    stamps = [time.astimezone(zone).isoformat() for time in near for zone in (AT.tzinfo, None)]
+    near = [datetime.fromisoformat(AT) + timedelta(seconds=seconds) for seconds in (-3600, -1, 0, 1, 3600)]
+    stamps = [time.astimezone(zone).isoformat() for time in near for zone in (time.tzinfo, UTC)]
     promotion |= rng.choice(
         [
             {"start": rng.choice(stamps)},
@@ -282,57 +260,3 @@ def _circumstances(rng, promotion):
             {"in_live": True},
         ]
     )
-
-
-BROKEN = [
-    {"layer": "nowhere"},
-    {"kind": "gift"},
-    {"value": None, "tiers": None},
-    {"tiers": []},
-    {"measure": "amount", "tiers": [[200, 5], [100, 6]]},
-    {"measure": "amount", "tiers": [[100, 5], [100, 6]]},
-    {"measure": "weight"},
-    {"measure": "none", "tiers": [[100, 5]]},
-    {"kind": "percent_off", "value": 0, "tiers": None, "measure": "none"},
-    {"kind": "percent_off", "value": 10001, "tiers": None, "measure": "none"},
-    {"kind": "amount_off", "value": 0, "tiers": None, "measure": "none"},
-    {"kind": "amount_off", "value": -5, "tiers": None, "measure": "none"},
-    {"kind": "fixed_price", "value": -1, "tiers": None, "measure": "none"},
-    {"per": "dozen"},
-    {"repeat": True, "tiers": None, "measure": "none", "value": 100},
-    {"kind": "nth_piece", "of": 2, "take": 3, "value": 5000, "tiers": None, "measure": "none"},
-    {"kind": "nth_piece", "of": 2, "take": 0, "value": 5000, "tiers": None, "measure": "none"},
-    {"kind": "bundle_price", "of": 0, "value": 5000, "tiers": None, "measure": "none"},
-    {"kind": "bundle_price", "of": 2, "take": 3, "value": 5000, "tiers": None, "measure": "none"},
-    {"max_discount": 0},
-    {"max_units": 0},
-    {"max_times": -1},
-    {"measure_over": "shop"},
-    {"measure_over": "line", "max_discount": 5},
-    {"measure_over": "item", "max_units": 1},
-    {"measure_over": "line", "measure_lines": "basket"},
-    {"layer": "shipping", "kind": "fixed_price", "value": 5, "tiers": None, "measure": "none"},
-    {"threshold_base": "cost"},
-    {"effect_base": "cost"},
-    {"weight_base": "cost"},
-    {"start": AT.isoformat(), "end": AT.isoformat()},
-    {"start": "2026-11-01T00:00:00"},
-    {"end": "2026-11-30T00:00:00"},
-]
-
-
-def _refused(rng, request):
-    line = rng.choice(request["lines"])
-    promotion = rng.choice(request["promotions"])
-    rng.choice(
-        [
-            lambda: request.update(currency="ZZZ"),
-            lambda: request.update(lines=[]),
-            lambda: request.update(at="2026-11-11T20:00:00"),
-            lambda: request.update(shipping=-1),
-            lambda: line.update(qty=0),
-            lambda: line.update(list=-1),
-            lambda: request["lines"].append(dict(line)),
-            lambda: request["promotions"].append(dict(promotion)),
-        ]
-    )()

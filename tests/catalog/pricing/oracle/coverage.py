@@ -5,19 +5,23 @@ from collections import Counter
 from tests.catalog.pricing.oracle.rulesets import OTHER_VALUES, RULE_SETS
 from tests.catalog.pricing.oracle.validity import BASES, DEFAULTS, KINDS
 
-BROKEN_FIELDS = """
-    layer kind value tiers measure percent amount per repeat pieces max_discount max_units max_times measure_over shipping
-    threshold_base effect_base weight_base window
-""".split()
-REASONS = """
-    currency paused not_started expired audience used_up buyer_limit in_live_price no_shipping out_of_scope other_lines
-    conflict line_taken above_maximum below_quantity below_threshold no_effect no_gain
-""".split()
+# fmt: off
+BROKEN_FIELDS = [
+    "layer", "kind", "value", "tiers", "measure", "percent", "amount", "per", "repeat", "pieces", "max_discount",
+    "max_units", "max_times", "measure_over", "shipping", "threshold_base", "effect_base", "weight_base", "window",
+]
+REASONS = [
+    "currency", "paused", "not_started", "expired", "audience", "used_up", "buyer_limit", "in_live_price",
+    "no_shipping", "out_of_scope", "other_lines", "conflict", "line_taken", "above_maximum", "below_quantity",
+    "below_threshold", "no_effect", "no_gain",
+]
 # What a used promotion may have that is not its default.
-TRAITS = """
-    auto repeat max_times per measure_over measure_lines min_qty max_amount max_discount max_units all_lines priority
-    audience remaining per_buyer class combines groups rebase start end scope
-""".split()
+TRAITS = [
+    "auto", "repeat", "max_times", "per", "measure_over", "measure_lines", "min_qty", "max_amount", "max_discount",
+    "max_units", "all_lines", "priority", "audience", "remaining", "per_buyer", "class", "combines", "groups", "rebase",
+    "start", "end", "scope",
+]
+# fmt: on
 
 EXPECTED = {
     "status": ["ok", "cannot_tell", "refused"],

@@ -83,11 +83,11 @@ def walk(plan, state, layer, candidates, used, taken, lines, rules):
     for promotion in candidates:
         covered = frozenset(line["id"] for line in lines if covers(promotion, line))
         if taken is None:
-            own, free = None, frozenset()
+            assigned, free = None, set()
             works_on = frozenset(line for line in covered if state.running[line] > 0)
         else:
-            own = works_on = frozenset(line for line, chosen in taken.items() if chosen == promotion["id"])
-            free = frozenset(line for line in covered if state.layer[line] > 0 and line not in taken)
+            assigned = works_on = frozenset(line for line, chosen in taken.items() if chosen == promotion["id"])
+            free = {line for line in covered if state.layer[line] > 0 and line not in taken}
         if promotion["id"] not in used:
             if taken is not None and not free and covered & taken.keys():
                 reason, discounts = "line_taken", {}
@@ -97,11 +97,11 @@ def walk(plan, state, layer, candidates, used, taken, lines, rules):
                 reason, discounts = judge(promotion, lines, state, rules, seen)
             unused.append(Unused(promotion, covered, reason, sum(discounts.values()) > 0))
             continue
-        reason, discounts = judge(promotion, lines, state, rules, own)
+        reason, discounts = judge(promotion, lines, state, rules, assigned)
         if reason is not None or not discounts or first_conflict(promotion, works_on, uses, rules):
             return None
         if free:
-            _reason, with_free = judge(promotion, lines, state, rules, own | free)
+            _reason, with_free = judge(promotion, lines, state, rules, works_on | free)
             if free & with_free.keys():
                 return None
         uses.append(Use(promotion, works_on, sum(discounts.values())))
