@@ -56,6 +56,14 @@ def alert_title(alert: Alert) -> str:
             return _("Not read any more") if alert.old_value else _("Never read")
         case AlertKind.AUTHORISATION:
             return _("Authorisation ended") if _has_ended(alert) else _("Authorisation ends soon")
+        case AlertKind.BELOW_BREAK_EVEN:
+            return _("Sold %(loss)s below break-even") % {"loss": _difference(alert)}
+        case AlertKind.BELOW_MARGIN:
+            return _("Margin %(margin)s") % {"margin": _margin(alert)}
+        case AlertKind.NOT_BELOW_LOW:
+            return _("Discount above the 30-day low")
+        case AlertKind.PLATFORM_DIFFERS:
+            return _("Platform tells another price")
         case _:
             return capfirst(str(alert.get_kind_display()))
 
@@ -95,6 +103,27 @@ def alert_sentence(alert: Alert) -> str:
         case AlertKind.AUTHORISATION:
             ends = {"time": moment(_time(alert.new_value))}
             return (_("Authorised until %(time)s") if not _has_ended(alert) else _("It ended %(time)s")) % ends
+        case AlertKind.BELOW_BREAK_EVEN:
+            return _("%(received)s come in for it, break-even %(limit)s") % {
+                "received": _money(alert.new_value, alert.currency),
+                "limit": _money(alert.limit, alert.currency),
+            }
+        case AlertKind.BELOW_MARGIN:
+            return _("%(left)s of %(received)s are left, floor %(limit)s") % {
+                "left": _money(alert.old_value, alert.currency),
+                "received": _money(alert.new_value, alert.currency),
+                "limit": percent(Decimal(alert.limit or 0) / 10_000),
+            }
+        case AlertKind.NOT_BELOW_LOW:
+            return _("After coupon %(now)s, but it was %(low)s within 30 days") % {
+                "now": _money(alert.new_value, alert.currency),
+                "low": _money(alert.limit, alert.currency),
+            }
+        case AlertKind.PLATFORM_DIFFERS:
+            return _("We work out %(ours)s, the platform says %(theirs)s") % {
+                "ours": _money(alert.new_value, alert.currency),
+                "theirs": _money(alert.old_value, alert.currency),
+            }
         case _:
             return ""
 
@@ -203,6 +232,16 @@ def _not_read(alert: Alert) -> str:
     if not alert.old_value:
         return _("Not one good reading so far, %(missed)s") % {"missed": missed}
     return _("Last read %(time)s, %(missed)s") % {"time": moment(_time(alert.old_value)), "missed": missed}
+
+
+def _difference(alert: Alert) -> str:
+    limit, received = _decimal(alert.limit), _decimal(alert.new_value)
+    return money(None if limit is None or received is None else limit - received, alert.currency)
+
+
+def _margin(alert: Alert) -> str:
+    left, received = _decimal(alert.old_value), _decimal(alert.new_value)
+    return percent(left / received if left is not None and received else None)
 
 
 def _has_ended(alert: Alert) -> bool:

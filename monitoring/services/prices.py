@@ -18,6 +18,7 @@ from catalog.pricing.rulesets import VERSION
 from catalog.promotions.prices import Price, price_of
 from catalog.promotions.requests import minor_units, shops_of
 from monitoring.models import ListingPrice, PriceQuote
+from monitoring.services.price_alerts import check_quotes
 
 CHUNK = 500
 _TAKEN_UP = 20_000  # at a time
@@ -122,6 +123,7 @@ def _requote(listing_ids: Sequence[int], now: datetime) -> list[int]:
         )
     }
     new: list[PriceQuote] = []
+    newest: list[PriceQuote] = []
     due: list[tuple[int, datetime | None]] = []
     for listing in listings:
         price = price_of(listing, shops[listing.channel_id], costs[listing.pk], at=now)
@@ -129,10 +131,12 @@ def _requote(listing_ids: Sequence[int], now: datetime) -> list[int]:
         before = last.get(listing.pk)
         if before is None or any(getattr(before, name) != getattr(row, name) for name in _ANSWER):
             new.append(row)
+        newest.append(row)
         due.append((listing.pk, price.valid_until))
     made = PriceQuote.objects.bulk_create(new)
     update_rows(ListingPrice, "listing", ("quote",), [(row.listing_id, row.pk) for row in made])
     update_rows(ListingPrice, "listing", ("due_at",), due, also={"quoted_at": now})
+    check_quotes(listings={listing.pk: listing for listing in listings}, quotes=newest, now=now)
     return [row.listing_id for row in made]
 
 
