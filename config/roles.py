@@ -31,6 +31,8 @@ _EDIT_STOCK = [
         for verb in ("add", "change", "delete")
     ),
 ]
+_VIEW_PRICES = ["view_promotion", "view_pricequote"]
+_EDIT_PRICES = [f"{verb}_promotion" for verb in ("add", "change", "delete")]
 _EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
 _VIEW_TARGETS = ["view_target", "view_route", "view_delivery"]
 _EDIT_TARGETS = [
@@ -45,6 +47,8 @@ ROLES: dict[str, list[str]] = {
         *_VIEW_CATALOG,
         *_VIEW_WATCH,
         *_VIEW_STOCK,
+        *_VIEW_PRICES,
+        *_EDIT_PRICES,
         *_EDIT_TARGETS,
         *_EDIT_THRESHOLDS,
         "delete_threshold",
@@ -60,6 +64,8 @@ ROLES: dict[str, list[str]] = {
         *_VIEW_CATALOG,
         *_VIEW_WATCH,
         *_VIEW_STOCK,
+        *_VIEW_PRICES,
+        *_EDIT_PRICES,
         *_EDIT_THRESHOLDS,
         *_EDIT_STOCK,
         "change_alert",
@@ -72,13 +78,14 @@ ROLES: dict[str, list[str]] = {
         *_VIEW_CATALOG,
         *_VIEW_WATCH,
         *_VIEW_STOCK,
+        *_VIEW_PRICES,
         *_BOOK_STOCK,
         "view_cost",
         "add_supplier",
         "change_supplier",
         "change_sku",
     ],
-    gettext_noop("Viewer"): [*_VIEW_CATALOG, *_VIEW_WATCH, *_VIEW_STOCK],
+    gettext_noop("Viewer"): [*_VIEW_CATALOG, *_VIEW_WATCH, *_VIEW_STOCK, *_VIEW_PRICES],
 }
 
 

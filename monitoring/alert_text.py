@@ -57,9 +57,9 @@ def alert_title(alert: Alert) -> str:
         case AlertKind.AUTHORISATION:
             return _("Authorisation ended") if _has_ended(alert) else _("Authorisation ends soon")
         case AlertKind.BELOW_BREAK_EVEN:
-            return _("Sold %(loss)s below break-even") % {"loss": _difference(alert)}
+            return _("Sold below break-even")
         case AlertKind.BELOW_MARGIN:
-            return _("Margin %(margin)s") % {"margin": _margin(alert)}
+            return _("Margin below %(floor)s") % {"floor": _floor(alert)}
         case AlertKind.NOT_BELOW_LOW:
             return _("Discount above the 30-day low")
         case AlertKind.PLATFORM_DIFFERS:
@@ -104,15 +104,13 @@ def alert_sentence(alert: Alert) -> str:
             ends = {"time": moment(_time(alert.new_value))}
             return (_("Authorised until %(time)s") if not _has_ended(alert) else _("It ended %(time)s")) % ends
         case AlertKind.BELOW_BREAK_EVEN:
-            return _("%(received)s come in for it, break-even %(limit)s") % {
-                "received": _money(alert.new_value, alert.currency),
-                "limit": _money(alert.limit, alert.currency),
+            return _("%(received)s come in for one, less than it costs") % {
+                "received": _money(alert.new_value, alert.currency)
             }
         case AlertKind.BELOW_MARGIN:
-            return _("%(left)s of %(received)s are left, floor %(limit)s") % {
-                "left": _money(alert.old_value, alert.currency),
+            return _("%(received)s come in for one, of which less than %(floor)s is left") % {
                 "received": _money(alert.new_value, alert.currency),
-                "limit": percent(Decimal(alert.limit or 0) / 10_000),
+                "floor": _floor(alert),
             }
         case AlertKind.NOT_BELOW_LOW:
             return _("After coupon %(now)s, but it was %(low)s within 30 days") % {
@@ -234,14 +232,9 @@ def _not_read(alert: Alert) -> str:
     return _("Last read %(time)s, %(missed)s") % {"time": moment(_time(alert.old_value)), "missed": missed}
 
 
-def _difference(alert: Alert) -> str:
-    limit, received = _decimal(alert.limit), _decimal(alert.new_value)
-    return money(None if limit is None or received is None else limit - received, alert.currency)
-
-
-def _margin(alert: Alert) -> str:
-    left, received = _decimal(alert.old_value), _decimal(alert.new_value)
-    return percent(left / received if left is not None and received else None)
+def _floor(alert: Alert) -> str:
+    """A margin floor, kept in basis points."""
+    return percent(Decimal(alert.limit or 0) / 10_000)
 
 
 def _has_ended(alert: Alert) -> bool:

@@ -27,6 +27,18 @@ _TOMORROW_HOUR = 9
 _LONGEST_SNOOZE = timedelta(days=90)
 
 
+class PriceForm(forms.Form):
+    """How many, and when; the time is that of the site, empty means now."""
+
+    quantity = forms.IntegerField(label=_("Quantity"), min_value=1, max_value=10_000, required=False)
+    at = forms.DateTimeField(
+        label=_("Time"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        error_messages={"invalid": _("Enter a date and a time, for example 2026-11-30 09:00.")},
+    )
+
+
 class SnoozeForm(forms.Form):
     """Until when alerts stay quiet; times are those of the site."""
 

@@ -12,6 +12,7 @@ urlpatterns = [
     path("listings/<int:listing_id>/chart.csv", views.ListingChartCsv.as_view(), name="listing-chart-csv"),
     path("listings/<int:listing_id>/history/", views.HistoryPage.as_view(), name="listing-history"),
     path("listings/<int:listing_id>/history.csv", views.HistoryCsv.as_view(), name="listing-history-csv"),
+    path("listings/<int:listing_id>/price/", views.PricePage.as_view(), name="listing-price"),
     path("products/<int:product_id>/compare/", views.ComparisonPage.as_view(), name="compare"),
     path("products/<int:product_id>/compare/chart.json", views.ComparisonChartView.as_view(), name="compare-chart"),
     path("products/<int:product_id>/compare/chart.csv", views.ComparisonCsv.as_view(), name="compare-csv"),

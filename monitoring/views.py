@@ -25,7 +25,7 @@ from django.views.generic import TemplateView, View
 
 from catalog.models import Listing, Product, User
 from catalog.services import audit
-from monitoring import dashboard, history
+from monitoring import dashboard, history, price_page
 from monitoring.charts import comparison, describe, series
 from monitoring.charts.data import (
     DEFAULT_RANGE,
@@ -41,6 +41,7 @@ from monitoring.charts.data import (
     range_rows,
 )
 from monitoring.charts.series import MAX_POINTS
+from monitoring.forms import PriceForm
 from monitoring.freshness import is_fresh, watch_of
 from monitoring.listing_page import history_facts, with_present_gap
 
@@ -231,6 +232,32 @@ class HistoryPage(ListingView, TemplateView):
             "facts": history_facts(self.listing, entries),
             "older": entries[-1].at.isoformat() if has_older else None,
             "is_first": before is None,
+        }
+
+
+class PricePage(ListingView, TemplateView):
+    """The after-coupon price of a listing for a quantity and a moment, explained."""
+
+    template_name = "monitoring/price.html"
+    permission_required = ("catalog.view_listing", "catalog.view_promotion")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        form = PriceForm(self.request.GET or None, initial={"quantity": 1, "at": self.now})
+        is_asked = form.is_bound and form.is_valid()
+        at = (form.cleaned_data["at"] or self.now) if is_asked else self.now
+        quantity = (form.cleaned_data["quantity"] or 1) if is_asked else 1
+        explained = None
+        if is_asked or not form.is_bound:
+            with_costs = self.user.has_perm("catalog.view_cost")
+            explained = price_page.explain(self.listing, at=at, quantity=quantity, with_costs=with_costs)
+        return {
+            **admin.site.each_context(self.request),
+            **super().get_context_data(**kwargs),
+            "title": gettext("After-coupon price"),
+            "listing": self.listing,
+            "form": form,
+            "at": at,
+            "explained": explained,
         }
 
 

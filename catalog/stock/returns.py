@@ -65,10 +65,11 @@ def take_back(
                 )
             )
             if not is_sellable:
-                why = reason or gettext("Came back and cannot be sold again: order %(order)s") % {"order": order}
+                # Without the number of the order: the SKU may be that of people who do not see the order's channel.
+                why = reason or gettext("Came back and cannot be sold again.")
                 movements.append(
                     Movement(
-                        sku, warehouse_id, Kind.ADJUSTMENT, -quantity, f"{own_key}:off", Source.MANUAL, why[:200], who
+                        sku, warehouse_id, Kind.ADJUSTMENT, -quantity, f"{own_key}:off", Source.MANUAL, why, who
                     )
                 )
         skus = {sku for sku, _units in components}

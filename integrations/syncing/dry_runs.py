@@ -206,7 +206,8 @@ def apply_dry_run(run: SyncRun, *, actor: User | None, now: datetime, zeros_agre
     nothing, where nothing of it holds, or where much of a first one does not.
     """
     with transaction.atomic():
-        sync = ChannelSync.objects.select_for_update().select_related("channel").get(channel=run.channel_id)
+        found = ChannelSync.objects.select_for_update().select_related("channel").filter(channel=run.channel_id)
+        sync = found.first() or ChannelSync(channel=run.channel)  # off: it never was switched on
         run = SyncRun.objects.select_for_update().get(pk=run.pk)
         scope = Scope.from_json(run.scope)
         check(run, sync, scope)
@@ -402,6 +403,8 @@ def _claim(row: ListingSync) -> Claim:
         wanted=row.wanted,
         pushed=row.pushed,
         confirmed=row.confirmed,
+        synced_version=row.synced_version,
+        synced_rule=row.synced_rule,
     )
 
 

@@ -331,7 +331,8 @@ def _count_rows(statuses: dict[int, ChannelStatus], keys: Sequence[int]) -> None
         status.states[state] += count
         status.backlog += behind
         status.zeros_held += held
-        status.oldest_at = _first(status.oldest_at, oldest_at)
+        # One that was not found to differ may only be due later.
+        status.oldest_at = _first(status.oldest_at, oldest_at and min(oldest_at, status.now))
 
 
 def _count_attempts(statuses: dict[int, ChannelStatus], keys: Sequence[int], now: datetime) -> None:

@@ -58,8 +58,11 @@ class Row:
     speeds: list[Cell]
 
 
-COUNTS = [gettext_lazy("Active and mapped"), *(label for slug, (label, _states) in TABS.items() if slug != _BEHIND)]
-COUNTS.append(gettext_lazy("Backlog"))
+COUNTS = [
+    gettext_lazy("Active and mapped"),
+    gettext_lazy("Backlog"),
+    *(label for slug, (label, _states) in TABS.items() if slug != _BEHIND),
+]
 SPEEDS = [
     gettext_lazy("Last full run"),
     gettext_lazy("Last run of changes"),
@@ -147,17 +150,20 @@ def _standing(status: ChannelStatus) -> tuple[Badge, str]:
 
 def _counts(figures: Figures, now: datetime, channel: Channel | None) -> list[Cell]:
     skus = ngettext("of %(count)s SKU", "of %(count)s SKUs", figures.skus) % {"count": formatting.count(figures.skus)}
-    cells = [Cell(formatting.count(figures.listings), _listings(channel), (skus,))]
+    cells = [Cell(formatting.count(figures.listings), _listings(channel), (skus,)), _backlog(figures, now, channel)]
     for slug, (_label, states) in TABS.items():
         if slug != _BEHIND:
             number = sum(figures.states[state] for state in states)
             severity = {"refused": "critical", "failed": "warning"}.get(slug, "") if number else ""
             cells.append(Cell(formatting.count(number), _board(slug, channel) if number else "", severity=severity))
+    return cells
+
+
+def _backlog(figures: Figures, now: datetime, channel: Channel | None) -> Cell:
     oldest: tuple[str, ...] = ()
     if figures.oldest_at is not None:
         oldest = (_("oldest %(time)s") % {"time": formatting.ago(figures.oldest_at, now)},)
-    cells.append(Cell(formatting.count(figures.backlog), _board(_BEHIND, channel) if figures.backlog else "", oldest))
-    return cells
+    return Cell(formatting.count(figures.backlog), _board(_BEHIND, channel) if figures.backlog else "", oldest)
 
 
 def _speeds(status: ChannelStatus, now: datetime) -> list[Cell]:
@@ -261,11 +267,10 @@ def _facts(total: Figures, now: datetime) -> list[tuple[str, Cell]]:
     in_step = total.states["in-sync"]
     line = _("%(count)s of %(total)s") % {"count": formatting.count(in_step), "total": formatting.count(counted)}
     share = formatting.percent(Decimal(in_step) / counted if counted else None)
-    backlog = _counts(total, now, None)[-1]
     unknown = Cell(formatting.UNKNOWN, lines=(_("nothing is synced yet"),))
     return [
         (_("In step"), Cell(share, _board("in-sync"), (line,)) if counted else unknown),
-        (_("Backlog"), backlog),
+        (_("Backlog"), _backlog(total, now, None)),
         (_("Taken by the platform"), _rate(total, "")),
         (_("Change seen there within"), _within(total.freshness, _runs())),
         (_("Sale known here within"), _within(total.detection, _orders())),

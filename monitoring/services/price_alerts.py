@@ -27,7 +27,8 @@ SEVERITIES: Mapping[str, Severity] = {
 class Finding:
     """One condition of one listing. `holds` None: cannot tell, so that nothing opens and nothing ends.
 
-    Amounts are in minor units; `limit` of a margin floor is in basis points.
+    Amounts are in minor units; `limit` of a margin floor is in basis points. None of them tells what the goods cost,
+    since alerts are read by people who may not see that.
     """
 
     kind: AlertKind
@@ -74,14 +75,14 @@ def findings(quote: PriceQuote, *, floor: int | None, low: int | None) -> list[F
     """
     received, margin, pays = quote.receipts, quote.margin, quote.buy_one
     is_loss = None if margin is None else margin < 0
-    found = [Finding(AlertKind.BELOW_BREAK_EVEN, is_loss, quote.break_even, received, quote.break_even)]
+    found = [Finding(AlertKind.BELOW_BREAK_EVEN, is_loss, None, received)]
     is_thin: bool | None = False
     if floor is not None:
         # A loss is told as such, and not once more.
         is_thin = (
             None if margin is None or received is None else margin >= 0 and margin * _WHOLE_RATE < floor * received
         )
-    found.append(Finding(AlertKind.BELOW_MARGIN, is_thin, margin, received, floor))
+    found.append(Finding(AlertKind.BELOW_MARGIN, is_thin, None, received, floor))
     is_fake = None if pays is None or low is None else bool(quote.answer.get("used")) and pays > low
     found.append(Finding(AlertKind.NOT_BELOW_LOW, is_fake, low, pays, low))
     told = quote.platform_price

@@ -114,15 +114,15 @@ def test_a_platform_that_tells_another_price_is_told(listing):
     [
         (
             "below_break_even",
-            {"old_value": "57.48", "new_value": "50.00", "limit": "57.48"},
-            "Sold ¥7.48 below break-even",
-            "¥50.00 come in for it, break-even ¥57.48",
+            {"new_value": "50.00"},
+            "Sold below break-even",
+            "¥50.00 come in for one, less than it costs",
         ),
         (
             "below_margin",
-            {"old_value": "7.50", "new_value": "100.00", "limit": "1000"},
-            "Margin 7.5%",
-            "¥7.50 of ¥100.00 are left, floor 10.0%",
+            {"new_value": "100.00", "limit": "1000"},
+            "Margin below 10.0%",
+            "¥100.00 come in for one, of which less than 10.0% is left",
         ),
         (
             "not_below_low",

@@ -145,6 +145,7 @@ def reason_field(*, required: bool) -> forms.CharField:
         label=_("reason"),
         max_length=200,
         required=required,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
         error_messages={"required": _("Say why the stock is changed.")},
     )
 
@@ -273,7 +274,11 @@ class ReceiptForm(AdjustForm):
 
     units = units_field(_("units"), least=1)
     reason = forms.CharField(
-        label=_("note"), max_length=200, required=False, help_text=_("For example the delivery note.")
+        label=_("note"),
+        max_length=200,
+        required=False,
+        help_text=_("For example the delivery note."),
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
 
 
@@ -287,7 +292,9 @@ class SendForm(BookingForm):
     source = warehouse_field(_("from"))
     destination = warehouse_field(_("to"))
     units = units_field(_("units"), least=1)
-    note = forms.CharField(label=_("note"), max_length=200, required=False)
+    note = forms.CharField(
+        label=_("note"), max_length=200, required=False, widget=forms.TextInput(attrs={"class": "vTextField"})
+    )
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data

@@ -15,7 +15,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.stock import deeds, file_pages
-from catalog.admin.stock.movements import units_cell, who, why
+from catalog.admin.stock.movements import time_cell, units_cell, who, why
 from catalog.admin.stock.scope import (
     BOOK,
     hide_foreign,
@@ -187,7 +187,8 @@ def _history(request: HttpRequest, level: StockLevel) -> dict[str, Any]:
         )
         on_hand, reserved = sums["all"] - sums["reserved"], sums["reserved"]
         for movement in rows:
-            movement.change, movement.who, movement.why = units_cell(movement), who(movement), why(movement)
+            movement.time, movement.change = time_cell(movement), units_cell(movement)
+            movement.who, movement.why = who(movement), why(movement)
             movement.on_hand_after, movement.reserved_after = on_hand, reserved
             on_hand -= on_hand_part(movement)
             reserved -= reserved_part(movement)

@@ -1,5 +1,6 @@
 """The ledger: every movement of stock, read and never written here."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -19,6 +20,8 @@ from config.admin_site import add_column, add_menu_item
 from config.change_list import FrameChangeList
 from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
+
+_SAME_TIME = timedelta(minutes=1)
 
 
 class MovementChangeList(FrameChangeList):
@@ -87,11 +90,14 @@ def linked_sku_cell(movement: StockMovement) -> SafeString:
 
 
 def time_cell(movement: StockMovement) -> SafeString:
-    return format_html(
-        '<time datetime="{}">{}</time>',
-        movement.happened_at.isoformat(timespec="seconds"),
-        formatting.iso_moment(movement.happened_at),
+    """When it was booked, which is the order of the ledger; below it when it happened, where that was earlier."""
+    booked, happened = (
+        format_html('<time datetime="{}">{}</time>', at.isoformat(timespec="seconds"), formatting.iso_moment(at))
+        for at in (movement.created_at, movement.happened_at)
     )
+    if movement.created_at - movement.happened_at < _SAME_TIME:
+        return booked
+    return format_html("{}<small>{}</small>", booked, format_html(gettext("happened {}"), happened))
 
 
 def kind_cell(movement: StockMovement) -> SafeString:

@@ -135,7 +135,9 @@ class ReturnForm(forms.Form):
         label=_("condition"),
         choices=[("sellable", _("can be sold again")), ("unsellable", _("cannot be sold again: written off at once"))],
     )
-    reason = forms.CharField(label=_("note"), max_length=200, required=False)
+    reason = forms.CharField(
+        label=_("note"), max_length=200, required=False, widget=forms.TextInput(attrs={"class": "vTextField"})
+    )
 
     def __init__(self, *args: Any, request: HttpRequest, order: Order, **kwargs: Any) -> None:
         lines = list(order.lines.select_related("order", "listing").order_by("pk"))

@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from catalog.models import AuditEvent, BundleComponent, Order, Sku, StockLevel, StockMovement, Warehouse
+from catalog.models import AuditEvent, BundleComponent, Order, OrderLine, Sku, StockLevel, StockMovement, Warehouse
 from catalog.stock.booking import book_orders
 from catalog.stock.counts import adjust, count
 from catalog.stock.ledger import Kind, Source, lock_skus, reserve
+from catalog.stock.returns import take_back
 from catalog.stock.transfers import receive_transfer, send_transfer
 from tests.factories import NOW, ChannelFactory, ListingFactory, SkuFactory, UserFactory, WarehouseFactory
 from tests.staff import signed_in
@@ -196,11 +197,21 @@ class TestMovements:
         assert "delivery note 7" not in client.get(MOVEMENTS, {"q": "A310"}).text
         assert "delivery note 7" in client.get(MOVEMENTS, {"source__exact": "manual"}).text
 
+    def test_what_happened_before_it_was_booked_tells_both_times(self, client, operator, channel, sku, warehouse):
+        has(sku, warehouse, 20)
+        book_orders(channel, [Told("310", [Line("1", "616", 3)])], now=NOW + timedelta(days=3))
+        for page in (MOVEMENTS, f"{LEVELS}{StockLevel.objects.get().pk}/change/"):
+            text = client.get(page).text
+            assert text.count("happened <time") == 1
+            assert text.index("2026-11-24 12:00") < text.index("happened <time"), "newest first, as it was booked"
+
     def test_the_order_of_another_channel_is_not_named(self, client, operator, channel, sku, warehouse):
         has(sku, warehouse, 20)
         theirs = ChannelFactory(name="Theirs", orders_since=NOW - timedelta(days=1))
         ListingFactory(channel=theirs, sku=sku, platform_item_id="717")
         book_orders(theirs, [Told("SECRET-9", [Line("1", "717", 2)])], now=NOW)
+        line, what = OrderLine.objects.get(), {"warehouse_id": warehouse.pk, "is_sellable": False, "reason": ""}
+        take_back(line_id=line.pk, pieces=1, key="back", actor=operator, now=NOW, **what)
         for address in (MOVEMENTS, f"{LEVELS}{StockLevel.objects.get().pk}/change/"):
             text = client.get(address).text
             assert "−2" in text
@@ -208,6 +219,7 @@ class TestMovements:
             assert "SECRET-9" not in text
             assert "Theirs" not in text
         assert "−2" not in client.get(MOVEMENTS, {"q": "SECRET-9"}).text
+        assert "cannot be sold" not in client.get(MOVEMENTS, {"q": "SECRET-9"}).text
 
     def test_nobody_writes_the_ledger_by_hand(self, admin_client, sku, warehouse):
         has(sku, warehouse, 20)

@@ -286,6 +286,13 @@ def test_a_channel_that_may_not_be_written_takes_no_dry_run(shop, actor, state, 
         apply(run, actor)
 
 
+def test_a_channel_that_never_was_switched_on_takes_no_dry_run(shop, actor):
+    run = make(shop, actor)
+    ChannelSync.objects.all().delete()
+    with pytest.raises(NotApplied, match="is off"):
+        apply(run, actor)
+
+
 def test_keys_that_may_only_read_take_no_dry_run(shop, actor):
     run = make(shop, actor)
     Credential.objects.update(reads_only=True)

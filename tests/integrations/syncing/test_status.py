@@ -97,6 +97,12 @@ def test_the_backlog_is_what_is_to_be_sent_or_read_back_and_its_oldest_tells_sin
     assert (total.backlog, total.oldest_at, total.states["failed"]) == (3, NOW - 2 * HOUR, 1)
 
 
+def test_what_is_due_later_and_was_not_found_to_differ_is_not_older_than_now():
+    channel = synced()
+    row(channel, "failed", due_at=NOW + HOUR)
+    assert (status(channel).backlog, status(channel).oldest_at) == (1, NOW)
+
+
 def test_the_last_runs_are_those_that_are_over_and_a_full_one_is_of_all():
     channel = synced()
     run(channel, "full", ago=30 * HOUR, took=2 * HOUR)

@@ -82,7 +82,7 @@ def _line(rng, number, prices, unknown):
     price = rng.choice(prices)
     live = rng.choice([price, price, price * 4 // 5, rng.choice(prices)])
     return {
-        "id": rng.choice(["", "L"]) + "abcde"[number],
+        "id": rng.choice(["", "L"]) + "abcdefgh"[number],
         "sku": f"sku{rng.choice([number, 0])}",
         "item": rng.choice(["i1", "i2", "i3"]),
         "shop": rng.choice(["north", "north", "south"]),

@@ -11,7 +11,7 @@ from tests.catalog.pricing.oracle.amounts import (
     woo_order,
     woo_percent,
 )
-from tests.catalog.pricing.oracle.validity import covers, layer_of, setting_of, tiers_of
+from tests.catalog.pricing.oracle.validity import layer_of, setting_of, tiers_of
 
 SHIPPING = ""  # the "line" of a discount on shipping
 
@@ -22,7 +22,7 @@ def judge(promotion, lines, state, rules, assigned=None):
     assigned: ids of the lines the promotion has in a layer with one promotion per line, None in other layers.
     """
     if assigned is None:
-        counted = [line for line in lines if covers(promotion, line)]
+        counted = [line for line in lines if line["id"] in promotion["covered"]]
         worked = [line for line in counted if state.running[line["id"]] > 0]
     else:
         counted = worked = [line for line in lines if line["id"] in assigned]

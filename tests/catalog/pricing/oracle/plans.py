@@ -5,7 +5,6 @@ from itertools import combinations, product
 
 from tests.catalog.pricing.oracle.amounts import State, first_state
 from tests.catalog.pricing.oracle.effects import SHIPPING, judge
-from tests.catalog.pricing.oracle.validity import covers
 
 
 @dataclass(frozen=True)
@@ -17,12 +16,12 @@ class Use:
 
 @dataclass(frozen=True)
 class Unused:
-    """A promotion that is left aside at its turn, with what is needed to say why."""
+    """A promotion that is left aside at its turn, with what it is judged by."""
 
     promotion: dict
-    covered: frozenset
-    reason: str | None  # as judged alone on what is free for it
-    would_discount: bool
+    state: State
+    free: frozenset | None  # lines it would be judged on, None: as in any layer without assignment
+    is_taken: bool  # other promotions of its layer have its lines
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,19 @@ def best_plan(request, candidates, rules):
         in_layer = [promotion for promotion in candidates if promotion["layer"] == layer["name"]]
         in_layer.sort(key=lambda promotion: (promotion["priority"], promotion["id"]))
         plans = [longer for plan in plans for longer in through_layer(plan, layer, in_layer, request["lines"], rules)]
-    return min((plan for plan in plans if automatic_ones_are_used(plan, rules)), key=Plan.rank)
+    allowed = [plan for plan in plans if automatic_ones_are_used(plan, request["lines"], rules)]
+    return min(allowed, key=Plan.rank)
 
 
-def automatic_ones_are_used(plan, rules):
-    return all(
-        not unused.would_discount
-        or not unused.promotion["auto"]
-        or first_conflict(unused.promotion, unused.covered, plan.uses, rules)
-        for unused in plan.unused
-    )
+def automatic_ones_are_used(plan, lines, rules):
+    for unused in plan.unused:
+        promotion = unused.promotion
+        if not promotion["auto"] or unused.is_taken:
+            continue
+        _reason, discounts = judge(promotion, lines, unused.state, rules, unused.free)
+        if discounts and not first_conflict(promotion, promotion["covered"], plan.uses, rules):
+            return False
+    return True
 
 
 def through_layer(plan, layer, candidates, lines, rules):
@@ -62,7 +64,7 @@ def through_layer(plan, layer, candidates, lines, rules):
     if layer["pick"] == "one_per_line":
         choices = []
         for line in lines:
-            covering = [p["id"] for p in candidates if covers(p, line) and state.layer[line["id"]] > 0]
+            covering = [p["id"] for p in candidates if line["id"] in p["covered"] and state.layer[line["id"]] > 0]
             choices.append([None, *covering])
         for choice in product(*choices):
             taken = {line["id"]: chosen for line, chosen in zip(lines, choice, strict=True) if chosen is not None}
@@ -81,21 +83,17 @@ def walk(plan, state, layer, candidates, used, taken, lines, rules):
     """The plan after one layer; None where a used promotion does nothing, conflicts, or leaves a line it must take."""
     uses, unused = list(plan.uses), list(plan.unused)
     for promotion in candidates:
-        covered = frozenset(line["id"] for line in lines if covers(promotion, line))
+        covered = promotion["covered"]
         if taken is None:
-            assigned, free = None, set()
+            assigned = free = None
             works_on = frozenset(line for line in covered if state.running[line] > 0)
         else:
             assigned = works_on = frozenset(line for line, chosen in taken.items() if chosen == promotion["id"])
-            free = {line for line in covered if state.layer[line] > 0 and line not in taken}
+            free = frozenset(line for line in covered if state.layer[line] > 0 and line not in taken)
         if promotion["id"] not in used:
-            if taken is not None and not free and covered & taken.keys():
-                reason, discounts = "line_taken", {}
-            else:
-                # Where all it covers costs nothing, no line was taken from it: it is judged on those lines.
-                seen = None if taken is None else free or covered
-                reason, discounts = judge(promotion, lines, state, rules, seen)
-            unused.append(Unused(promotion, covered, reason, sum(discounts.values()) > 0))
+            is_taken = taken is not None and not free and not covered.isdisjoint(taken)
+            # Where all it covers costs nothing, no line was taken from it: it is judged on those lines.
+            unused.append(Unused(promotion, state, None if taken is None else free or covered, is_taken))
             continue
         reason, discounts = judge(promotion, lines, state, rules, assigned)
         if reason is not None or not discounts or first_conflict(promotion, works_on, uses, rules):

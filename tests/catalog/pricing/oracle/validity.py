@@ -181,6 +181,10 @@ def covers(promotion, line):
     )
 
 
+def covered_by(promotion, lines):
+    return frozenset(line["id"] for line in lines if covers(promotion, line))
+
+
 def set_aside(promotion, request, rules):
     """Why the promotion is not even a candidate, else None; the first reason wins."""
     field = broken_field(promotion, rules)
@@ -188,7 +192,7 @@ def set_aside(promotion, request, rules):
         return f"invalid:{field}"
     at = moment(request["at"])
     audience = promotion["audience"] or []
-    covered = [line for line in request["lines"] if covers(promotion, line)]
+    covered = covered_by(promotion, request["lines"])
     reasons = [
         ("currency", promotion["currency"] not in (None, request["currency"])),
         ("paused", promotion["status"] != "active"),
@@ -213,7 +217,7 @@ def cannot_be_told(request, candidates, rules):
 
 def lacks_a_base(promotion, lines, rules):
     """A base the promotion works with, `list` or `live`, is null on a line it covers or measures."""
-    covered = [line for line in lines if covers(promotion, line)]
+    covered = [line for line in lines if line["id"] in promotion["covered"]]
     measured = lines if setting_of(promotion, rules, "measure_lines") == "basket" else covered
     kind, needed = promotion["kind"], []
     if promotion["measure"] == "amount" or promotion["max_amount"] is not None:
