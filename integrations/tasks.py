@@ -25,7 +25,7 @@ from integrations import fetching, services, shop_reads
 from integrations.connections import forget_other_currency
 from integrations.models import ChannelSync, Heartbeat, SyncRun
 from integrations.notifying import lane as notifying
-from integrations.syncing import dirty, dry_runs, orders, pushing
+from integrations.syncing import alerting, dirty, dry_runs, orders, pushing
 from integrations.syncing.pruning import prune_log
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
@@ -206,6 +206,7 @@ def sweep_stock(channel_ids: Sequence[int] | None = None) -> str:
         with transaction.atomic():
             dirty.doubt_listings(book_set_aside(now=timezone.now()).moved, now=timezone.now())
     found = dirty.sweep(now=timezone.now(), channel_ids=channel_ids)
+    alerting.tell_held(now=timezone.now())
     if found:
         request_push_lane()
     return f"{found} due"

@@ -122,6 +122,8 @@ def alert_sentence(alert: Alert) -> str:
                 "ours": _money(alert.new_value, alert.currency),
                 "theirs": _money(alert.old_value, alert.currency),
             }
+        case AlertKind.STOCK_HELD:
+            return _("Nothing of that was sent. Look at them on the page of the channel, and decide.")
         case _:
             return ""
 

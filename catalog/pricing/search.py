@@ -17,6 +17,8 @@ from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 # Steps: places of the walk, sets of lines tried, promotions used, and those looked at to bound what is left.
 BUDGET = 2_500
 BUDGET_PER_CANDIDATE = 4
+FEW = 8  # candidates: a basket of some lines, to be answered even where they can be shared in many ways
+BUDGET_OF_FEW = 20_000
 LINES_PER_STEP = 8  # where there are more, each step counts as two, and so on
 MOST_USED = 250  # each is a level of the walk
 
@@ -87,7 +89,9 @@ class Search:
         self.basket = basket
         self.conflicts = conflicts
         count = len(basket.candidates)
-        self.budget = BUDGET + BUDGET_PER_CANDIDATE * count if budget is None else budget
+        if budget is None:
+            budget = BUDGET_OF_FEW if count <= FEW else BUDGET + BUDGET_PER_CANDIDATE * count
+        self.budget = budget
         self._step = 1 + (len(basket.lines) - 1) // LINES_PER_STEP
         self.spent = count * self._step
         everyone = (1 << count) - 1

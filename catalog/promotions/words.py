@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from catalog.models import Promotion as StoredPromotion
 from catalog.pricing.model import Kind, Promotion, Quote, Request, Step
 from catalog.pricing.reasons import CannotTell, NotUsed, Refusal
 from catalog.promotions.requests import amount_of
-from config.formatting import count, moment, money, percent, sentences
+from config.formatting import UNKNOWN, count, moment, money, percent, sentences
 
 _WHOLE_RATE = 10_000
 
@@ -209,6 +211,41 @@ class Words:
         return ngettext("Only from %(count)s piece on.", "Only from %(count)s pieces on.", pieces) % {
             "count": count(pieces)
         }
+
+
+def terms(stored: StoredPromotion) -> str:
+    """What a stored promotion does, in a few words: ¥50.00 off from ¥300.00. An em dash where it is broken."""
+    tiers: Any = stored.tiers if stored.tiers is not None else [[0, stored.value]]
+    try:
+        return " · ".join(_tier(stored, minimum, value) for minimum, value in tiers)
+    except (TypeError, ValueError):
+        return UNKNOWN
+
+
+def _tier(stored: StoredPromotion, minimum: int, value: int) -> str:
+    amount = money(amount_of(value, stored.currency), stored.currency)
+    shown = {"amount": amount, "percent": _rate(value), "of": count(stored.of), "take": count(stored.take)}
+    match stored.kind:
+        case Kind.AMOUNT_OFF if stored.per == "unit":
+            effect = _("%(amount)s off each") % shown
+        case Kind.AMOUNT_OFF:
+            effect = _("%(amount)s off") % shown
+        case Kind.PERCENT_OFF:
+            effect = _("%(percent)s off") % shown
+        case Kind.NTH_PIECE:
+            effect = _("%(take)s of %(of)s pieces at %(percent)s off") % shown
+        case Kind.BUNDLE_PRICE:
+            effect = _("any %(of)s for %(amount)s") % shown
+        case _:
+            effect = amount
+    if not minimum:
+        return effect
+    if stored.measure == "quantity":
+        shown_minimum = ngettext("%(count)s piece", "%(count)s pieces", minimum) % {"count": count(minimum)}
+    else:
+        shown_minimum = money(amount_of(minimum, stored.currency), stored.currency)
+    form = _("%(effect)s for every %(minimum)s") if stored.repeat else _("%(effect)s from %(minimum)s on")
+    return form % {"effect": effect, "minimum": shown_minimum}
 
 
 def _value(step: Step, promotion: Promotion) -> int:

@@ -61,6 +61,12 @@ class Change:
     counted: int
     reason: str
     key: str
+    reserved: int = 0  # promised to orders from there
+
+    @property
+    def missing(self) -> int:
+        """Units that are promised to orders and were not found."""
+        return max(self.reserved - self.counted, 0)
 
     @property
     def difference(self) -> int:
@@ -82,6 +88,11 @@ class Preview:
     empty: int = 0  # lines in which nothing was counted
     errors: list[RowError] = field(default_factory=list)
     booked_at: datetime | None = None  # this very file was booked then
+
+    @property
+    def short(self) -> int:
+        """Counts that leave less than is promised to orders."""
+        return sum(bool(change.missing) for change in self.changes)
 
 
 class Moved(Exception):
@@ -124,7 +135,8 @@ def preview(*, rows: Sequence[Row], user: User) -> Preview:
     alike = codes_alike(codes - skus.keys(), user)
     bundles = _bundles(skus)
     warehouses = _warehouses()
-    levels = _levels([sku.pk for sku in skus.values()])
+    sku_ids = [sku.pk for sku in skus.values()]
+    levels, reserved = _levels(sku_ids), _reserved(sku_ids)
     mark = _mark(rows)
     shown = Preview(booked_at=_booked_at(mark))
     seen: dict[tuple[int, int], int] = {}
@@ -160,6 +172,7 @@ def preview(*, rows: Sequence[Row], user: User) -> Preview:
                 counted=counted,
                 reason=row.reason,
                 key=f"import:{mark}:{sku.pk}:{warehouse.pk}",
+                reserved=reserved.get(place, 0),
             )
         )
     if shown.booked_at is not None:
@@ -183,6 +196,12 @@ def _levels(sku_ids: Sequence[int]) -> dict[tuple[int, int], int]:
     """(SKU, warehouse) -> units on hand, where something was counted."""
     levels = StockLevel.objects.filter(sku__in=among(sorted(sku_ids)), is_counted=True).order_by()
     return {(sku, warehouse): units for sku, warehouse, units in levels.values_list("sku", "warehouse", "on_hand")}
+
+
+def _reserved(sku_ids: Sequence[int]) -> dict[tuple[int, int], int]:
+    """(SKU, warehouse) -> units that are promised to orders."""
+    levels = StockLevel.objects.filter(sku__in=among(sorted(sku_ids)), reserved__gt=0).order_by()
+    return {(sku, warehouse): units for sku, warehouse, units in levels.values_list("sku", "warehouse", "reserved")}
 
 
 def _error(row: Row, sku: Sku | None, warehouse: Warehouse | None, alike: Mapping[str, str], bundles: set[int]) -> str:

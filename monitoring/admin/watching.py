@@ -118,6 +118,11 @@ def _compare_url(request: HttpRequest, product: Product) -> str | None:
     return reverse("watch:compare", args=[product.pk]) if _may_see(request) else None
 
 
+def _price_url(request: HttpRequest, listing: Listing) -> str | None:
+    can_see = request.user.has_perm("catalog.view_promotion")
+    return reverse("watch:listing-price", args=[listing.pk]) if can_see and listing.is_own else None
+
+
 def _compare_url_of_listing(request: HttpRequest, listing: Listing) -> str | None:
     return _compare_url(request, listing.sku.product) if listing.sku else None
 
@@ -151,6 +156,7 @@ add_panel(
     order=60,
 )
 add_button("product", _("Compare listings"), _compare_url, method="get", order=20)
+add_button("listing", _("Explain price"), _price_url, method="get", order=12)
 add_button("listing", _("Compare"), _compare_url_of_listing, method="get", order=15)
 
 

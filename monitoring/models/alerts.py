@@ -20,7 +20,7 @@ class Severity(models.TextChoices):
 
 
 class AlertKind(models.TextChoices):
-    """What an alert is about: what a threshold looks for, or what is found when a price is worked out."""
+    """What an alert is about: what a threshold looks for, or what is found when prices are worked out or stock is sent."""
 
     PRICE_RANGE = Kind.PRICE_RANGE.value, _("price outside a range")
     PRICE_CHANGE = Kind.PRICE_CHANGE.value, _("price changed by a percentage")
@@ -37,6 +37,8 @@ class AlertKind(models.TextChoices):
     NOT_BELOW_LOW = "not_below_low", _("promotional price above the 30-day low")
     PROMOTION_ENDS = "promotion_ends", _("promotion about to end")
     PLATFORM_DIFFERS = "platform_differs", _("platform tells another price")
+    # Of channels: what the sync of stock holds back until a person decides; no threshold either.
+    STOCK_HELD = "stock_held", _("stock held back")
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -137,6 +139,11 @@ class Alert(models.Model):
                     ],
                 ),
                 name="one_price_alert_in_force",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "channel"],
+                condition=Q(cleared_at__isnull=True, kind="stock_held"),
+                name="one_stock_alert_in_force",
             ),
             models.CheckConstraint(
                 condition=~Q(status="resolved") | Q(resolved_at__isnull=False), name="alert_resolved_has_time"

@@ -31,6 +31,7 @@ from integrations.problems import explain as explain_problem
 from integrations.syncing.admin.deeds import ASKS_ABOVE, DEEDS, DISMISS, RETRY, Asked, do
 from integrations.syncing.admin.words import STATE_BADGES, problem_text, told
 from integrations.syncing.models import ListingSync
+from integrations.syncing.rows import GUARD
 from monitoring.causes import cause_label
 
 State = ListingSync.State
@@ -51,6 +52,7 @@ TABS: dict[str, tuple[Any, tuple[State, ...]]] = {
 }
 # The states that somebody may have to do something about, the worst first.
 _ENDED = (State.REFUSED, State.FAILED)
+_TROUBLES = (State.WAITING, *_ENDED)  # of what waits only what waits for a decision
 _RANK = Case(
     *(When(state=state, then=Value(rank)) for rank, state in enumerate((*_ENDED, State.WAITING, State.NEW))),
     default=Value(9),
@@ -87,8 +89,13 @@ class Group(NamedTuple):
         return text if self.channel_name in text else f"{self.channel_name}: {text}"
 
     @property
+    def is_held(self) -> bool:
+        """Whether the guard of zeros holds it, and somebody decides on the page of its channel."""
+        return self.state == State.WAITING and self.cause == GUARD
+
+    @property
     def badge(self) -> Badge:
-        return STATE_BADGES[self.state]
+        return Badge("critical", STATE_BADGES[self.state].text) if self.is_held else STATE_BADGES[self.state]
 
     @property
     def query(self) -> str:
@@ -99,7 +106,7 @@ class Group(NamedTuple):
     @property
     def list_query(self) -> str:
         """The same of the list's address."""
-        tab = next(slug for slug, (_label, states) in TABS.items() if states == (self.state,))
+        tab = next(slug for slug, (_label, states) in reversed(TABS.items()) if self.state in states)
         narrowed: dict[str, Any] = {TAB_VAR: tab, CHANNEL_VAR: self.channel_id}
         return urlencode(narrowed | ({CAUSE_VAR: self.cause} if self.cause else {}))
 
@@ -179,17 +186,19 @@ class BoardChangeList(FrameChangeList):
         return {tab.slug: sum(numbers[state] for state in TABS[tab.slug][1]) for tab in tabs}
 
     def _troubles(self, request: HttpRequest) -> list[Group]:
-        """What of the open view somebody may send again or dismiss, by channel and cause, the worst first."""
-        states = [state for state in _ENDED if self.tab is None or state in TABS[self.tab.slug][1]]
+        """What of the open view somebody has to decide on, may send again or dismiss, by channel and cause, the worst
+        first."""
+        states = _BEHIND if self.tab is None else TABS[self.tab.slug][1]
         chosen, cause = request.GET.get(CHANNEL_VAR), request.GET.get(CAUSE_VAR)
         found = [
             group
             for group in groups_of(request)
             if group.state in states
+            and (group.is_held or group.state in _ENDED)
             and (not chosen or str(group.channel_id) == chosen)
             and (not cause or group.cause == cause)
         ]
-        return sorted(found, key=lambda group: (_ENDED.index(State(group.state)), -group.number))
+        return sorted(found, key=lambda group: (_TROUBLES.index(State(group.state)), -group.number))
 
 
 def set_targets(rows: list[Any]) -> None:

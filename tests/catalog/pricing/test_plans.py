@@ -164,6 +164,19 @@ def test_a_search_that_is_too_long_says_so_instead_of_a_number():
     assert quote(asked) == found
 
 
+def test_few_promotions_are_answered_however_many_ways_there_are_to_share_the_lines():
+    """Four promotions, but each of three layers may give each of four lines away or not."""
+    lines = [line("a", 167, 2), line("b", 19_998, 5), line("c", 167, 3), line("d", 167, 2)]
+    promotions = [
+        promotion("ladder", "item", "fixed_price", 8_429, pieces=4, priority=-1),
+        promotion("two", "item", value=2),
+        promotion("third", "shop", "nth_piece", 1, of=3, take=2, max_times=1),
+        promotion("first", "coupon", "nth_piece", 1_000, of=1, take=1, max_times=1, auto=True),
+    ]
+    found = priced("taobao", lines, promotions, settings={"rounding": "up"})
+    assert (found["total"], used_ids(found)) == (43_294, ["ladder", "two", "third", "first"])
+
+
 def test_ten_thousand_coupons_of_which_one_can_be_used_are_answered():
     promotions = [promotion(f"p{place}", "coupon", value=place + 1, over=2 * place) for place in range(10_000)]
     found = priced("taobao", 9900, promotions)

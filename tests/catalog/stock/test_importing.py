@@ -5,13 +5,14 @@ import io
 import re
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from openpyxl import Workbook, load_workbook
 
 from catalog.mapping.files import Unreadable
 from catalog.models import AuditEvent, BundleComponent, StockLevel, StockMovement
 from catalog.stock.counts import adjust, count
 from catalog.stock.importing import Moved, apply, preview, read_counts
-from catalog.stock.ledger import check
+from catalog.stock.ledger import Source, check, reserve
 from tests.factories import NOW, ChannelFactory, ListingFactory, SkuFactory, UserFactory, WarehouseFactory
 from tests.staff import member, signed_in
 
@@ -65,6 +66,18 @@ def has(sku, warehouse, units, key="opening"):
 
 def on_hand():
     return dict(StockLevel.objects.values_list("sku__code", "on_hand"))
+
+
+def test_a_count_of_less_than_is_promised_to_orders_is_told_before_it_is_booked(client, kettle, cup, warehouse):
+    signed_in(client, "Operator")
+    for sku in (kettle, cup):
+        has(sku, warehouse, 15)
+        reserve(sku_id=sku.pk, quantity=4, key=f"r{sku.pk}", source=Source.ORDER, now=NOW)
+    content = as_csv(["EV-KET-600", "HZ", 3, ""], ["CUP-01", "HZ", 4, ""])
+    page = client.post(FILE, {"file": SimpleUploadedFile("counts.csv", content)}).text
+    assert "1 count leaves less than is promised to orders" in page
+    assert page.count("4 promised") == 1
+    assert 'value="Book 2 counts"' in page
 
 
 @pytest.mark.parametrize("write", [as_csv, as_excel])

@@ -1,8 +1,10 @@
 """The board of what is on its way: what it shows of each listing, what people may do there, and for whom it is."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
@@ -267,6 +269,20 @@ def test_a_group_is_what_one_channel_has_for_one_cause(client, channel, operator
     assert "3 listings are sent again." in page.text
     assert set(ListingSync.objects.filter(state="waiting").values_list("listing__title", flat=True)) == {"chosen"}
     assert SyncRun.objects.get().total == 3
+
+
+def test_what_would_go_to_0_leads_to_the_page_where_it_is_decided(client, channel, operator):
+    for number in range(3):
+        row(channel, "waiting", cause="guard", title=f"Pot {number}")
+    row(channel, "waiting", cause="moved", title="Lid")
+    row(channel, "failed", cause="timeout", title="Pan")
+    page = client.get(BOARD)
+    assert [(group.cause, group.number) for group in page.context["cl"].groups] == [("guard", 3), ("timeout", 1)]
+    assert "too many listings would go to 0 at once" in page.text
+    address = reverse("admin:catalog_channel_change", args=[channel.pk])
+    assert re.search(rf'<a class="btn" href="{address}">\s*Review</a>', page.text)
+    assert page.text.count("group/retry/") == 1, "what fails can be sent again, what is held cannot"
+    assert client.get(f"{BOARD}?tab=sent").context["cl"].groups == []
 
 
 def test_very_many_are_asked_about_first(client, channel, operator):
