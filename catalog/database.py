@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
+from types import NoneType
 from typing import Any, TypeVar
 
 import orjson
@@ -486,33 +487,21 @@ def _rows_as_json(columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Se
     """The rows as one parameter for SQLite; only the columns that need it are converted."""
     if isinstance(rows, Rows) and rows.json:
         return rows.json
-    text = _as_json(_prepared(columns, rows))
+    values = list(zip(*rows, strict=True))
+    ready = [_converted(column, each) for column, each in zip(columns, values, strict=True)]
+    is_ready = all(each is before for each, before in zip(ready, values, strict=True))
+    text = _as_json(rows if is_ready else zip(*ready, strict=True))
     if isinstance(rows, Rows):
         rows.json = text
     return text
 
 
-def _prepared(columns: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]]) -> Iterable[Sequence[Any]]:
-    # Values repeat (the time of a chunk in every row of it), and converting one costs more than looking it up. Text is
-    # what SQLite's driver takes for any of these columns.
-    converted: list[tuple[int, models.Field[Any, Any], dict[Any, Any]]] = [
-        (index, column, {})
-        for index, column in enumerate(columns)
-        if not isinstance(column, models.IntegerField | models.CharField | models.BooleanField | models.ForeignKey)
-        and not all(row[index] is None or isinstance(row[index], str) for row in rows)
-    ]
-    return _converted(converted, rows) if converted else rows
-
-
-def _converted(
-    columns: Sequence[tuple[int, "models.Field[Any, Any]", dict[Any, Any]]], rows: Iterable[Sequence[Any]]
-) -> Iterator[list[Any]]:
-    for row in rows:
-        values = list(row)
-        for index, column, known in columns:
-            value = values[index]
-            if value is not None and not isinstance(value, str):
-                if value not in known:
-                    known[value] = column.get_db_prep_save(value, connection)
-                values[index] = known[value]
-        yield values
+def _converted(column: "models.Field[Any, Any]", values: Sequence[Any]) -> Sequence[Any]:
+    """The values of a column as SQLite's driver takes them; text is what it takes for any."""
+    if isinstance(column, models.IntegerField | models.CharField | models.BooleanField | models.ForeignKey):
+        return values
+    if {str, NoneType}.issuperset(map(type, values)):
+        return values
+    # They repeat (the time of a chunk in every row of it), and converting one costs more than looking it up.
+    known = {value: _as_parameter(column, value) for value in set(values)}
+    return [known[value] for value in values]

@@ -64,6 +64,10 @@ def alert_title(alert: Alert) -> str:
             return _("Discount above the 30-day low")
         case AlertKind.PLATFORM_DIFFERS:
             return _("Platform tells another price")
+        case AlertKind.STOCK_HELD:
+            held = int(alert.new_value)
+            text = ngettext("%(count)s listing would go to 0", "%(count)s listings would go to 0", held)
+            return text % {"count": count(held)}
         case _:
             return capfirst(str(alert.get_kind_display()))
 

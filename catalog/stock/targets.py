@@ -38,7 +38,7 @@ class ListingTarget(NamedTuple):
     """The target of a listing at a location ("": the only one of its shop).
 
     `stock_version` is the SKU's (0: not mapped) and was read before the stock: the target is of that version or a newer
-    one. `rule_mark` is a text of at most 64 characters that changes with the rule, the pack, the SKU and the warehouses.
+    one. `rule_mark` is a text of up to 64 characters that changes with the rule, the pack, the SKU and the warehouses.
     """
 
     listing_id: int

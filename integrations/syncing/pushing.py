@@ -148,6 +148,7 @@ class PushingJob(Job):
     """Rows that are due are worked out and sent; where none is, those to be verified are read back."""
 
     name = "push"
+    chunk = 2_500  # what a chunk costs besides its rows is much, and the calls wait for it
 
     def __init__(self, *, channel_ids: Collection[int] | None = None) -> None:
         self._channel_ids = channel_ids
