@@ -23,6 +23,7 @@ from integrations import discovery, fetching
 from integrations.connections import Unconnected, connector_for
 from integrations.connectors.base import DiscoveredListing
 from integrations.connectors.errors import ConnectorError
+from integrations.demo_prices import add_prices
 from integrations.demo_stock import add_stock
 from integrations.models import Credential
 from integrations.services import save_as_holder
@@ -208,6 +209,7 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
     control("POST", "clock", json={"set": timezone.now().isoformat(), "speed": 1})
     synced = [channels[key] for key in SYNCED]
     add_stock(synced=synced, waiting=channels[NOT_YET_SYNCED], owner=owner, now=timezone.now())
+    add_prices(list(channels.values()), now=timezone.now())
     progress(len(moments), len(moments))
     audit(action=LOADED, obj=owner, actor=None, now=now)
     return {

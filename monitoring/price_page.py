@@ -96,10 +96,7 @@ def explain(listing: Listing, *, at: datetime, quantity: int, with_costs: bool) 
         )
     units = unit_prices_of(price.request, stock=listing.stock)
     pays = price.goods or 0
-    limit = None
-    if with_costs and price.break_even is not None and price.received is not None:
-        # What the platform pays of the discounts comes in besides what the buyer pays.
-        limit = max(price.break_even - (price.received - pays), 0)
+    limit = _limit(price) if with_costs else None
     wide, narrow, axis_text = _pictures(price, shop, words, limit)
     loss = max((limit or 0) - pays, 0)
     return Explained(
@@ -124,6 +121,17 @@ def explain(listing: Listing, *, at: datetime, quantity: int, with_costs: bool) 
         axis_text=axis_text,
         no_price="",
     )
+
+
+def _limit(price: Price) -> int | None:
+    """What the buyer has to pay so that nothing is missing; the platform’s part of the discounts comes in besides."""
+    if price.break_even is None or price.received is None:
+        return None
+    return max(price.break_even - _added(price), 0)
+
+
+def _added(price: Price) -> int:
+    return (price.received or 0) - (price.goods or 0)
 
 
 def start_price(price: Price) -> int:
@@ -185,9 +193,10 @@ def _break_even(price: Price, words: Words) -> Fact:
         (_("payment fee"), parts.payment_fee),
         (_("freight"), parts.freight),
         (_("tax"), parts.tax),
+        (_("platform’s part"), -_added(price)),
     )
     line = " · ".join(f"{name} {words.money(amount)}" for name, amount in shown if amount)
-    return Fact(label, words.money(price.break_even), line)
+    return Fact(label, words.money(_limit(price)), line)
 
 
 def _margin(price: Price, words: Words) -> Fact:
@@ -195,10 +204,8 @@ def _margin(price: Price, words: Words) -> Fact:
         return Fact(_("Margin"), None, _("cannot tell"))
     left, received = price.margin.left, price.received
     share = percent(Decimal(left) / received) if received else percent(None)
-    lines = [_("%(share)s of what comes in") % {"share": share}]
-    if received != price.goods:
-        lines.append(_("the platform adds %(amount)s") % {"amount": words.money(received - (price.goods or 0))})
-    return Fact(_("Margin"), words.money(left), " · ".join(lines), is_bad=left < 0)
+    line = _("%(share)s of what comes in") % {"share": share}
+    return Fact(_("Margin"), words.money(left), line, is_bad=left < 0)
 
 
 def _not_used(price: Price, words: Words) -> list[tuple[str, str, str]]:

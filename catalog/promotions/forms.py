@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Promotion
@@ -52,7 +52,9 @@ class PromotionForm(forms.ModelForm):
         required=False,
         help_text=_("An amount or a price in the shop’s currency, or a percentage taken off: 20 for 8折."),
     )
-    threshold = FigureField(label=_("from"), required=False, help_text=_("An amount, or a number of pieces."))
+    threshold = FigureField(
+        label=pgettext_lazy("threshold", "from"), required=False, help_text=_("An amount, or a number of pieces.")
+    )
     tiers_text = forms.CharField(
         label=_("tiers"),
         required=False,

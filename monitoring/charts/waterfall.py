@@ -69,6 +69,10 @@ class Drawing:
     start: int  # the axis begins at this amount
     plot: tuple[int, int, int, int]  # left, top, right, bottom
 
+    @property
+    def middle(self) -> int:
+        return (self.plot[0] + self.plot[2]) // 2
+
 
 def upright(amounts: Sequence[Amount], limit: int | None) -> Drawing:
     """`limit`: break-even; None: not known."""

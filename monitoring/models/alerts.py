@@ -20,7 +20,7 @@ class Severity(models.TextChoices):
 
 
 class AlertKind(models.TextChoices):
-    """What an alert is about: what a threshold looks for, or what is found as prices are worked out and stock is sent."""
+    """What an alert is about: what a threshold looks for, or what working out prices or sending stock finds."""
 
     PRICE_RANGE = Kind.PRICE_RANGE.value, _("price outside a range")
     PRICE_CHANGE = Kind.PRICE_CHANGE.value, _("price changed by a percentage")

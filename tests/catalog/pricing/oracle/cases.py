@@ -28,9 +28,13 @@ SIZES = [(1, 3), (1, 4), (1, 6), (2, 2), (2, 3), (2, 4), (2, 6), (3, 2), (3, 3),
 
 
 class Dice(Random):
-    """`fuss` is how often, against the usual share, promotions have scopes, limits and relations."""
+    """`fuss` is how often, against the usual share, promotions have scopes, limits and relations.
+
+    Where they are `labelled` most of them exclude others on the lines they share.
+    """
 
     fuss = 1.0
+    labelled = False
 
     def now_and_then(self, share):
         return self.random() < share * self.fuss
@@ -40,6 +44,7 @@ def random_request(seed):
     """The same request for the same seed."""
     rng = Dice(seed)
     rng.fuss = rng.choice([0.25, 0.25, 1.0])
+    rng.labelled = rng.random() < 0.15
     ruleset = rng.choice(list(RULE_SETS))
     line_count, promotion_count = rng.choice(SIZES)
     prices = rng.sample(PRICES, 4) if rng.random() < 0.5 else rng.sample(PRICES[9:], 2)
@@ -114,7 +119,7 @@ def _promotion(rng, request, layer):
     promotion = {"layer": layer, "auto": rng.random() < 0.35}
     if rng.random() < 0.3:
         promotion["priority"] = rng.randint(-1, 2)
-    if rng.now_and_then(0.5):
+    if rng.now_and_then(0.5) or (rng.labelled and rng.random() < 0.5):
         promotion["scope"] = _scope(rng)
     covered = [line for line in request["lines"] if covers(promotion | {"scope": promotion.get("scope")}, line)]
     _effect(rng, promotion, layer, request, covered or request["lines"])
@@ -236,7 +241,9 @@ def _bases(rng, promotion):
 
 def _relations(rng, promotion, request):
     layers = [layer["name"] for layer in RULE_SETS[request["ruleset"]]["layers"]]
-    if rng.now_and_then(0.15):
+    if rng.labelled and rng.random() < 0.7:
+        promotion["groups"] = rng.choice([["line:x"], ["line:x", "line:y"]])
+    elif rng.now_and_then(0.15):
         promotion["groups"] = rng.choice([["g"], ["line:x"], ["line:x"], ["g", "h"], ["h", "line:x"]])
     if rng.now_and_then(0.06):
         promotion["class"] = rng.choice(["code", layers[0]])
