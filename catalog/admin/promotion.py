@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from catalog.models import Promotion
 from catalog.promotions import words
@@ -150,5 +151,9 @@ add_column(Promotion, "layer", _("Layer"), _layer, order=30)
 add_column(Promotion, "window", _("When"), _window, order=40)
 add_column(Promotion, "state", _("State"), _state, order=50)
 add_menu_item(
-    "price", _("Promotions"), "admin:catalog_promotion_changelist", permission="catalog.view_promotion", order=20
+    "price",
+    pgettext_lazy("menu", "Promotions"),
+    "admin:catalog_promotion_changelist",
+    permission="catalog.view_promotion",
+    order=20,
 )

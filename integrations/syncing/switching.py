@@ -36,8 +36,8 @@ def refusal(channel: Channel) -> str | None:
 def switch_on(*, channel: Channel, actor: User | None, now: datetime) -> bool:
     """Have the channel's stock kept at its targets; False when it was on. Raises CannotSync.
 
-    Orders made from now on are booked: its stock counts as of now. Nothing is written before a person has applied a
-    dry run of it, also when it was on before.
+    Orders made from now on are booked, and earlier ones that were not sent yet: its stock counts as of now. Nothing is
+    written before a person has applied a dry run of it, also when it was on before.
     """
     if (reason := refusal(channel)) is not None:
         raise CannotSync(reason)

@@ -63,6 +63,7 @@ def test_the_page_before_switching_on_says_what_happens_and_what_is_missing(clie
     ListingFactory(channel=channel, sku=None)
     told = text_of(client.get(url("sync_on", channel)))
     assert "Orders made from now on are booked." in told
+    assert "earlier orders that were not sent yet: their units still lie on the shelf" in told
     assert "Listings mapped to a SKU 7 of 8" in told
     assert "SKUs with counted stock 6 of 7" in told  # a bundle is counted when its parts are
     assert "Listings read just now 2 are not" in told
