@@ -7,7 +7,7 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from catalog.models import ApiKey, Channel, Platform, Product, Sku
+from catalog.models import ApiKey, Channel, Platform, Product, Promotion, Sku
 from config.api.authentication import may_read_costs
 from config.api.filters import IdFilter, OneOfFilter, ResourceFilters, TextFilter, YesNoFilter
 from config.api.reading import AmountField, ReadSerializer
@@ -51,6 +51,52 @@ class ChannelSerializer(ReadSerializer):
     interval_seconds = serializers.IntegerField(help_text="Between two readings of a listing without its own.")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+
+
+class PromotionSerializer(ReadSerializer):
+    """Amounts are whole minor units of the currency, rates basis points; what is not set is null."""
+
+    id = serializers.IntegerField()
+    channel = serializers.IntegerField(source="channel_id")
+    name = serializers.CharField()
+    origin = serializers.ChoiceField(Promotion.Source.choices, source="source")
+    platform_id = serializers.CharField(allow_null=True)
+    code = serializers.CharField(allow_null=True)
+    layer = serializers.CharField()
+    priority = serializers.IntegerField()
+    auto = serializers.BooleanField(help_text="False: the buyer claims it.")
+    kind = serializers.ChoiceField(Promotion.Kind.choices)
+    value = serializers.IntegerField(allow_null=True, help_text="Amount, price or rate, by the kind.")
+    tiers = serializers.JSONField(allow_null=True, help_text="Pairs of a threshold and a value; before the value.")
+    measure = serializers.ChoiceField(Promotion.Measure.choices)
+    repeat = serializers.BooleanField()
+    max_times = serializers.IntegerField(allow_null=True)
+    per = serializers.ChoiceField(Promotion.Per.choices)
+    of = serializers.IntegerField(allow_null=True)
+    take = serializers.IntegerField(allow_null=True)
+    min_qty = serializers.IntegerField(allow_null=True)
+    max_amount = serializers.IntegerField(allow_null=True)
+    max_discount = serializers.IntegerField(allow_null=True)
+    max_units = serializers.IntegerField(allow_null=True)
+    scope = serializers.JSONField(allow_null=True, help_text="null: all goods.")
+    start = serializers.DateTimeField(allow_null=True, help_text="Inclusive.")
+    end = serializers.DateTimeField(allow_null=True, help_text="Exclusive.")
+    status = serializers.ChoiceField(Promotion.State.choices)
+    audience = serializers.JSONField()
+    remaining = serializers.IntegerField(allow_null=True)
+    currency = serializers.CharField()
+    groups = serializers.JSONField()
+    in_live = serializers.BooleanField()
+    seller_share = serializers.IntegerField(help_text="Of the discount; the platform pays the rest.")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class PromotionFilters(ResourceFilters):
+    channel = IdFilter(field_name="channel_id")
+    origin = OneOfFilter(field_name="source", choices=Promotion.Source.choices)
+    status = OneOfFilter(choices=Promotion.State.choices)
+    kind = OneOfFilter(choices=Promotion.Kind.choices)
 
 
 class ProductFilters(ResourceFilters):
@@ -113,3 +159,14 @@ class ChannelResource(Resource):
     filterset_class: type[filters.FilterSet] = ChannelFilters
     scope = ApiKey.Scope.CATALOG
     permissions = ("catalog.view_channel",)
+
+
+@extend_schema_view(list=extend_schema(summary="Promotions"), retrieve=extend_schema(summary="One promotion"))
+class PromotionResource(Resource):
+    """What lowers the price that buyers pay."""
+
+    queryset = Promotion.objects.all()
+    serializer_class = PromotionSerializer
+    filterset_class: type[filters.FilterSet] = PromotionFilters
+    scope = ApiKey.Scope.PRICES
+    permissions = ("catalog.view_promotion",)

@@ -38,6 +38,7 @@ class ApiKey(models.Model):
         WATCH = "read:watch", _("listings with their prices and stock, and their history")
         ALERTS = "read:alerts", _("thresholds and alerts")
         SYNC = "read:sync", _("where the sync of stock stands")
+        PRICES = "read:prices", _("promotions and after-coupon prices")
         COST = "read:cost", _("cost prices, with the SKUs")
 
     name = models.CharField(_("name"), max_length=80, help_text=_("What uses it, for example the ERP."))

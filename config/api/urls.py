@@ -5,19 +5,22 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from catalog.api import ChannelResource, ProductResource, SkuResource
+from catalog.api import ChannelResource, ProductResource, PromotionResource, SkuResource
 from config.api.problems import unknown_address
 from config.api.root import Root
 from integrations.syncing.api import SyncStatusResource
-from monitoring.api import AlertResource, ListingResource, ThresholdResource
+from monitoring.api import AlertResource, ThresholdResource
+from monitoring.price_api import PricedListingResource, PriceQuoteResource
 
 router = SimpleRouter()
 router.register("products", ProductResource)
 router.register("skus", SkuResource)
 router.register("channels", ChannelResource)
-router.register("listings", ListingResource)
+router.register("listings", PricedListingResource)
 router.register("thresholds", ThresholdResource)
 router.register("alerts", AlertResource)
+router.register("promotions", PromotionResource)
+router.register("quotes", PriceQuoteResource)
 router.register("sync-status", SyncStatusResource, basename="sync-status")
 
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html")

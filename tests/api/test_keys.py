@@ -47,6 +47,9 @@ def test_a_key_opens_what_its_scopes_name(program):
         ("listings/1/observations/", "read:watch"),
         ("thresholds/", "read:alerts"),
         ("alerts/", "read:alerts"),
+        ("promotions/", "read:prices"),
+        ("quotes/", "read:prices"),
+        ("listings/1/quote/", "read:prices"),
         ("sync-status/", "read:sync"),
     ],
 )

@@ -7,7 +7,7 @@ from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
-LISTS = ["products", "skus", "channels", "listings", "thresholds", "alerts", "sync-status"]
+LISTS = ["products", "skus", "channels", "listings", "thresholds", "alerts", "promotions", "quotes", "sync-status"]
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ LISTS = ["products", "skus", "channels", "listings", "thresholds", "alerts", "sy
         pytest.param(["read:catalog"], ["products", "skus", "channels"], id="catalog"),
         pytest.param(["read:watch"], ["listings"], id="watch"),
         pytest.param(["read:alerts"], ["thresholds", "alerts"], id="alerts"),
+        pytest.param(["read:prices"], ["promotions", "quotes"], id="prices"),
         pytest.param(["read:sync"], ["sync-status"], id="sync"),
         pytest.param(["read:cost"], [], id="no list"),
     ],
