@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 
 from catalog.models import ApiKey, Channel, Platform, Product, Promotion, Sku
@@ -53,6 +53,21 @@ class ChannelSerializer(ReadSerializer):
     updated_at = serializers.DateTimeField()
 
 
+@extend_schema_field({"type": ["array", "null"], "items": {"type": "array", "items": {"type": "integer"}}})
+class TiersField(serializers.JSONField):
+    """Pairs of a threshold and a value."""
+
+
+@extend_schema_field({"type": ["object", "null"]})
+class ScopeField(serializers.JSONField):
+    """Lists of the platform's ids by their kind."""
+
+
+@extend_schema_field({"type": "array", "items": {"type": "string"}})
+class LabelsField(serializers.JSONField):
+    """Names."""
+
+
 class PromotionSerializer(ReadSerializer):
     """Amounts are whole minor units of the currency, rates basis points; what is not set is null."""
 
@@ -67,7 +82,7 @@ class PromotionSerializer(ReadSerializer):
     auto = serializers.BooleanField(help_text="False: the buyer claims it.")
     kind = serializers.ChoiceField(Promotion.Kind.choices)
     value = serializers.IntegerField(allow_null=True, help_text="Amount, price or rate, by the kind.")
-    tiers = serializers.JSONField(allow_null=True, help_text="Pairs of a threshold and a value; before the value.")
+    tiers = TiersField(allow_null=True, help_text="Pairs of a threshold and a value; before the value.")
     measure = serializers.ChoiceField(Promotion.Measure.choices)
     repeat = serializers.BooleanField()
     max_times = serializers.IntegerField(allow_null=True)
@@ -78,14 +93,14 @@ class PromotionSerializer(ReadSerializer):
     max_amount = serializers.IntegerField(allow_null=True)
     max_discount = serializers.IntegerField(allow_null=True)
     max_units = serializers.IntegerField(allow_null=True)
-    scope = serializers.JSONField(allow_null=True, help_text="null: all goods.")
+    scope = ScopeField(allow_null=True, help_text="null: all goods.")
     start = serializers.DateTimeField(allow_null=True, help_text="Inclusive.")
     end = serializers.DateTimeField(allow_null=True, help_text="Exclusive.")
     status = serializers.ChoiceField(Promotion.State.choices)
-    audience = serializers.JSONField()
+    audience = LabelsField()
     remaining = serializers.IntegerField(allow_null=True)
     currency = serializers.CharField()
-    groups = serializers.JSONField()
+    groups = LabelsField()
     in_live = serializers.BooleanField()
     seller_share = serializers.IntegerField(help_text="Of the discount; the platform pays the rest.")
     created_at = serializers.DateTimeField()

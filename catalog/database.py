@@ -189,7 +189,7 @@ def update_rows(
         if before:
             transaction.savepoint_rollback(before)
         held = _held_keys(cursor, model, columns[0], keys, only or {})
-        if before:
+        if before and held:
             still = set(held)
             left = [row for row in rows if row[0] in still]
             cursor.execute(sql, [*after[:split], _rows_as_json(columns, left), *after[split:]])

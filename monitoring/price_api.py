@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.db.models import F
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django_filters import rest_framework as filters
@@ -44,7 +45,7 @@ class PriceQuoteSerializer(ReadSerializer):
     id = serializers.IntegerField()
     listing = serializers.IntegerField(source="listing_id")
     at = serializers.DateTimeField(help_text="The moment it is about.")
-    made_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField(help_text="When it was worked out; a stored quote never changes.")
     valid_until = serializers.DateTimeField(allow_null=True, help_text="The next moment at which a promotion changes.")
     rules_version = serializers.IntegerField()
     currency = serializers.CharField()
@@ -82,7 +83,7 @@ class PriceQuoteFilters(ResourceFilters):
 class PriceQuoteResource(Resource):
     """Stored after-coupon prices: one whenever the answer of a listing changed."""
 
-    queryset = PriceQuote.objects.all()
+    queryset = PriceQuote.objects.annotate(updated_at=F("made_at"))
     serializer_class = PriceQuoteSerializer
     filterset_class: type[filters.FilterSet] = PriceQuoteFilters
     scope = ApiKey.Scope.PRICES

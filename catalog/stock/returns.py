@@ -68,9 +68,7 @@ def take_back(
                 # Without the number of the order: the SKU may be that of people who do not see the order's channel.
                 why = reason or gettext("Came back and cannot be sold again.")
                 movements.append(
-                    Movement(
-                        sku, warehouse_id, Kind.ADJUSTMENT, -quantity, f"{own_key}:off", Source.MANUAL, why, who
-                    )
+                    Movement(sku, warehouse_id, Kind.ADJUSTMENT, -quantity, f"{own_key}:off", Source.MANUAL, why, who)
                 )
         skus = {sku for sku, _units in components}
         before = _on_hand(skus, warehouse_id)

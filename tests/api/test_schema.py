@@ -9,8 +9,10 @@ from pathlib import Path
 
 from django.utils import timezone
 
+from catalog.models import ApiKey
 from monitoring.models import Observation
-from tests.factories import AlertFactory, ApiKeyFactory, ListingWatchFactory, SkuFactory, UserFactory
+from monitoring.services.prices import requote
+from tests.factories import AlertFactory, ApiKeyFactory, ListingWatchFactory, PromotionFactory, SkuFactory, UserFactory
 
 EXAMPLES = 10  # for each operation and kind of data
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
@@ -26,6 +28,8 @@ def fill():
             at = now - timedelta(hours=age)
             Observation.objects.create(listing=listing, observed_at=at, list_price=9, shelf_state="on_shelf")
         AlertFactory(listing=listing)
+        PromotionFactory(channel=listing.channel)
+        requote(listing_ids=[listing.pk], now=now)
 
 
 def test_the_api_answers_as_it_is_described(transactional_db, live_server, settings, tmp_path):
@@ -34,7 +38,7 @@ def test_the_api_answers_as_it_is_described(transactional_db, live_server, setti
     fill()
     key = ApiKeyFactory.build(
         user=UserFactory(is_superuser=True),
-        scopes=["read:catalog", "read:watch", "read:alerts", "read:sync", "read:cost"],
+        scopes=list(ApiKey.Scope.values),
     )
     token = key.issue()
     key.save()

@@ -20,12 +20,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalog.admin.stock.panels import LOCATIONS
 from catalog.models import BundleComponent, Channel, ChannelLocation, Listing, Sku, StockLevel, Warehouse
-from catalog.stock.explaining import explain
 from config import formatting
 from config.model_admin import person
 from integrations import views
 from integrations.connectors import CONNECTORS
 from integrations.syncing import dirty, dry_runs, guards, switching
+from integrations.syncing.admin.words import target_text
 from integrations.syncing.control.forms import FilterForm, LimitForm, ReasonForm, ScopeForm
 from integrations.syncing.models import ChannelSync, SavedFilter, SyncItem, SyncRun
 from integrations.syncing.scope import WHOLE, Scope, UnknownScope, filtered
@@ -282,7 +282,7 @@ def dry_run(request: HttpRequest, run: SyncRun) -> HttpResponseBase:
         part = next((name for name in PARTS if counts[name]), "change")
     page = Paginator(_items(run, part), _ITEMS_PER_PAGE).get_page(request.GET.get("p"))
     for item in page.object_list:
-        item.sentence = explain(dry_runs.target_of(item))
+        item.sentence = target_text(item)
     done = run.items.values("listing").distinct().count() if run.ended_at is None else run.total
     is_decidable = run.ended_at is not None and run.applied_at is None
     return sync_page(

@@ -150,6 +150,12 @@ def test_a_dry_run_is_looked_at_and_applied_with_its_number(client, channel, ope
     assert "Apply 4 changes" not in answer.content.decode()
 
 
+def test_a_dry_run_whose_reasons_an_older_version_told_is_still_shown(client, channel, operator, synced):
+    run = make_dry_run(channel=channel, asked_by=operator, now=timezone.now())
+    run.items.update(steps=[["rounded", 1, 2]])
+    assert "Would change 4" in text_of(client.get(run.get_absolute_url()))
+
+
 def test_what_moved_since_a_dry_run_is_told(client, channel, operator, synced):
     run = make_dry_run(channel=channel, asked_by=operator, now=timezone.now())
     count(Listing.objects.earliest("pk").sku, 1)
