@@ -71,6 +71,12 @@ def test_only_rows_that_still_hold_a_value_are_updated():
     assert update_rows(ListingWatch, "listing", (), rows, also={"lease_token": None}, only=only) == [watches[0].pk]
 
 
+def test_no_row_is_updated_where_none_holds_the_value_any_more():
+    watch = ListingWatchFactory(lease_token=uuid4())
+    only = {"lease_token": uuid4()}
+    assert update_rows(ListingWatch, "listing", (), [(watch.pk,)], also={"lease_token": None}, only=only) == []
+
+
 def test_more_rows_than_one_statement_takes_are_updated():
     listing = ListingFactory()
     rows = [(pk, "x") for pk in range(listing.pk, listing.pk + 40_000)]

@@ -179,7 +179,8 @@ class SyncItem(models.Model):
     """What a run wanted of one listing at one location, and why."""
 
     run = models.ForeignKey(SyncRun, models.CASCADE, related_name="items")
-    listing = models.ForeignKey(Listing, models.CASCADE, related_name="sync_items")
+    # Its index is the one of the class.
+    listing = models.ForeignKey(Listing, models.CASCADE, related_name="sync_items", db_index=False)
     location_id = models.CharField(max_length=128, blank=True)
     before = models.IntegerField(_("before"), null=True)  # what it was last seen to show; null: not known
     wanted = models.IntegerField(pgettext_lazy("stock to be shown", "target"), null=True)

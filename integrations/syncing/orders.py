@@ -1,8 +1,9 @@
 """Orders in, as a job of the lanes: what changed in each shop since the last reading is read and booked.
 
-A reading begins some minutes before the last one ended: platforms stamp whole seconds by clocks of their own, and may
-tell a change late. What is told again is booked once. How far a channel was read moves on only when all is booked, or
-set aside: an order that cannot be booked is kept as it was told and tried again, whatever is read meanwhile.
+A reading begins some minutes before the last one ended, or at the newest order told so far: platforms stamp whole
+seconds by clocks of their own, and may tell a change late. What is told again is booked once. How far a channel was
+read moves on only when all is booked, or set aside: an order that cannot be booked is kept as it was told and tried
+again, whatever is read meanwhile.
 """
 
 import logging
@@ -20,8 +21,10 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from catalog.database import claim_rows
+from catalog.models import Order
 from catalog.stock.booking import book_orders
-from integrations.connectors.base import Capability, Connector, Order
+from integrations.connectors.base import Capability, Connector
+from integrations.connectors.base import Order as OrderRead
 from integrations.connectors.errors import ConnectorError
 from integrations.lanes.engine import Engine
 from integrations.lanes.lane import Batch, Chunk, Job, Lane
@@ -38,6 +41,8 @@ LANE_EVERY = timedelta(minutes=1)  # how often the clock starts a slice, by whic
 # Shorter than that: the clock may be half a minute early or late, and no turn is to be left out for it.
 _REST = timedelta(seconds=30)
 _AHEAD = timedelta(minutes=1)  # by which a platform's clock may be ahead of ours
+_SLOWEST = timedelta(days=1)  # by which it may be behind
+_LAST_SEEN = 20
 # An order that is older than this when sync is switched on is not looked for.
 LONGEST_FOLLOWED = timedelta(days=30)
 _SHORTEST_WINDOW = timedelta(minutes=1)
@@ -72,7 +77,7 @@ class Reading:
     """The orders of a window; None and a cause where they could not be read."""
 
     window: Window
-    orders: Sequence[Order] | None = None
+    orders: Sequence[OrderRead] | None = None
     cause: str = ""
     is_refused: bool = False  # asking again soon would change nothing
 
@@ -223,7 +228,7 @@ class OrdersJob(Job):
                 counts += self._book(chunk, reading.window, reading.orders, now)
         return counts
 
-    def _book(self, chunk: Chunk, window: Window, orders: Sequence[Order], now: datetime) -> Counter[str]:
+    def _book(self, chunk: Chunk, window: Window, orders: Sequence[OrderRead], now: datetime) -> Counter[str]:
         counts: Counter[str] = Counter()
         for start in range(0, len(orders), _PAGE):
             with transaction.atomic():
@@ -261,11 +266,19 @@ def _window(sync: ChannelSync, now: datetime) -> Window:
     else:
         # A time to come was stored by a clock that was wrong.
         reached = min(sync.orders_read_until, now)
-        since = reached - OVERLAP
+        since = max(min(reached - OVERLAP, _newest(sync) or reached - _SLOWEST), reached - _SLOWEST)
     # All of it, or as much less as it was more than a slice could read.
     until = now + _AHEAD
     length = max((until - reached) / 2 ** min(sync.orders_attempts, 16), _SHORTEST_WINDOW)
     return Window(sync.pk, since, min(reached + length, until), now, sync.orders_attempts)
+
+
+def _newest(sync: ChannelSync) -> datetime | None:
+    """The newest change of the orders that were seen last: a shop whose clock is behind ours stamps the next one little
+    later than that, however long ago it is by our clock.
+    """
+    last_seen = Order.objects.filter(channel=sync.channel).order_by("-seen_at", "-pk")[:_LAST_SEEN]
+    return max(last_seen.values_list("changed_at", flat=True), default=None)
 
 
 def _note_reached(window: Window, token: UUID, now: datetime) -> None:

@@ -2,8 +2,9 @@
 
     python -m tests.convergence.mutations [NAME ...]
 
-Prints a line for each: what was taken out, the first test or seed that failed, and after how many seconds. The exit
-code is 1 when the tests passed without a guard, and 2 when they fail with all of them.
+Prints a line for each: what was taken out, how many of the first fault schedules fail then and which seeds, and which
+of the guard's own tests. The exit code is 1 when nothing failed without a guard, and 2 when something fails with all of
+them.
 """
 
 import argparse
@@ -13,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,7 @@ from pathlib import Path
 from tests.processes import PROJECT
 
 COPIED = ("catalog", "config", "integrations", "monitoring", "templates", "tests", "pyproject.toml", "manage.py")
-SCHEDULES = "tests/convergence/test_schedules.py"
-MOST_SCHEDULES = 30  # that are tried before the guard's own tests
+SCHEDULES = 20
 _SYNCING = "tests/integrations/syncing"
 _PUSHING = f"{_SYNCING}/test_pushing.py"
 
@@ -35,7 +34,7 @@ class Mutation:
     path: str
     guard: str
     without: str
-    tests: tuple[str, ...]  # besides the schedules, which are tried first
+    tests: tuple[str, ...]  # of the guard, besides the schedules
 
     def take_out(self, root: Path) -> None:
         """Raises ValueError where the sources have moved on."""
@@ -64,8 +63,8 @@ MUTATIONS = (
     Mutation(
         "lease",
         "integrations/syncing/pushing.py",
-        "    return Q(lease_until__isnull=True) | Q(lease_until__lte=now)\n",
-        "    return Q()\n",
+        "due = rows.filter(due_at__lte=now, lease_token__isnull=True)",
+        "due = rows.filter(Q(due_at__lte=now) | Q(lease_token__isnull=False))",
         (f"{_PUSHING}::test_two_runners_never_have_the_same_row",),
     ),
     Mutation(
@@ -78,7 +77,7 @@ MUTATIONS = (
     Mutation(
         "compare-and-set",
         "integrations/connectors/shopify/stock.py",
-        '"changeFromQuantity": row.target.expected,',
+        '"changeFromQuantity": target.expected,',
         '"changeFromQuantity": None,',
         ("tests/integrations/connectors/shopify/test_stock.py",),
     ),
@@ -129,57 +128,77 @@ def copy_to(root: Path) -> None:
     (root / "var").mkdir()
 
 
-def without(mutation: Mutation, schedules: int) -> tuple[str, float]:
-    """The first of so many schedules, or else the first test, that fails without the guard ("" when all pass), and
-    after how many seconds."""
+@dataclass(frozen=True)
+class Noticed:
+    """What fails."""
+
+    seeds: tuple[int, ...]
+    tests: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.seeds or self.tests)
+
+
+def without(mutation: Mutation, schedules: int) -> Noticed:
+    """Which of so many schedules, and which tests of the guard, fail without it."""
     with tempfile.TemporaryDirectory(prefix="evenshelf-mutation-") as folder:
         root = Path(folder)
         copy_to(root)
         mutation.take_out(root)
-        started = time.monotonic()
-        # A process of its own for each part, so that what the schedules find is told apart from what the tests do.
-        for tests in ((SCHEDULES,), mutation.tests) if schedules else (mutation.tests,):
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "--no-header", "--tb=line", *tests],
-                cwd=root,
-                env={
-                    **os.environ,
-                    "DATABASE_URL": "sqlite:///var/tests.sqlite3",
-                    "VAR_DIR": str(root / "var"),
-                    "SCHEDULES": str(schedules),
-                },
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            found = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
-            if done.returncode == 1 and found:
-                return found[1], time.monotonic() - started
-            if done.returncode != 0:  # a test that could not begin shows nothing
-                raise RuntimeError(f"{mutation.name}: the tests could not be run\n{done.stdout}{done.stderr}")
-        return "", time.monotonic() - started
+        soak = ("tests.convergence.soak", "--jobs", "1", "--schedules", str(schedules))
+        told = _run(root, *soak) if schedules else ""
+        failed = re.search(r"^Failed seeds: (.+)$", told, re.MULTILINE)
+        seeds = tuple(map(int, failed[1].split(", "))) if failed else ()
+        told = _run(root, "pytest", "-q", "-n0", "--no-header", "--tb=no", *mutation.tests)
+        return Noticed(seeds, tuple(re.findall(r"^FAILED \S+::(\S+)", told, re.MULTILINE)))
+
+
+def _run(root: Path, *module: str) -> str:
+    """What it prints; raises RuntimeError where it did not come to its end, since then nothing is shown."""
+    done = subprocess.run(
+        [sys.executable, "-m", *module],
+        cwd=root,
+        env={**os.environ, "DATABASE_URL": "sqlite:///var/tests.sqlite3", "VAR_DIR": str(root / "var")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told_failures = re.search(r"^(FAILED |Failed seeds: )", done.stdout, re.MULTILINE)
+    if done.returncode != 0 and not told_failures:
+        raise RuntimeError(f"{' '.join(module)} could not be run\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _line(name: str, noticed: Noticed, schedules: int) -> str:
+    seeds = f"{len(noticed.seeds)} of {schedules}"
+    if noticed.seeds:
+        seeds += f": {', '.join(map(str, noticed.seeds[:_NAMED]))}{', …' * (len(noticed.seeds) > _NAMED)}"
+    tests = f"{len(noticed.tests)}: `{noticed.tests[0]}`" if noticed.tests else "none"
+    return f"| {name} | {seeds} | {tests} |\n"
+
+
+_NAMED = 6  # seeds; the others can be counted
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=", ".join(mutation.name for mutation in MUTATIONS))
-    parser.add_argument("--schedules", type=int, default=MOST_SCHEDULES, help="to be tried before the guard's tests")
+    parser.add_argument("--schedules", type=int, default=SCHEDULES, help="that are run besides the guard's tests")
     options = parser.parse_args(arguments)
     names = options.names
     chosen = [mutation for mutation in MUTATIONS if not names or mutation.name in names]
     if len(chosen) < len(names):
         parser.error(f"one of {', '.join(mutation.name for mutation in MUTATIONS)}")
+    with_all = without(_control(chosen), options.schedules)
+    if with_all:
+        sys.stdout.write(f"Nothing can be shown; with every guard in its place fail: {with_all}\n")
+        return 2
     survived = 0
-    sys.stdout.write("| taken out | fails first | seconds |\n|---|---|---|\n")
-    for mutation in (_control(chosen), *chosen):
-        test, seconds = without(mutation, options.schedules)
-        if mutation.name == CONTROL:
-            if test:
-                sys.stdout.write(f"{test} fails with every guard in its place: nothing can be shown\n")
-                return 2
-            continue
-        survived += not test
-        sys.stdout.write(f"| {mutation.name} | {f'`{test}`' if test else 'NOTHING FAILED'} | {seconds:.0f} |\n")
+    sys.stdout.write("| taken out | schedules that fail | tests of the guard that fail |\n|---|---|---|\n")
+    for mutation in chosen:
+        noticed = without(mutation, options.schedules)
+        survived += not noticed
+        sys.stdout.write(_line(mutation.name, noticed, options.schedules))
         sys.stdout.flush()
     return 1 if survived else 0
 

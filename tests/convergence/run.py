@@ -8,7 +8,7 @@ once it is quiet is in `Run.differences`.
 import logging
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,7 +43,7 @@ from integrations.connectors.http import HttpClient
 from integrations.lanes import engine
 from integrations.models import ChannelHealth, ChannelSync, ListingSync, SyncRun
 from integrations.simulator.world import Item, Row
-from integrations.syncing import orders, pushing, switching
+from integrations.syncing import dirty, orders, pushing, switching
 from tests.convergence.clock import VirtualClock, in_force
 from tests.convergence.plan import FEWEST_FAULTS, Call, Fault, Schedule, Step
 from tests.convergence.shops import Shops, units_kept
@@ -54,6 +54,7 @@ SLICE_SECONDS = 20.0
 SWEEP_EVERY = 300.0
 MOST_FURTHER_ROUNDS = 40
 MOST_QUIET_TURNS = 80
+QUIET_TURN_SECONDS = 15.0  # at least: what comes due meanwhile is done together
 CHANNELS = {"taobao": taobao_channel, "shopify": shopify_channel, "woocommerce": woocommerce_channel}
 
 
@@ -165,15 +166,20 @@ class Run:
 
     def _meet_the_rest(self) -> None:
         """Go on trading until every call that has something in store was made."""
-        for _turn in range(MOST_FURTHER_ROUNDS):
+        for turn in range(MOST_FURTHER_ROUNDS):
             if not self.wire.left:
                 break
             numbers = tuple(self._rng.randrange(1_000_000) for _ in range(4))
             if Call.LOOK in self.wire.left or Call.WRITE in self.wire.left:
                 self._receive(Step("receive", numbers))
+            if turn % 4 == 3:  # where nothing more is called, all may be paused
+                self._rule(Step("rule", (turn // 4, 0)))
+                self._listing_rule(Step("listing_rule", (numbers[0], 0)))
+            self._order_moves(Step("order_moves", numbers))
             now = self.clock()
             self._do([Step("work", numbers)])
-            self.clock.sleep(max((self._next(now) - now).total_seconds(), 5.0))
+            all_read = [channel.pk for channel in self.channels.values()]
+            self.clock.sleep(max((self._next(now, all_read) - now).total_seconds(), 5.0))
             self._read_orders()
             self._push()
         if self.wire.left or len(self.met) < FEWEST_FAULTS:
@@ -183,31 +189,40 @@ class Run:
         """No more faults, nor orders: the clock is set right, and what waits or was lost is taken up in its time."""
         self.clock.error = 0.0
         self._map(Step("map"))
-        read_before = list(ChannelSync.objects.values_list("pk", "orders_read_at"))
+        read_before = dict(ChannelSync.objects.values_list("pk", "orders_read_at"))
+        unread: set[int] = set(read_before)
+        open_in: set[int] = set()
         self._swept_at = -SWEEP_EVERY
         for _turn in range(MOST_QUIET_TURNS):
             if self.clock.passed - self._swept_at >= SWEEP_EVERY:
                 self._sweep()
             self.queue.clear()
-            self._read_orders()
+            # No shop sells anything now: what was read once is read again only where a listing may wait for it.
+            if unread | open_in:
+                self._read_orders(unread | open_in)
             self._push()
             self._raise(self.wrong)
             now = self.clock()
-            # How far it was read by a clock that was ahead says nothing of what has come since.
-            reading = ChannelSync.objects.exclude(orders_read_until__lte=now, orders_lease_token=None)
-            read_again = set(read_before) - set(ChannelSync.objects.values_list("pk", "orders_read_at"))
+            unread = {
+                sync.pk
+                for sync in ChannelSync.objects.filter(pk__in=unread)
+                if sync.orders_read_at == read_before[sync.pk]
+                or sync.orders_lease_token is not None
+                or (sync.orders_due_at is not None and sync.orders_due_at <= now)
+            }
             open_rows = ListingSync.objects.exclude(due_at=None, verify_at=None, lease_token=None)
-            if len(read_again) == len(read_before) and not (reading.exists() or open_rows.exists() or self.queue):
+            open_in = set(open_rows.values_list("channel", flat=True))
+            if not (unread or open_in or self.queue):
                 return
-            self.clock.sleep(max((self._next(now) - now).total_seconds(), 0.5) + 0.01)
+            self.clock.sleep(max((self._next(now, unread) - now).total_seconds(), QUIET_TURN_SECONDS))
         raise Diverged("it does not come to rest:\n" + "\n".join(self._unsettled()))
 
-    def _next(self, now: datetime) -> datetime:
-        """When something is due next, at most a few minutes ahead."""
+    def _next(self, now: datetime, unread: Collection[int]) -> datetime:
+        """When something is due next, at most a few minutes ahead; of orders, those of these channels."""
         moments = [now + timedelta(minutes=5)]
         for rows, names in (
             (ListingSync.objects.all(), ("due_at", "verify_at", "lease_until")),
-            (ChannelSync.objects.all(), ("orders_due_at", "orders_lease_until")),
+            (ChannelSync.objects.filter(pk__in=unread), ("orders_due_at", "orders_lease_until")),
             (ChannelHealth.objects.all(), ("retry_at",)),
         ):
             found = rows.aggregate(**{name: Min(name, filter=Q(**{f"{name}__gt": now})) for name in names})
@@ -421,7 +436,9 @@ class Run:
     def _tell_again(self, step: Step) -> None:
         """Old pages once more, the oldest last, as webhooks that were held up would tell them."""
         for channel, page in reversed(self.told[-6:]):
-            booking.book_orders(channel, page, now=self.clock())
+            with transaction.atomic():
+                booked = booking.book_orders(channel, page, now=self.clock())
+                dirty.doubt_listings(booked.moved, now=self.clock())
 
     def step_clock(self, number: int) -> None:
         self.clock.error += (75.0, 290.0, -75.0, -290.0)[number % 4]
@@ -480,8 +497,8 @@ class Run:
     def _push(self) -> None:
         self._slice(pushing.push_slice)
 
-    def _read_orders(self) -> None:
-        self._slice(orders.read_slice)
+    def _read_orders(self, channel_ids: Collection[int] | None = None) -> None:
+        self._slice(partial(orders.read_slice, channel_ids=channel_ids))
         self.wrong += self._booked_twice()
 
     def _slice(self, one_slice: Callable[..., Any]) -> None:

@@ -1,5 +1,6 @@
 """The simulator inside this process: its own code behind its own paths, with no socket in between."""
 
+import gc
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -43,6 +44,9 @@ def _built() -> tuple[Simulation, Router]:
     world.affiliate_coupons.clear()
     _remember_checks()
     simulation._snapshot = orjson.dumps(world.to_json(), option=orjson.OPT_NON_STR_KEYS)
+    # All that was imported and built by now stays; a schedule makes so much that it would be looked at all the time.
+    gc.collect()
+    gc.freeze()
     return simulation, server.router
 
 

@@ -23,7 +23,6 @@ from django.utils import timezone  # noqa: E402
 from catalog.models import Channel, Listing, Order, Product, Sku, StockLevel, StockMovement, Warehouse  # noqa: E402
 from catalog.stock import counts, ledger  # noqa: E402
 from catalog.stock.targets import stock_targets  # noqa: E402
-from integrations.lanes import engine  # noqa: E402
 from integrations.models import ChannelSync, Credential, ListingSync  # noqa: E402
 from integrations.syncing import dirty, orders, pushing, switching  # noqa: E402
 
@@ -72,7 +71,7 @@ def set_up(shops: list[dict[str, Any]], units: int) -> None:
 def work(shift: float, seconds: float) -> None:
     """Both lanes, slice after slice, for so long; in small chunks, so that a kill meets some of each kind."""
     clock, ends = Clock(shift), time.monotonic() + seconds
-    engine.CHUNK, orders._PAGE = 3, 2
+    pushing.PushingJob.chunk, orders._PAGE = 3, 2
     while time.monotonic() < ends:
         orders.make_due(list(ChannelSync.objects.values_list("channel", flat=True)), now=clock())
         orders.read_slice(now_fn=clock, seconds=1)

@@ -44,7 +44,7 @@ def shown(shop):
 
 
 def test_more_zeros_than_the_limit_wait_before_the_first_is_sent(shop, settle, monkeypatch):
-    monkeypatch.setattr("integrations.lanes.engine.CHUNK", 2)
+    monkeypatch.setattr("integrations.syncing.pushing.PushingJob.chunk", 2)
     sell_out(shop, *range(5))
     shop.count(3, 7)
     settle(2)

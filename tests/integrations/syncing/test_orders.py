@@ -124,8 +124,15 @@ def test_each_reading_begins_before_the_last_one_ended(open_selling, monkeypatch
     counted_at = Channel.objects.get(pk=shop.channel.pk).orders_since
     assert counted_at is not None
     assert windows[0][0] == counted_at - LONGEST_FOLLOWED, "what is still to be sent lay among it"
-    assert windows[1][0] == first - OVERLAP
+    assert windows[1][0] == first - timedelta(days=1), "by no order is it known how far its clock is behind"
     assert all(until > read for (_since, until), read in zip(windows, (first, first), strict=True))
+    shop.subject.order(shop.rows[0], 1)
+    clock.ahead = 2 * MINUTE
+    read_slice(now_fn=clock, seconds=5)
+    last = sync(shop).orders_read_until
+    clock.ahead = 3 * MINUTE
+    read_slice(now_fn=clock, seconds=5)
+    assert windows[3][0] == last - OVERLAP
 
 
 def test_what_was_too_much_to_be_read_at_once_is_read_window_by_window(open_selling):
@@ -142,7 +149,7 @@ def test_what_was_too_much_to_be_read_at_once_is_read_window_by_window(open_sell
 def test_a_quota_that_is_too_small_for_all_at_once_is_enough_for_part_after_part(open_selling):
     shop = open_selling("taobao")
     Credential.objects.update(calls_per_second=4)
-    behind = timezone.now() - timedelta(hours=5)
+    behind = timezone.now() - timedelta(days=5)
     ChannelSync.objects.update(orders_read_until=behind)
     assert read_slice(seconds=1).orders == 0
     row = sync(shop)
@@ -281,6 +288,19 @@ def test_where_orders_are_not_permitted_stock_is_still_written(open_selling, set
     shop.count(-1)
     settle()
     assert shop.sync().state == "in-sync"
+
+
+@pytest.mark.parametrize("minutes", [15, 23 * 60])
+def test_orders_of_a_shop_whose_clock_is_behind_ours_are_read(open_selling, minutes):
+    shop = open_selling("shopify")
+    ours = timezone.now() + minutes * MINUTE
+    read_slice(now_fn=at(ours), seconds=5)
+    booked = StockMovement.objects.filter(kind="reserve").count()
+    for number in range(1, 4):
+        shop.subject.order(shop.rows[0], 1)
+        read_slice(now_fn=at(ours + number * MINUTE), seconds=5)
+        assert StockMovement.objects.filter(kind="reserve").count() > booked
+        booked = StockMovement.objects.filter(kind="reserve").count()
 
 
 def test_a_clock_that_was_ahead_for_a_while_leaves_no_order_out(open_selling):

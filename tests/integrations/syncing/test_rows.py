@@ -5,7 +5,21 @@ from datetime import timedelta
 import pytest
 
 from catalog.stock.availability import Blocked, Target
-from integrations.syncing.rows import MOST_LOOKS, Result, Standing, Status, Wanted, after_look, after_push, delay
+from integrations.syncing.rows import (
+    MOST_LOOKS,
+    PLAIN,
+    Claim,
+    Result,
+    Standing,
+    Status,
+    Wanted,
+    after_look,
+    after_push,
+    applied,
+    delay,
+    is_plain,
+    plain,
+)
 from tests.factories import NOW
 
 SECOND = timedelta(seconds=1)
@@ -179,3 +193,35 @@ def test_what_is_due_again_is_not_in_sync_and_differs_since_it_did(status):
 def test_rests_grow_and_are_spread(failures, most):
     rests = [delay(failures) for _ in range(50)]
     assert timedelta(seconds=most * 0.75) <= min(rests) < max(rests) <= timedelta(seconds=most)
+
+
+@pytest.mark.parametrize(
+    ("fields", "version", "rule", "status", "expected"),
+    [
+        pytest.param({}, 8, "mark", "applied", True, id="as a rule"),
+        pytest.param({}, 8, "mark", "accepted", True, id="taken, not shown yet"),
+        pytest.param({"state": "sent", "pushed": 4}, 8, "mark", "applied", True, id="over one that was not seen yet"),
+        pytest.param({"state": "dismissed", "problem": "why"}, 8, "mark", "applied", True, id="dismissed before"),
+        pytest.param({"state": "failed", "attempts": 3}, 8, "mark", "applied", True, id="failed with another figure"),
+        pytest.param({"attempts": 3, "wanted": 3}, 8, "mark", "applied", False, id="failed with the same figure"),
+        pytest.param({}, 2, "other", "applied", True, id="another rule"),
+        pytest.param({}, 6, "mark", "applied", False, id="an older version"),
+        pytest.param({}, 8, "mark", "refused", False, id="refused"),
+        pytest.param({}, 8, "mark", "unknown", False, id="nobody knows"),
+    ],
+)
+def test_what_is_stored_at_once_stands_as_it_would_row_by_row(fields, version, rule, status, expected):
+    before = row(confirmed=None, changed_at=NOW - SECOND, **fields)
+    known = {name: getattr(before, name) for name in Claim._fields if name in Standing._fields}
+    claim = Claim(pk=1, listing_id=2, item_id="3", sku_id="4", stock_id="5", location_id="", **known)
+    target, result = wanted(3, version, rule), Result(1, Status(status), at=NOW, quantity=3)
+    assert is_plain(claim, target, result) is expected
+    if expected:
+        stored = before._replace(**dict(zip(PLAIN, plain(target, result)[1:], strict=True)), **applied(NOW))
+        assert stored == after_push(before, target, result, NOW).stored
+
+
+def test_what_was_read_before_it_was_sent_is_stored_by_itself():
+    claim = Claim(1, 2, "3", "4", "5", "", "failed", "", 0, 5, 5, None, 7, "mark")
+    result = Result(1, Status.APPLIED, at=NOW, quantity=3, looks=(Result(1, Status.READ, at=NOW, shown=4),))
+    assert not is_plain(claim, wanted(3), result)

@@ -4,10 +4,9 @@ from typing import Any
 
 from catalog.models import Channel, Listing, Product, Sku, StockMovement, Warehouse
 from catalog.stock.ledger import Movement, record_movements
-from integrations.lanes import engine
 from integrations.models import ChannelSync, Credential, ListingSync, SyncAttempt
 from integrations.syncing import dirty
-from integrations.syncing.pushing import push_slice
+from integrations.syncing.pushing import PushingJob, push_slice
 from tests.worker_process import now
 
 
@@ -29,7 +28,7 @@ def set_up(base_url: str, account: dict[str, Any], rows: list[tuple[str, str]]) 
 
 def push() -> None:
     """One slice in small chunks, so that a kill meets some written, some on their way and some waiting."""
-    engine.CHUNK = 4
+    PushingJob.chunk = 4
     push_slice(now_fn=now, seconds=20)
 
 
