@@ -89,9 +89,12 @@ class ListingSync(models.Model):
         DISMISSED = "dismissed", _("dismissed")  # refused, and a person said that this is all right
         STOPPED = "stopped", _("left alone")  # paused, not mapped, inactive, or nothing known of its stock
 
-    listing = models.ForeignKey(Listing, models.CASCADE, related_name="syncs", verbose_name=_("listing"))
+    # The constraint and the indexes of the class begin with these, and each further index is written with every row.
+    listing = models.ForeignKey(
+        Listing, models.CASCADE, related_name="syncs", verbose_name=_("listing"), db_index=False
+    )
     # The listing's, once more: what is due is claimed by channel.
-    channel = models.ForeignKey(Channel, models.CASCADE, related_name="+", verbose_name=_("channel"))
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="+", verbose_name=_("channel"), db_index=False)
     location_id = models.CharField(_("location of the shop"), max_length=128, blank=True)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.NEW)
     cause = models.CharField(max_length=60, blank=True)  # a slug: why it was refused, failed or left alone
@@ -179,7 +182,6 @@ class SyncItem(models.Model):
     """What a run wanted of one listing at one location, and why."""
 
     run = models.ForeignKey(SyncRun, models.CASCADE, related_name="items")
-    # Its index is the one of the class.
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="sync_items", db_index=False)
     location_id = models.CharField(max_length=128, blank=True)
     before = models.IntegerField(_("before"), null=True)  # what it was last seen to show; null: not known

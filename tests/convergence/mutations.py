@@ -70,8 +70,8 @@ MUTATIONS = (
     Mutation(
         "read-back",
         "integrations/syncing/rows.py",
-        '            state=State.SENT,\n            cause="",\n',
-        '            state=State.IN_SYNC,\n            confirmed=quantity,\n            cause="",\n',
+        "    if result.shown == row.wanted:\n        return _in_sync(row)\n",
+        "    if True:\n        return _in_sync(row._replace(confirmed=row.wanted))\n",
         (_PUSHING,),
     ),
     Mutation(
@@ -93,7 +93,7 @@ MUTATIONS = (
         "integrations/syncing/orders.py",
         "                dirty.doubt_listings(booked.moved, now=now)\n",
         "",
-        (f"{_SYNCING}/test_orders.py",),
+        (f"{_SYNCING}/test_doubts.py",),
     ),
     Mutation(
         "older news of an order are ignored",

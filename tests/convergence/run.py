@@ -5,6 +5,7 @@ is sent was a target while its runner ran, and no write goes uncompared where th
 once it is quiet is in `Run.differences`.
 """
 
+import gc
 import logging
 import random
 from collections import Counter, defaultdict
@@ -144,6 +145,7 @@ class Run:
     def play(self) -> None:
         state = random.getstate()
         random.seed(self.schedule.seed)
+        gc.disable()  # nothing of a schedule is worth looking for before it is over
         try:
             with self._in_our_hands():
                 self._set_up()
@@ -153,6 +155,7 @@ class Run:
                 self._come_to_rest()
                 self._raise(self.wrong + self.differences())
         finally:
+            gc.enable()
             random.setstate(state)
 
     def _do(self, steps: Sequence[Step]) -> None:

@@ -89,6 +89,12 @@ class Shops(Simulator):
         host = urlsplit(BASE_URL).netloc
         return self._router.handle(Request(verb, path, query, {"host": host, **headers}, body, "127.0.0.1"))
 
+    def finish_late(self) -> None:
+        """Have done what was to be done later, by now."""
+        late, self.simulation._later = self.simulation._later, []
+        for _at, action in late:
+            action()
+
     def rows(self, platform: str) -> list[tuple[Item, Row]]:
         world = self.simulation.world
         return [pair for item in world.own_items(OURS[platform]) for pair in ((item, row) for row in item.rows)]

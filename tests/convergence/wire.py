@@ -49,6 +49,7 @@ class Wire:
         self._left = {kind: dict(faults) for kind, faults in of_calls.items()}
         self._seen: Counter[Call] = Counter()
         self._depth = 0  # runners that have a call out
+        self._late_on: set[str] = set()  # platforms that said to have done what they do later
         self.calls = 0
         self.uncompared: list[str] = []  # writes that a platform could have compared, and was not told with what
 
@@ -79,7 +80,13 @@ class Wire:
             if fault is not None:
                 self._note(f"{operation}: {fault}")
                 self._before(fault, kind, platform, operation)
+            if kind is Call.WRITE and platform in self._late_on:
+                # Nobody carries writes out in another order than that in which they were taken.
+                self._shops.finish_late()
+                self._late_on.discard(platform)
             answer = self._carry_out(fault, method, url, body, headers, platform)
+            if fault is Fault.LATE:
+                self._late_on.add(platform)
             if fault is not None:
                 self._after(fault, platform, operation)
         finally:
