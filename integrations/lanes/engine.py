@@ -30,7 +30,7 @@ from integrations.lanes.pace import OWN_QUOTA, Clock, Pace, SlotWanted
 from integrations.lanes.problem import Problem, problem_of
 from integrations.models import ChannelHealth, Credential
 
-CHUNK = 1_000  # rows that are claimed and recorded together, where a quota spreads them out
+CHUNK = 1_000  # rows that are claimed and recorded together; a job may say another number for channels without quota
 SHARE = 8  # threads that a channel may hold while others have batches waiting
 _AHEAD = 64  # batches of a channel that should be ready to send, so that threads have work while we write
 _LOOK_EVERY = 1.0  # seconds between two looks for channels that became due
@@ -213,7 +213,7 @@ class Engine:
         if lane.is_probing:
             return batch
         if lane.pace is None or lane.pace.calls_per_second is None:
-            return self._job.chunk
+            return self._job.chunk or CHUNK
         # Under a quota no more is leased than can be sent before the end.
         left = min(self._ends - time.monotonic(), _LONGEST_CHUNK_SECONDS)
         return max(batch, min(CHUNK, int(lane.pace.calls_per_second * max(int(left), 0)) * batch))

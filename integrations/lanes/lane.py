@@ -123,7 +123,7 @@ class Job(ABC):
     """
 
     name: ClassVar[str]  # in logs, and as the operation of errors of ours
-    chunk: ClassVar[int] = 1_000  # rows that are claimed and recorded together, where no quota spreads them out
+    chunk: ClassVar[int] = 0  # rows that are claimed and recorded together without a quota; 0: the engine's CHUNK
 
     @abstractmethod
     def due_channels(self, now: datetime) -> list[int]:
