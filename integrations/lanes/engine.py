@@ -181,7 +181,12 @@ class Engine:
         """Claim a chunk for the channel that will first run out of batches; False when none needs one."""
         if self._is_over():
             return False
-        hungry = [lane for lane in self.lanes.values() if not lane.is_drained and len(lane.pending) < _AHEAD]
+        # A channel that did not answer yet gets one small chunk: what a dead one has due is dear to take back.
+        hungry = [
+            lane
+            for lane in self.lanes.values()
+            if not lane.is_drained and len(lane.pending) < _AHEAD and (lane.has_answered or not lane.chunks)
+        ]
         if not hungry:
             return False
         lane = min(hungry, key=lambda lane: len(lane.pending) + lane.in_flight)
@@ -213,7 +218,7 @@ class Engine:
         if lane.is_probing:
             return batch
         if lane.pace is None or lane.pace.calls_per_second is None:
-            return self._job.chunk or CHUNK
+            return (self._job.chunk or CHUNK) if lane.has_answered else min(batch * SHARE, CHUNK)
         # Under a quota no more is leased than can be sent before the end.
         left = min(self._ends - time.monotonic(), _LONGEST_CHUNK_SECONDS)
         return max(batch, min(CHUNK, int(lane.pace.calls_per_second * max(int(left), 0)) * batch))

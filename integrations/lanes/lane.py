@@ -77,6 +77,7 @@ class Lane:
         self.pending: deque[Batch] = deque()
         self.chunks: set[Chunk] = set()  # not recorded yet
         self.in_flight = 0
+        self.has_answered = False  # a call of this slice brought something
         self.has_trouble = False  # a call failed, and its result has not been taken yet
         self.sent = 0
         self.is_drained = False  # nothing to claim, as far as we know

@@ -62,6 +62,7 @@ class Outcomes:
             self.record(chunk)
 
     def _take_good_news(self, lane: Lane, batch: Batch) -> None:
+        lane.has_answered = True
         lane.good_sent_at = max(filter(None, (lane.good_sent_at, batch.sent_at)))
         if lane.is_probing:
             lane.is_probing = lane.is_drained = False
