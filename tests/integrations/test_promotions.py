@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -22,7 +23,13 @@ ENDS = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def told(**fields):
-    usual = {"promotion_id": "7", "title": "券", "kind": "amount_off", "value": Decimal(10), "currency": "CNY"}
+    usual: dict[str, Any] = {
+        "promotion_id": "7",
+        "title": "券",
+        "kind": "amount_off",
+        "value": Decimal(10),
+        "currency": "CNY",
+    }
     return base.Promotion(**usual | fields)
 
 

@@ -394,5 +394,5 @@ def test_a_threshold_in_words(fields, sentence):
 
 def test_every_kind_has_words():
     fields: list[Any] = [case.values[0] for case in WORDS]
-    kinds = {value for value, _label in Threshold._meta.get_field("kind").choices}
+    kinds = {value for value, _label in Threshold._meta.get_field("kind").flatchoices}
     assert {each.get("kind", "price_range") for each in fields} == kinds

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_each_edge_of_a_window_is_worked_out_when_it_comes(listing, fees):
     mark_due(listing_ids=[listing.pk], now=NOW)
     seen = []
     for moment in (NOW, NOW + HOUR - timedelta(seconds=1), NOW + HOUR, NOW + 2 * HOUR, NOW + 3 * HOUR):
-        requote_due(seconds=5, now_fn=lambda moment=moment: moment)
+        requote_due(seconds=5, now_fn=partial(datetime.fromtimestamp, moment.timestamp(), UTC))
         seen.append(last_quote(listing).buy_one)
     assert seen == [9900, 9900, 9400, 9900, 9900]
     assert ListingPrice.objects.get().due_at is None

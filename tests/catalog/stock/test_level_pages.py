@@ -362,7 +362,7 @@ class TestBundles:
         self, client, operator, sku, warehouse, monkeypatch, other
     ):
         bundle = SkuFactory(code="SET")
-        locked = []
+        locked: list[set[int]] = []
 
         def lock_after_another(sku_ids):
             # What another person saves while this one waits for the lock, is there once it is held.

@@ -75,6 +75,7 @@ def test_what_it_reserves_is_released_once_and_written_down(listing):
     assert (reserved(listing.sku), reserved_units(order)) == (0, 0)
     movement = StockMovement.objects.latest("pk")
     assert (movement.kind, movement.quantity, movement.source) == ("release", -3, "manual")
+    assert movement.order_line is not None
     assert (movement.order_line.order, movement.reason) == (order, "deleted in the shop")
     assert AuditEvent.objects.latest("pk").changes == {"units reserved": [3, 0]}
     assert check() == []

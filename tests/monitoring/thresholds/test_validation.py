@@ -123,4 +123,4 @@ def test_what_a_kind_does_not_use_is_emptied(kind):
 
 def test_every_rule_has_a_kind_of_alert_and_only_rules_can_be_thresholds():
     assert set(AlertKind.values) > set(Kind)
-    assert {value for value, _label in Threshold._meta.get_field("kind").choices} == set(Kind)
+    assert {value for value, _label in Threshold._meta.get_field("kind").flatchoices} == set(Kind)
