@@ -19,6 +19,7 @@ from benchmarks.shop import settle
 from benchmarks.stock_shops import BATCH, CHANNELS, SKUS
 from catalog.database import update_rows
 from integrations.models import ListingSync, SyncAttempt, SyncItem
+from integrations.syncing.rows import VERIFY_MANY_AFTER
 
 THREADS = 32
 SYNCED, SYNCED_SLOWLY = 300, 50
@@ -54,7 +55,7 @@ def main(database: str) -> None:
 
         def read_back() -> float:
             """Seconds of work, without the time that is let go by before a figure is looked for."""
-            time.sleep(2)
+            time.sleep(VERIFY_MANY_AFTER.total_seconds())
             seconds = timed(stock_shops.push)
             states = set(ListingSync.objects.values_list("state", flat=True))
             assert states == {"in-sync"}

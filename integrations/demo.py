@@ -209,7 +209,7 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
     control("POST", "clock", json={"set": timezone.now().isoformat(), "speed": 1})
     synced = [channels[key] for key in SYNCED]
     add_stock(synced=synced, waiting=channels[NOT_YET_SYNCED], owner=owner, now=timezone.now())
-    add_prices(list(channels.values()), now=timezone.now())
+    add_prices(list(channels.values()), owner=owner, now=timezone.now())
     progress(len(moments), len(moments))
     audit(action=LOADED, obj=owner, actor=None, now=now)
     return {

@@ -6,8 +6,10 @@ from decimal import Decimal
 
 from django.db.models import F
 
-from catalog.models import Channel, ChannelFees, ExchangeRate, Listing, Promotion, SkuCost
+from catalog.models import Channel, ChannelFees, ExchangeRate, Listing, Promotion, SkuCost, User
+from catalog.promotions.completing import FACTS, complete, missing
 from catalog.promotions.requests import minor_units
+from integrations.promotions import read_promotions
 from monitoring.services.prices import requote
 
 FEES_SINCE = timedelta(days=120)
@@ -24,8 +26,8 @@ _FEES = {
 _DAY = timedelta(days=1)
 
 
-def add_prices(channels: Sequence[Channel], *, now: datetime) -> None:
-    """What each shop offers and pays; the first one has a stack that sells one of its items below break-even."""
+def add_prices(channels: Sequence[Channel], *, owner: User, now: datetime) -> None:
+    """What each shop offers and pays, with what no platform tells filled in; and the prices that come of it."""
     SkuCost.objects.update(valid_from=now - FEES_SINCE)
     for channel in channels:
         tax, fee, payment, payment_fixed, freight = _FEES.get(channel.currency, _FEES["EUR"])
@@ -49,13 +51,19 @@ def add_prices(channels: Sequence[Channel], *, now: datetime) -> None:
                 defaults={"rate": rate, "source": RATE_SOURCE},
             )
     if not Promotion.objects.exists():
-        _offer(channels, now)
+        _offer(channels[0], now)
+    for channel in channels:
+        read_promotions(channel, now=now)
+    for promotion in Promotion.objects.filter(source=Promotion.Source.PLATFORM):
+        if missing(promotion):
+            asked = {name: getattr(promotion, name) for name in promotion.unknown if name in FACTS}
+            complete(promotion, asked, actor=owner, now=now)
     own = Listing.objects.current().filter(ownership=Listing.Ownership.OWN)
     requote(listing_ids=sorted(own.values_list("pk", flat=True)), now=now)
 
 
-def _offer(channels: Sequence[Channel], now: datetime) -> None:
-    first, *others = channels
+def _offer(first: Channel, now: datetime) -> None:
+    """By hand, besides what the shop tells: layers that its platform's interfaces do not know."""
     amount, percent = Promotion.Kind.AMOUNT_OFF, Promotion.Kind.PERCENT_OFF
     by_amount = Promotion.Measure.AMOUNT
     stack = [
@@ -85,11 +93,6 @@ def _offer(channels: Sequence[Channel], now: datetime) -> None:
         )
     for promotion in stack:
         promotion.channel, promotion.currency = first, first.currency
-    for channel in others:
-        layer = "order" if channel.platform == "shopify" else "coupon"
-        code = Promotion(channel=channel, currency=channel.currency, name="WELCOME10", code="WELCOME10")
-        code.layer, code.kind, code.value = layer, percent, 1_000
-        stack.append(code)
     Promotion.objects.bulk_create(stack)
 
 

@@ -35,6 +35,7 @@ PLANS = (
     Plan("notify lane", "integrations.tasks.notify_lane", "interactive"),
     Plan("shop lane", "integrations.tasks.shop_lane", "bulk", timeout_seconds=550),
     Plan("price lane", "integrations.tasks.price_lane", "bulk"),
+    Plan("read promotions", "integrations.tasks.read_promotions", "bulk", cron="25 * * * *", timeout_seconds=550),
     Plan("check thresholds", "integrations.tasks.check_thresholds", "bulk"),
     Plan("refresh tokens", "integrations.tasks.refresh_expiring", "bulk"),  # some live for an hour only
     Plan("prune", "integrations.tasks.prune", "bulk", cron="40 3 * * *", timeout_seconds=550),  # below `retry`

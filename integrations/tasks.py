@@ -25,6 +25,7 @@ from integrations import fetching, services, shop_reads
 from integrations.connections import forget_other_currency
 from integrations.models import ChannelSync, Heartbeat, SyncRun
 from integrations.notifying import lane as notifying
+from integrations.promotions import read_all
 from integrations.syncing import alerting, dirty, dry_runs, orders, pushing
 from integrations.syncing.pruning import prune_log
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
@@ -286,6 +287,12 @@ def check_thresholds() -> str:
     if errors:
         raise ExceptionGroup(", ".join(told), errors)
     return ", ".join(told)
+
+
+def read_promotions() -> str:
+    """What the watched shops offer; an hour is how late a new promotion may be known."""
+    connected = Channel.objects.filter(is_watched=True, credential__isnull=False)
+    return read_all(connected.select_related("credential"), now=timezone.now())
 
 
 def price_lane() -> str:

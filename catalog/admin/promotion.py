@@ -1,29 +1,36 @@
 """Promotions: the list, and the form of one; what is in force decides what buyers pay."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from catalog.models import Promotion
+from catalog.models.promotion import WHOLE_RATE
 from catalog.promotions import words
+from catalog.promotions.completing import LABELS, CompleteForm, complete, missing
 from catalog.promotions.forms import PromotionForm
-from catalog.promotions.services import tell
+from catalog.promotions.services import tell, touched_listings
 from config import formatting
-from config.admin_site import add_column, add_menu_item
-from config.model_admin import FrameModelAdmin
+from config.admin_site import add_column, add_menu_item, add_panel
+from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
 
 State = Promotion.State
+_CHANGE = "catalog.change_promotion"
 
 
 def _in_force(now: datetime) -> Q:
@@ -53,6 +60,7 @@ class WhenFilter(SimpleListFilter):
 
 @admin.register(Promotion)
 class PromotionAdmin(FrameModelAdmin):
+    page = "promotion"
     form = PromotionForm
     list_display = ()
     list_select_related = ["channel"]
@@ -84,6 +92,28 @@ class PromotionAdmin(FrameModelAdmin):
             },
         ),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        complete_view = self.admin_site.admin_view(require_POST(self.complete_view))
+        return [
+            path("<path:object_id>/complete/", complete_view, name="catalog_promotion_complete"),
+            *super().get_urls(),
+        ]
+
+    def complete_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Keep what a person says of the facts that the platform does not tell."""
+        if not request.user.has_perm(_CHANGE):
+            raise PermissionDenied
+        promotion: Promotion | None = self.get_object(request, object_id)
+        if promotion is None:
+            raise Http404
+        form = CompleteForm(request.POST, promotion=promotion)
+        if not form.is_valid():
+            messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+        elif form.fields:
+            complete(promotion, form.values(), actor=person(request), now=timezone.now())
+            messages.success(request, gettext("Kept. The prices that it touches are worked out again."))
+        return HttpResponseRedirect(self.address("change", promotion))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What a platform says is changed on the platform."""
@@ -133,6 +163,8 @@ def _window(promotion: Promotion) -> str:
 
 def _state(promotion: Promotion) -> SafeString:
     now = timezone.now()
+    if missing(promotion):
+        return parts.badge("warning", gettext("to be filled in"))
     if promotion.status != State.ACTIVE:
         return parts.badge("muted", promotion.get_status_display())
     if promotion.end is not None and promotion.end <= now:
@@ -144,6 +176,46 @@ def _state(promotion: Promotion) -> SafeString:
     return parts.badge("ok", gettext("in force"))
 
 
+def _facts(request: HttpRequest, promotion: Promotion) -> dict[str, Any]:
+    items, others = promotion.scope_of("items"), promotion.scope_of("not_items")
+    count = len(touched_listings([promotion]))
+    share = Decimal(promotion.seller_share) / WHOLE_RATE
+    return {
+        "terms": words.terms(promotion),
+        "layer": _layer(promotion),
+        "claim": gettext("applies by itself") if promotion.auto else gettext("the buyer claims it"),
+        "window": _window(promotion),
+        "remaining": None
+        if promotion.remaining is None
+        else gettext("%(count)s left") % {"count": formatting.count(promotion.remaining)},
+        "goods": ngettext("%(count)s item", "%(count)s items", len(items)) % {"count": formatting.count(len(items))}
+        if items
+        else gettext("all but %(count)s items") % {"count": formatting.count(len(others))}
+        if others
+        else gettext("all goods"),
+        "listings": ngettext("%(count)s of our listings", "%(count)s of our listings", count)
+        % {"count": formatting.count(count)},
+        "share": gettext("%(share)s by us") % {"share": formatting.percent(share)},
+        "fee": "",
+    }
+
+
+def _missing(request: HttpRequest, promotion: Promotion) -> dict[str, Any] | None:
+    if not promotion.unknown:
+        return None
+    names = missing(promotion)
+    may_fill_in = request.user.has_perm(_CHANGE)
+    return {
+        "missing": ", ".join(str(LABELS.get(name, name)) for name in names),
+        "confirmed": ", ".join(str(LABELS.get(name, name)) for name in promotion.confirmed),
+        "waits": gettext("prices wait for it"),
+        "form": CompleteForm(promotion=promotion) if may_fill_in else None,
+        "url": reverse("admin:catalog_promotion_complete", args=[promotion.pk]),
+    }
+
+
+add_panel("promotion", "admin/catalog/promotion/facts.html", _facts, area="facts", order=10)
+add_panel("promotion", "admin/catalog/promotion/missing.html", _missing, area="full", order=10)
 add_column(Promotion, "name", _("Promotion"), _name, order=10)
 add_column(Promotion, "terms", _("Terms"), _terms, order=20)
 add_column(Promotion, "layer", _("Layer"), _layer, order=30)

@@ -181,6 +181,7 @@ class Promotion(models.Model):
         _("share paid by us"), default=WHOLE_RATE, validators=[MaxValueValidator(WHOLE_RATE)]
     )
     unknown = models.JSONField(default=list, blank=True, editable=False)  # names of facts that could not be read
+    confirmed = models.JSONField(default=list, blank=True, editable=False)  # those of them that a person filled in
 
     fee_rate = models.PositiveIntegerField(  # basis points of what is received; K of section 6
         _("promotion fee"), default=0, validators=[MaxValueValidator(WHOLE_RATE)]

@@ -157,7 +157,7 @@ class PromotionForm(forms.ModelForm):
             scope["not_on_sale"] = True
         kept = {name: ids for name, ids in (row.scope or {}).items() if name not in (*_SCOPES, "not_on_sale")}
         row.scope = {**kept, **scope} or None
-        row.groups, row.audience = _words(cleaned["groups_text"]), _words(cleaned["audience_text"])
+        row.groups, row.audience = words_of(cleaned["groups_text"]), words_of(cleaned["audience_text"])
         if self.errors:
             return
         try:
@@ -227,7 +227,8 @@ class PromotionForm(forms.ModelForm):
             return None
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """What stands between commas, Western or Chinese, each once."""
     return list(dict.fromkeys(part.strip() for part in text.replace("，", ",").split(",") if part.strip()))
 
 

@@ -38,7 +38,7 @@ def engine_promotion(stored: StoredPromotion) -> Promotion:
     values = {name: getattr(stored, name) for name in _SAME}
     for name in _LABELS:
         values[name] = _labels(values[name])
-    values["unknown"] = tuple(stored.unknown)
+    values["unknown"] = tuple(name for name in stored.unknown if name not in stored.confirmed)
     return Promotion(id=stored.engine_id, tiers=_tiers(stored.tiers), scope=_scope(stored.scope), **values)
 
 

@@ -63,8 +63,8 @@ def save(*, promotion: Promotion, actor: User | None, now: datetime) -> None:
     with transaction.atomic():
         before = Promotion.objects.select_for_update().filter(pk=promotion.pk).first() if promotion.pk else None
         promotion.save()
-        changes = _changes(before, promotion)
-        audit(action="changed" if before else "added", obj=promotion, actor=actor, now=now, changes=changes)
+        changed = changes(before, promotion)
+        audit(action="changed" if before else "added", obj=promotion, actor=actor, now=now, changes=changed)
         tell([each for each in (before, promotion) if each is not None])
 
 
@@ -97,7 +97,12 @@ def store_read(*, channel: Channel, read: Sequence[Promotion], now: datetime) ->
             before = stored.pop(promotion.platform_id, None)
             if before is None:
                 added.append(promotion)
-            elif _changes(before, promotion):
+                continue
+            for name in before.confirmed:
+                if name in promotion.unknown:
+                    setattr(promotion, name, getattr(before, name))
+                    promotion.confirmed = [*promotion.confirmed, name]
+            if changes(before, promotion):
                 promotion.pk, promotion.created_at, promotion.updated_at = before.pk, before.created_at, now
                 # What only we know of it stays.
                 for name in _OURS:
@@ -147,7 +152,7 @@ _READ_FIELDS = [
 ]
 
 
-def _changes(before: Promotion | None, after: Promotion) -> Mapping[str, Sequence[Any]]:
+def changes(before: Promotion | None, after: Promotion) -> Mapping[str, Sequence[Any]]:
     """Fields with what they were and are."""
     if before is None:
         return {}

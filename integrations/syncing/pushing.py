@@ -379,7 +379,7 @@ class PushingJob(Job):
             "id",
             PLAIN,
             rows,
-            also={**applied(now), "lease_token": None, "lease_until": None},
+            also={**applied(now, len(rows)), "lease_token": None, "lease_until": None},
             only={"lease_token": chunk.token, "due_at": chunk.lease_until},
         )
         return [results.pop(pk) for pk in stored]

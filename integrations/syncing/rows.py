@@ -11,6 +11,8 @@ from integrations.syncing.models import ListingSync
 State = ListingSync.State
 
 VERIFY_AFTER = timedelta(seconds=2)
+# Of many that are sent together: until then those still to be sent come first.
+VERIFY_MANY_AFTER, MANY = timedelta(seconds=6), 500
 MOVED, NOT_SHOWN = "moved", "not-shown"  # causes: it showed another figure before a write, or after it
 GUARD = "guard"  # cause: it would go to 0 together with too many others, and a person is asked
 POSTPONED_FOR = timedelta(seconds=1)
@@ -228,15 +230,15 @@ def is_plain(claim: Claim, wanted: Wanted, result: Result) -> bool:
     )
 
 
-def applied(now: datetime) -> dict[str, Any]:
-    """What is the same for all plain rows once they were sent; PLAIN says what differs."""
+def applied(now: datetime, count: int) -> dict[str, Any]:
+    """What is the same for all plain rows once so many were sent together; PLAIN says what differs."""
     return {
         "state": State.SENT,
         "cause": "",
         "problem": "",
         "attempts": 0,
         "due_at": None,
-        "verify_at": now + VERIFY_AFTER,
+        "verify_at": now + (VERIFY_AFTER if count < MANY else VERIFY_MANY_AFTER),
     }
 
 

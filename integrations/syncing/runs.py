@@ -15,6 +15,7 @@ from catalog.stock.availability import Step
 from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
 from integrations.syncing.rows import Claim, Result, Standing, Status, Wanted
 
+_PUSH, _LOOK = SyncAttempt.Kind.PUSH.value, SyncAttempt.Kind.LOOK.value
 _LONGEST_CAUSE = 60
 _LONGEST_CODE = 120
 _LONGEST_MS = 2**31 - 1  # what the column holds: 24 days
@@ -144,9 +145,9 @@ def log_pushes(
     item_ids = sorted(insert_new(SyncItem, _ITEM_FIELDS, rows))  # in the order of the rows
     attempts = []
     for item_id, (_claim, _wanted, result, _after_ms) in zip(item_ids, pushes, strict=True):
-        attempts += [_attempt(item_id, look, SyncAttempt.Kind.LOOK, now) for look in result.looks]
+        attempts += [_attempt(item_id, look, _LOOK, now) for look in result.looks]
         if result.status is not Status.READ and (result.quantity is not None or not result.looks):
-            attempts.append(_attempt(item_id, result, SyncAttempt.Kind.PUSH, now))
+            attempts.append(_attempt(item_id, result, _PUSH, now))
     copy_rows(SyncAttempt, _ATTEMPT_FIELDS, attempts)
 
 
@@ -174,7 +175,7 @@ def log_looks(looks: Sequence[tuple[Claim, Result, str, int | None]], *, now: da
     for claim, result, outcome, after_ms in looks:
         item_id = found.get(claim.pk)
         if item_id is not None:
-            attempts.append(_attempt(item_id, result, SyncAttempt.Kind.LOOK, now))
+            attempts.append(_attempt(item_id, result, _LOOK, now))
             by_outcome.setdefault(outcome, []).append(item_id)
             if after_ms is not None:
                 confirmed.append((item_id, after_ms))
@@ -185,17 +186,17 @@ def log_looks(looks: Sequence[tuple[Claim, Result, str, int | None]], *, now: da
     update_rows(SyncItem, "id", ("confirmed_after_ms",), confirmed)
 
 
-def _attempt(item_id: int, result: Result, kind: SyncAttempt.Kind, now: datetime) -> tuple[Any, ...]:
+def _attempt(item_id: int, result: Result, kind: str, now: datetime) -> tuple[Any, ...]:
     return (
         item_id,
-        kind.value,
+        kind,
         result.at or now,
         result.duration_ms,
         result.key,
         result.expected,
         result.quantity,
         result.shown,
-        result.status.value,
+        result.status,
         result.error_class,
         result.cause[:_LONGEST_CAUSE],
         result.code[:_LONGEST_CODE],

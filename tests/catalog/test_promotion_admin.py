@@ -1,13 +1,17 @@
 """Promotions in the admin: the form in people's figures, and what it says of wrong ones."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import AuditEvent, Promotion
+from catalog.promotions.services import Stored, store_read
 from catalog.signals import promotion_changed
+from monitoring.models import ListingPrice
+from monitoring.services.prices import requote
 from tests.factories import ChannelFactory, ListingFactory, PromotionFactory
 from tests.staff import address, signed_in
 
@@ -69,10 +73,10 @@ def test_figures_are_stored_in_minor_units_and_basis_points_and_shown_as_written
     assert {name: getattr(promotion, name) for name in stored} == stored
     assert (promotion.currency, promotion.source) == ("CNY", "hand")
     # The form of what is stored, sent back as it is, changes nothing.
-    form = client.get(address(promotion, "change")).context["adminform"].form
+    form = client.get(address(promotion, "edit")).context["adminform"].form
     shown = {name: form[name].value() for name in form.fields}
     again = {name: value for name, value in shown.items() if value is not None and value is not False}
-    assert client.post(address(promotion, "change"), again).status_code == 302
+    assert client.post(address(promotion, "edit"), again).status_code == 302
     promotion.refresh_from_db()
     assert {name: getattr(promotion, name) for name in stored} == stored
 
@@ -157,3 +161,55 @@ def test_the_list_takes_the_same_queries_for_many_as_for_few(client, channel, ro
     client.get(reverse(LIST))
     with django_assert_max_num_queries(12):
         client.get(reverse(LIST))
+
+
+class TestFactsThatAPlatformDoesNotTell:
+    @pytest.fixture
+    def coupon(self, channel):
+        return PromotionFactory(
+            channel=channel, source="platform", platform_id="coupon-7", unknown=["auto", "scope", "start"]
+        )
+
+    def complete(self, client, coupon, **fields):
+        return client.post(reverse("admin:catalog_promotion_complete", args=[coupon.pk]), fields)
+
+    def test_its_page_says_what_is_missing_and_asks_for_nothing_else(self, client, channel, coupon):
+        signed_in(client, "Operator", channel)
+        text = client.get(address(coupon, "change")).text
+        assert "which goods it is for" in text
+        assert 'name="start"' in text
+        assert 'name="end"' not in text
+        assert "to be filled in" in client.get(reverse(LIST)).text
+
+    def test_prices_cannot_be_told_before_and_can_afterwards(self, client, channel, coupon):
+        signed_in(client, "Operator", channel)
+        listing = ListingFactory(channel=channel, list_price=Decimal("99.00"))
+        requote(listing_ids=[listing.pk], now=timezone.now())
+        assert ListingPrice.objects.get(listing=listing).quote.reason == "unknown:coupon-7"
+        assert self.complete(client, coupon, scope=listing.platform_item_id).status_code == 302
+        requote(listing_ids=[listing.pk], now=timezone.now())
+        assert ListingPrice.objects.get(listing=listing).quote.buy_one == 8900
+
+    def test_what_was_filled_in_is_kept_when_it_is_read_again(self, client, channel, coupon):
+        signed_in(client, "Operator", channel)
+        self.complete(client, coupon, scope="616")
+        again = PromotionFactory.build(
+            channel=None, name=coupon.name, platform_id="coupon-7", unknown=["auto", "scope", "start"]
+        )
+        assert store_read(channel=channel, read=[again], now=timezone.now()) == Stored(same=1)
+        coupon.refresh_from_db()
+        assert (coupon.scope, coupon.confirmed) == ({"items": ["616"]}, ["auto", "scope", "start"])
+
+    def test_what_the_platform_tells_after_all_counts(self, channel, coupon):
+        Promotion.objects.update(scope={"items": ["616"]}, confirmed=["scope"])
+        told = PromotionFactory.build(
+            channel=None, name=coupon.name, platform_id="coupon-7", scope={"items": ["617"]}, unknown=["start"]
+        )
+        assert store_read(channel=channel, read=[told], now=timezone.now()) == Stored(changed=1)
+        coupon.refresh_from_db()
+        assert (coupon.scope, coupon.confirmed) == ({"items": ["617"]}, [])
+
+    def test_a_viewer_looks_and_fills_nothing_in(self, client, channel, coupon):
+        signed_in(client, "Viewer", channel)
+        assert "This is right" not in client.get(address(coupon, "change")).text
+        assert self.complete(client, coupon, scope="616").status_code == 403

@@ -217,7 +217,7 @@ def test_what_is_stored_at_once_stands_as_it_would_row_by_row(fields, version, r
     target, result = wanted(3, version, rule), Result(1, Status(status), at=NOW, quantity=3)
     assert is_plain(claim, target, result) is expected
     if expected:
-        stored = before._replace(**dict(zip(PLAIN, plain(target, result)[1:], strict=True)), **applied(NOW))
+        stored = before._replace(**dict(zip(PLAIN, plain(target, result)[1:], strict=True)), **applied(NOW, 1))
         assert stored == after_push(before, target, result, NOW).stored
 
 
