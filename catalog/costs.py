@@ -147,6 +147,17 @@ def _costs(listing: Listing, cost: _Cost | None, fees: ChannelFees | None, rates
     return ListingCosts(costs, cost.currency if cost else "", rate)
 
 
+def next_changes(listings: Sequence[Listing], *, after: datetime) -> dict[int, datetime]:
+    """By listing, when the next fee or cost that is stored already begins; those without any are left out."""
+    fees = ChannelFees.objects.filter(channel__in={each.channel_id for each in listings}, valid_from__gt=after)
+    by_channel = dict(fees.order_by("channel", "-valid_from").values_list("channel", "valid_from"))
+    skus = sorted({each.sku_id for each in listings if each.sku_id is not None})
+    costs = SkuCost.objects.filter(sku__in=among(skus), valid_from__gt=after).order_by("sku", "-valid_from")
+    by_sku = dict(costs.values_list("sku", "valid_from"))
+    found = {each.pk: (by_channel.get(each.channel_id), by_sku.get(each.sku_id or 0)) for each in listings}
+    return {pk: min(moment for moment in moments if moment) for pk, moments in found.items() if any(moments)}
+
+
 def with_promotion_fees(costs: Costs, fees: Iterable[tuple[int, int]]) -> Costs:
     """The costs of a sale with promotions that have these fees: a rate in basis points, and an amount per order."""
     rates, amounts = zip(*fees, strict=True) if (fees := list(fees)) else ((), ())

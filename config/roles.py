@@ -33,6 +33,9 @@ _EDIT_STOCK = [
 ]
 _VIEW_PRICES = ["view_promotion", "view_pricequote"]
 _EDIT_PRICES = [f"{verb}_promotion" for verb in ("add", "change", "delete")]
+# They say what a sale costs, as cost prices do.
+_VIEW_COSTS = ["view_cost", "view_channelfees", "view_exchangerate"]
+_EDIT_COSTS = [f"{verb}_{model}" for model in ("channelfees", "exchangerate") for verb in ("add", "change", "delete")]
 _EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
 _VIEW_TARGETS = ["view_target", "view_route", "view_delivery"]
 _EDIT_TARGETS = [
@@ -53,7 +56,8 @@ ROLES: dict[str, list[str]] = {
         *_EDIT_THRESHOLDS,
         "delete_threshold",
         "change_alert",
-        "view_cost",
+        *_VIEW_COSTS,
+        *_EDIT_COSTS,
         "view_all_channels",
         "view_auditevent",
         *(f"{verb}_apikey" for verb in ("view", "add", "change")),  # their own
@@ -80,7 +84,7 @@ ROLES: dict[str, list[str]] = {
         *_VIEW_STOCK,
         *_VIEW_PRICES,
         *_BOOK_STOCK,
-        "view_cost",
+        *_VIEW_COSTS,
         "add_supplier",
         "change_supplier",
         "change_sku",

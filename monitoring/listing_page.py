@@ -11,13 +11,14 @@ from django.utils.translation import gettext
 
 from catalog.facts import ShelfState
 from catalog.models import Listing, User
+from catalog.promotions.requests import amount_of
 from config.formatting import ago, count, day, moment, money, units
 from monitoring import history
 from monitoring.causes import cause_label, missing_label
 from monitoring.charts.data import FACTS
 from monitoring.charts.describe import fact_label, shelf_label
 from monitoring.freshness import is_fresh, unread_since, watch_of
-from monitoring.models import AlertKind, ListingWatch, Threshold
+from monitoring.models import AlertKind, ListingPrice, ListingWatch, Threshold
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,31 @@ def shown_facts(listing: Listing, now: datetime) -> list[ShownFact]:
         else:
             shown.append(ShownFact(fact_label(fact), None, _reason(watch, text, fresh, now)))
     return [*shown, _shelf(listing, watch, known_since.get("shelf_state"), fresh, now)]
+
+
+def after_coupon(listing: Listing, now: datetime) -> ShownFact | None:
+    """What a buyer of one pays, and whether that covers what it costs; None before it was worked out once. One query.
+
+    What was worked out from a reading that is too old to speak for now is not known either. `state` is set for a loss.
+    """
+    price = ListingPrice.objects.filter(listing=listing).select_related("quote").first()
+    if price is None or price.quote is None or price.quoted_at is None:
+        return None
+    quote, label, currency = price.quote, gettext("After coupon"), listing.channel.currency
+    if quote.buy_one is None:
+        return ShownFact(label, None, gettext("cannot tell"))
+    shown = money(amount_of(quote.buy_one, currency), currency)
+    if not is_fresh(listing, now):
+        return ShownFact(
+            label,
+            None,
+            gettext("last %(value)s, as of %(time)s") % {"value": shown, "time": clock(price.quoted_at, now)},
+        )
+    if quote.margin is None:
+        return ShownFact(label, shown, gettext("break-even not known"))
+    if quote.margin < 0:
+        return ShownFact(label, shown, gettext("below break-even"), "loss")
+    return ShownFact(label, shown, gettext("covers its costs"))
 
 
 def present_fact(listing: Listing, fact: str, now: datetime) -> ShownFact:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from catalog.admin.listing import VisibleRelatedFilter
 from catalog.models import Promotion
 from catalog.models.promotion import WHOLE_RATE
 from catalog.promotions import words
@@ -64,7 +65,7 @@ class PromotionAdmin(FrameModelAdmin):
     form = PromotionForm
     list_display = ()
     list_select_related = ["channel"]
-    list_filter = [WhenFilter, "channel", "kind", "source"]
+    list_filter = [WhenFilter, ("channel", VisibleRelatedFilter), "kind", "source"]
     search_fields = ["name", "code", "platform_id"]
     search_help_text = _("Name, coupon code or platform id")
     list_line = _("What lowers the price that buyers pay")

@@ -1,6 +1,7 @@
 """What a sale costs, each part valid in time: a row is good from its moment until the next one of the same thing."""
 
 from decimal import Decimal
+from typing import Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -9,6 +10,13 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.models.channel import Channel, validate_currency
 from catalog.models.promotion import WHOLE_RATE
+from catalog.models.staff import User
+
+
+class ChannelFeesQuerySet(models.QuerySet["ChannelFees"]):
+    def visible_to(self, user: User) -> Self:
+        """Of the channels this person works with."""
+        return self if user.sees_all_channels else self.filter(channel__in=Channel.objects.visible_to(user))
 
 
 class ChannelFees(models.Model):
@@ -34,6 +42,8 @@ class ChannelFees(models.Model):
     payment_rate = models.PositiveIntegerField(_("payment fee"), default=0, validators=[MaxValueValidator(WHOLE_RATE)])
     payment_fixed = models.PositiveIntegerField(_("payment fee per order"), default=0)
     freight = models.PositiveIntegerField(_("freight and packing of a unit"), null=True, blank=True)
+
+    objects = ChannelFeesQuerySet.as_manager()
 
     class Meta:
         ordering = ["channel", "-valid_from"]

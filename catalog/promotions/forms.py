@@ -239,15 +239,15 @@ def _written(row: Promotion) -> dict[str, Any]:
     def value_text(value: Any) -> str:
         if not isinstance(value, int):
             return "" if value is None else str(value)
-        return _plain(Decimal(value) / 100) if is_rate else _plain(amount_of(value, row.currency))
+        return plain_figure(Decimal(value) / 100) if is_rate else plain_figure(amount_of(value, row.currency))
 
     def threshold_text(value: Any) -> str:
         if row.measure == Promotion.Measure.AMOUNT and isinstance(value, int):
-            return _plain(amount_of(value, row.currency))
+            return plain_figure(amount_of(value, row.currency))
         return str(value)
 
     shown: dict[str, Any] = {called: _amount_text(row, name) for called, name in _AMOUNTS.items()}
-    shown |= {called: _plain(Decimal(getattr(row, name)) / 100) for called, name in _RATE_FIELDS.items()}
+    shown |= {called: plain_figure(Decimal(getattr(row, name)) / 100) for called, name in _RATE_FIELDS.items()}
     shown |= {name: "\n".join(map(str, row.scope_of(name))) for name in _SCOPES}
     shown["not_on_sale"] = bool((row.scope or {}).get("not_on_sale"))
     shown["groups_text"], shown["audience_text"] = ", ".join(row.groups or []), ", ".join(row.audience or [])
@@ -264,9 +264,9 @@ def _written(row: Promotion) -> dict[str, Any]:
 
 def _amount_text(row: Promotion, name: str) -> str:
     value = getattr(row, name)
-    return "" if value is None else _plain(amount_of(value, row.currency))
+    return "" if value is None else plain_figure(amount_of(value, row.currency))
 
 
-def _plain(figure: Decimal) -> str:
+def plain_figure(figure: Decimal) -> str:
     """Without zeros that say nothing."""
     return f"{figure:f}".rstrip("0").rstrip(".") if "." in f"{figure:f}" else f"{figure:f}"

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from catalog.models import Channel, ChannelPricing, Listing, Promotion, User
+from catalog.models.listing import ListingQuerySet
 from catalog.pricing.rulesets import rules_for
 from catalog.pricing.validity import invalid_field
 from catalog.promotions.requests import engine_promotion
@@ -124,6 +125,12 @@ def tell(promotions: Sequence[Promotion]) -> None:
     if promotions:
         ids = sorted(touched_listings(promotions))
         transaction.on_commit(partial(promotion_changed.send, Promotion, listing_ids=ids))
+
+
+def tell_listings(listings: ListingQuerySet) -> None:
+    """The same, for what a sale of these listings costs."""
+    ids = sorted(listings.current().filter(ownership=Listing.Ownership.OWN).values_list("pk", flat=True))
+    transaction.on_commit(partial(promotion_changed.send, Listing, listing_ids=ids))
 
 
 def touched_listings(promotions: Iterable[Promotion]) -> set[int]:

@@ -30,7 +30,7 @@ from monitoring.charts import comparison, describe
 from monitoring.charts.data import DEFAULT_RANGE, milliseconds
 from monitoring.charts.sparkline import HEIGHT, WIDTH, diverging, sparkline
 from monitoring.freshness import being_watched, is_fresh, watch_of
-from monitoring.listing_page import chart_limits, history_facts, shown_facts, watching, with_present_gap
+from monitoring.listing_page import after_coupon, chart_limits, history_facts, shown_facts, watching, with_present_gap
 from monitoring.models import ListingWatch, Observation, PollRun
 
 _SPARK = timedelta(days=7)
@@ -48,6 +48,13 @@ def _may_see(request: HttpRequest) -> bool:
 
 def _facts_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | None:
     return {"facts": shown_facts(listing, timezone.now())} if _may_see(request) else None
+
+
+def _price_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | None:
+    if not _may_see(request) or (url := _price_url(request, listing)) is None:
+        return None
+    fact = after_coupon(listing, timezone.now())
+    return {"fact": fact, "url": url} if fact is not None else None
 
 
 def _chart_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | None:
@@ -107,6 +114,7 @@ def _siblings_panel(request: HttpRequest, listing: Listing) -> dict[str, Any] | 
 
 
 add_badge("listing", _not_found_badge)
+add_panel("listing", "monitoring/panels/price_fact.html", _price_panel, area="facts", order=5)
 add_panel("listing", "monitoring/panels/facts.html", _facts_panel, area="facts", order=10)
 add_panel("listing", "monitoring/panels/chart.html", _chart_panel, area="main", order=10)
 add_panel("listing", "monitoring/panels/watching.html", _watching_panel, area="side", order=20)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from catalog.costs import ListingCosts, costs_of
+from catalog.costs import ListingCosts, costs_of, next_changes
 from catalog.database import among, insert_new, parts, update_rows
 from catalog.models import Listing
 from catalog.pricing import exchange
@@ -116,6 +116,7 @@ def _requote(listing_ids: Sequence[int], now: datetime) -> list[int]:
     listings = list(Listing.objects.filter(pk__in=among(listing_ids)).select_related("channel", "sku").order_by("pk"))
     shops = shops_of((listing.channel for listing in listings), at=now)
     costs = costs_of(listings, at=now)
+    changes = next_changes(listings, after=now)
     last = {
         row.listing_id: row
         for row in PriceQuote.objects.filter(
@@ -132,7 +133,7 @@ def _requote(listing_ids: Sequence[int], now: datetime) -> list[int]:
         if before is None or any(getattr(before, name) != getattr(row, name) for name in _ANSWER):
             new.append(row)
         newest.append(row)
-        due.append((listing.pk, price.valid_until))
+        due.append((listing.pk, min(filter(None, (price.valid_until, changes.get(listing.pk))), default=None)))
     made = PriceQuote.objects.bulk_create(new)
     update_rows(ListingPrice, "listing", ("quote",), [(row.listing_id, row.pk) for row in made])
     update_rows(ListingPrice, "listing", ("due_at",), due, also={"quoted_at": now})

@@ -144,7 +144,7 @@ def test_the_list_says_what_each_does_and_when(client, channel):
     PromotionFactory(channel=channel, name="Fifty", measure="amount", tiers=[[30_000, 5_000]])
     PromotionFactory(channel=channel, name="Soon", start=now + timedelta(days=1))
     PromotionFactory(channel=channel, name="Gone", end=now - timedelta(days=1))
-    PromotionFactory(name="Theirs")
+    PromotionFactory(name="Theirs", channel=ChannelFactory(name="Theirs too"))
     text = client.get(reverse(LIST)).text
     for part in ("¥50.00 off from ¥300.00 on", "in force", "scheduled", "over"):
         assert part in text

@@ -8,8 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog.models import Proposal
+from catalog.models import ChannelFees, Proposal
 from monitoring.models import ListingWatch
+from monitoring.services.prices import requote
 from tests.factories import (
     NOW,
     AlertFactory,
@@ -179,3 +180,26 @@ def test_an_empty_saved_view_says_that_the_others_are_not(owner):
     assert '<a class="btn" href="?">All 1</a>' in page
     ListingWatch.objects.update(read_at=NOW - timedelta(days=1))
     assert "Nothing under" not in owner.get(reverse("admin:catalog_listing_changelist"), {"tab": "not-read"}).text
+
+
+# --- After coupon
+
+
+@pytest.mark.parametrize(
+    ("price", "verdict"), [("99.00", "covers its costs"), ("50.00", "below break-even"), (None, "cannot tell")]
+)
+def test_the_price_after_coupons_stands_first_and_says_whether_it_covers_its_costs(client, price, verdict):
+    sku = SkuFactory(cost_price=Decimal("42.00"), cost_currency="CNY")
+    sku.costs.update(valid_from=NOW - 60 * MINUTE)
+    listing = watched(sku=sku)
+    observe(listing, 3 * MINUTE, list_price=None if price is None else Decimal(price), stock=3)
+    ChannelFees.objects.create(
+        channel=listing.channel, valid_from=NOW - 60 * MINUTE, tax_rate=1300, fee_rate=500, freight=600
+    )
+    signed_in(client, "Viewer", listing.channel)
+    assert verdict not in page_of(client, listing)
+    requote(listing_ids=[listing.pk], now=NOW)
+    page = page_of(client, listing)
+    assert verdict in page
+    if price is not None:
+        assert page.index(f">¥{price}</a>") < page.index("List price")

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from catalog.models import ChannelFees, ExchangeRate
+from catalog.models import ChannelFees, ExchangeRate, SkuCost
 from monitoring.models import ListingPrice, PriceQuote
 from monitoring.services.prices import mark_due, replay_differences, requote, requote_due
 from tests.factories import ListingFactory, PromotionFactory, SkuFactory
@@ -62,6 +62,20 @@ def test_each_edge_of_a_window_is_worked_out_when_it_comes(listing, fees):
         requote_due(seconds=5, now_fn=partial(datetime.fromtimestamp, moment.timestamp(), UTC))
         seen.append(last_quote(listing).buy_one)
     assert seen == [9900, 9900, 9400, 9900, 9900]
+    assert ListingPrice.objects.get().due_at is None
+
+
+def test_fees_and_costs_that_begin_later_are_counted_from_then_on(listing, fees):
+    ChannelFees.objects.create(
+        channel=listing.channel, valid_from=NOW + HOUR, tax_rate=1300, fee_rate=1000, freight=600
+    )
+    SkuCost.objects.create(sku=listing.sku, valid_from=NOW + 2 * HOUR, amount=Decimal("50.00"), currency="CNY")
+    mark_due(listing_ids=[listing.pk], now=NOW)
+    margins = []
+    for hour in range(3):
+        requote_due(seconds=5, now_fn=partial(datetime.fromtimestamp, (NOW + hour * HOUR).timestamp(), UTC))
+        margins.append(last_quote(listing).margin)
+    assert margins == [3466, 2971, 2171]
     assert ListingPrice.objects.get().due_at is None
 
 
