@@ -90,7 +90,7 @@ CAUSE_LABELS: dict[str, _StrPromise] = {
     "not-answered": _("write not answered"),
     "not-confirmed": _("shows another figure"),
     "stock-not-counted": _("stock not counted"),
-    "stock-of-product": _("one stock for all variants"),
+    "stock-of-product": _("one stock, all variants"),
     "unknown-location": _("unknown location"),
     "not-stocked-there": _("not stocked there"),
     "stock-not-ours": _("stock kept elsewhere"),

@@ -91,9 +91,17 @@ class Sold:
 class Runner:
     """A slice that is running."""
 
-    began_at: datetime  # by our host's clock
     moment: int  # of Run.targets
-    rows: set[tuple[int, str]] = field(default_factory=set)  # for which it has a call out
+    # For which it has a call out, with the end of its lease by our host's clock.
+    rows: dict[tuple[int, str], datetime] = field(default_factory=dict)
+
+
+def _leases(batch: Sequence[Any]) -> dict[tuple[int, str], datetime]:
+    """The rows of a batch that is sent, with the ends of their leases."""
+    rows = ListingSync.objects.filter(listing__in=[target.listing_id for target in batch])
+    sent = {(target.listing_id, target.location_id) for target in batch}
+    found = rows.values_list("listing", "location_id", "lease_until")
+    return {(pk, place): until for pk, place, until in found if until is not None and (pk, place) in sent}
 
 
 def check(schedule: Schedule) -> "Run":
@@ -505,7 +513,7 @@ class Run:
         self.wrong += self._booked_twice()
 
     def _slice(self, one_slice: Callable[..., Any]) -> None:
-        self._runners.append(Runner(self.clock(), self.moment))
+        self._runners.append(Runner(self.moment))
         try:
             one_slice(now_fn=self.clock, seconds=SLICE_SECONDS)
         except Killed:
@@ -580,11 +588,12 @@ class Run:
 
     def _pushing(self, push: Callable[..., Any]) -> Callable[..., Any]:
         def pushed(connector: Any, batch: Sequence[Any], **options: Any) -> Any:
-            rows = {(target.listing_id, target.location_id) for target in batch}
+            rows = _leases(batch)
             *others, runner = self._runners
             for other in others:
-                if other.rows & rows and self.clock() < other.began_at + pushing.LEASE:
-                    self.wrong.append(f"two runners send {sorted(other.rows & rows)} at once")
+                both = sorted(row for row in rows if row in other.rows and self.clock() < other.rows[row])
+                if both:
+                    self.wrong.append(f"two runners send {both} at once")
             if self._watches_targets:
                 for target in batch:
                     self._look_at_figure(target, runner)
@@ -592,7 +601,8 @@ class Run:
             try:
                 return push(connector, batch, **options)
             finally:
-                runner.rows -= rows
+                for row in rows:
+                    runner.rows.pop(row, None)
 
         return pushed
 
