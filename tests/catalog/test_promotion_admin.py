@@ -10,7 +10,7 @@ from django.utils import timezone
 from catalog.models import AuditEvent, Promotion
 from catalog.promotions.services import Stored, store_read
 from catalog.signals import promotion_changed
-from monitoring.models import ListingPrice
+from monitoring.models import PriceQuote
 from monitoring.services.prices import requote
 from tests.factories import ChannelFactory, ListingFactory, PromotionFactory
 from tests.staff import address, signed_in
@@ -185,10 +185,10 @@ class TestFactsThatAPlatformDoesNotTell:
         signed_in(client, "Operator", channel)
         listing = ListingFactory(channel=channel, list_price=Decimal("99.00"))
         requote(listing_ids=[listing.pk], now=timezone.now())
-        assert ListingPrice.objects.get(listing=listing).quote.reason == "unknown:coupon-7"
+        assert PriceQuote.objects.latest("pk").reason == "unknown:coupon-7"
         assert self.complete(client, coupon, scope=listing.platform_item_id).status_code == 302
         requote(listing_ids=[listing.pk], now=timezone.now())
-        assert ListingPrice.objects.get(listing=listing).quote.buy_one == 8900
+        assert PriceQuote.objects.latest("pk").buy_one == 8900
 
     def test_what_was_filled_in_is_kept_when_it_is_read_again(self, client, channel, coupon):
         signed_in(client, "Operator", channel)
