@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -33,6 +33,7 @@ COSTS = ("receipts", "break_even", "margin")
 _AMOUNTS = ("buy_one", "platform_price", *COSTS)
 
 
+@extend_schema_field({"type": ["string", "null"], "pattern": r"^-?[0-9]+(\.[0-9]+)?$"})
 class MinorUnitsField(serializers.IntegerField):
     """A column in minor units, shown as an exact amount of the currency."""
 
@@ -51,13 +52,13 @@ class PriceQuoteSerializer(ReadSerializer):
     currency = serializers.CharField()
     status = serializers.ChoiceField(PriceQuote.Status.choices)
     reason = serializers.CharField(allow_null=True, help_text="A code: why there is no price.")
-    buy_one = serializers.CharField(allow_null=True, help_text="What a buyer of one pays for the goods.")
-    platform_price = serializers.CharField(allow_null=True, help_text="What the platform says that a buyer pays.")
-    receipts = serializers.CharField(
+    buy_one = MinorUnitsField(allow_null=True, help_text="What a buyer of one pays for the goods.")
+    platform_price = MinorUnitsField(allow_null=True, help_text="What the platform says that a buyer pays.")
+    receipts = MinorUnitsField(
         allow_null=True, required=False, help_text="What comes in: with the platform’s part of the discounts."
     )
-    break_even = serializers.CharField(allow_null=True, required=False)
-    margin = serializers.CharField(allow_null=True, required=False)
+    break_even = MinorUnitsField(allow_null=True, required=False)
+    margin = MinorUnitsField(allow_null=True, required=False)
     answer = serializers.JSONField(help_text="Used promotions in order, and the reason of each other one.")
 
     @classmethod
