@@ -47,7 +47,7 @@ def main(database: str) -> None:
             booked.append(round(timed(lambda: stock_shops.sell()), 3))
             settle()
             seconds = stock_shops.seconds_to_send(ROWS)
-            assert SyncAttempt.objects.filter(kind="push", status="applied").count() == ROWS
+            assert SyncItem.objects.filter(call__status="applied").count() == ROWS
             assert stock_shops.wrong_rows(address, tokens) == 0
             confirmed.append(round(seconds + read_back(), 3))
             sizes.append(resident_bytes())

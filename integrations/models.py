@@ -310,6 +310,7 @@ from integrations.syncing.models import (  # noqa: E402
     ListingSync,
     SavedFilter,
     SyncAttempt,
+    SyncCall,
     SyncItem,
     SyncRun,
 )
@@ -325,6 +326,7 @@ __all__ = [
     "QuotaSlot",
     "SavedFilter",
     "SyncAttempt",
+    "SyncCall",
     "SyncItem",
     "SyncRun",
     "naming_settings",

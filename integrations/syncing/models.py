@@ -178,6 +178,24 @@ class SyncRun(models.Model):
         return reverse("admin:integrations_syncrun_change", args=[self.pk])
 
 
+class SyncCall(models.Model):
+    """A write of which the platform took each row at once, which nearly all do: what their attempts have in common."""
+
+    run = models.ForeignKey(SyncRun, models.CASCADE, related_name="calls")
+    sent_at = models.DateTimeField()
+    duration_ms = models.PositiveIntegerField(null=True)
+    key = models.CharField(max_length=64, blank=True)  # its idempotency key
+    is_compared = models.BooleanField()  # each row with what it was seen to show before
+    status = models.CharField(max_length=12)  # of connectors.base.PushStatus
+
+    class Meta:
+        verbose_name = _("sync call")
+        verbose_name_plural = _("sync calls")
+
+    def __str__(self) -> str:
+        return f"{self.sent_at:%Y-%m-%d %H:%M} {self.status}"
+
+
 class SyncItem(models.Model):
     """What a run wanted of one listing at one location, and why."""
 
@@ -190,6 +208,12 @@ class SyncItem(models.Model):
     blocked = models.CharField(max_length=20, blank=True)
     version = models.PositiveBigIntegerField(default=0)  # Sku.stock_version the target was worked out from
     rule = models.CharField(max_length=64, blank=True, db_default="")  # of a dry run: marks the rules and the pack
+    # Its first attempt where that went as it should; others have rows of their own. Calls go with their run, after the
+    # items.
+    call = models.ForeignKey(
+        SyncCall, models.DO_NOTHING, null=True, related_name="items", db_index=False, db_constraint=False
+    )
+    shown = models.IntegerField(null=True)  # what the platform said in that call
     outcome = models.CharField(_("outcome"), max_length=12, blank=True)  # "": still open
     # Milliseconds from when its target was found to differ until it was seen there; null: not seen yet, or not by us.
     confirmed_after_ms = models.PositiveIntegerField(null=True)

@@ -350,7 +350,7 @@ class PushingJob(Job):
                         after_ms = runs.confirmed_after_ms(before[result.pk], result) if is_seen else None
                         if result.at is not None:
                             pushes.append((chunk.claims[result.pk], self._wanted[result.pk], result, after_ms))
-                    runs.log_pushes(run, pushes, now=now)
+                    runs.log_pushes(run, pushes, plain={result.pk for result in done}, now=now)
             else:
                 counts = Counter(looked=len(ours))
                 if run is not None:

@@ -1,7 +1,7 @@
 """The log: a run over a channel, what it wanted of each listing, and each figure on its way."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.models import F, OuterRef, Subquery
 from catalog.database import among, copy_rows, insert_new, update_rows
 from catalog.models import Channel, User
 from catalog.stock.availability import Step
-from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncItem, SyncRun
+from integrations.syncing.models import ChannelSync, ListingSync, SyncAttempt, SyncCall, SyncItem, SyncRun
 from integrations.syncing.rows import Claim, Result, Standing, Status, Wanted
 
 _PUSH, _LOOK = SyncAttempt.Kind.PUSH.value, SyncAttempt.Kind.LOOK.value
@@ -32,7 +32,10 @@ _ITEM_FIELDS = (
     "outcome",
     "confirmed_after_ms",
     "created_at",
+    "call",
+    "shown",
 )
+_CALL_FIELDS = ("run", "sent_at", "duration_ms", "key", "is_compared", "status")
 _ATTEMPT_FIELDS = (
     "item",
     "kind",
@@ -121,11 +124,13 @@ def log_pushes(
     run: SyncRun,
     pushes: Sequence[tuple[Claim, Wanted, Result, int | None]],
     *,
+    plain: Container[int],
     now: datetime,
 ) -> None:
     """An item for each listing that a call was made for, and its attempts; `pushes` have confirmed_after_ms() where it
-    was seen there already."""
+    was seen there already. Of the rows in `plain` the call itself is kept, and no attempt for each."""
     texts: dict[int, str] = {}  # of the steps, by target: many rows have the same one
+    calls = _calls(run, [result for _claim, _wanted, result, _after_ms in pushes if result.pk in plain])
     rows = [
         (
             run.pk,
@@ -139,16 +144,56 @@ def log_pushes(
             outcome_of(result),
             after_ms,
             now,
+            calls.get(_call(result)) if result.pk in plain else None,
+            result.shown,
         )
         for claim, wanted, result, after_ms in pushes
     ]
     item_ids = sorted(insert_new(SyncItem, _ITEM_FIELDS, rows))  # in the order of the rows
     attempts = []
     for item_id, (_claim, _wanted, result, _after_ms) in zip(item_ids, pushes, strict=True):
+        if result.pk in plain:
+            continue
         attempts += [_attempt(item_id, look, _LOOK, now) for look in result.looks]
         if result.status is not Status.READ and (result.quantity is not None or not result.looks):
             attempts.append(_attempt(item_id, result, _PUSH, now))
     copy_rows(SyncAttempt, _ATTEMPT_FIELDS, attempts)
+
+
+def _call(result: Result) -> tuple[Any, ...]:
+    """What the rows of one call have in common."""
+    return result.at, result.duration_ms, result.key, result.expected is not None, result.status
+
+
+def _calls(run: SyncRun, results: Iterable[Result]) -> dict[tuple[Any, ...], int]:
+    """The keys of new calls, by what their rows have in common."""
+    told = list(dict.fromkeys(map(_call, results)))
+    keys = sorted(insert_new(SyncCall, _CALL_FIELDS, [(run.pk, *call) for call in told]))
+    return dict(zip(told, keys, strict=True))
+
+
+def attempts_of(items: Sequence[SyncItem]) -> dict[int, list[SyncAttempt]]:
+    """By item, in the order in which they were made. Two queries."""
+    calls = SyncCall.objects.in_bulk({item.call_id for item in items if item.call_id is not None})
+    found: dict[int, list[SyncAttempt]] = {item.pk: [] for item in items}
+    for item in items:
+        call = calls.get(item.call_id) if item.call_id is not None else None
+        if call is not None:
+            first = SyncAttempt(
+                item=item,
+                kind=_PUSH,
+                sent_at=call.sent_at,
+                duration_ms=call.duration_ms,
+                key=call.key,
+                expected=item.before if call.is_compared else None,
+                quantity=item.wanted,
+                shown=item.shown,
+                status=call.status,
+            )
+            found[item.pk].append(first)
+    for attempt in SyncAttempt.objects.filter(item__in=list(found)).order_by("pk"):
+        found[attempt.item_id].append(attempt)
+    return found
 
 
 def confirmed_after_ms(before: Standing, result: Result) -> int | None:

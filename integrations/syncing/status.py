@@ -350,6 +350,15 @@ def _count_attempts(statuses: dict[int, ChannelStatus], keys: Sequence[int], now
     )
     for key, attempts, taken in counted:
         statuses[key].attempts, statuses[key].taken = attempts, taken
+    # Those that went as they should have no row of their own.
+    plain = SyncItem.objects.filter(
+        run__channel__in=among(list(keys)),
+        run__started_at__gte=since - _LONGEST_RUN,
+        call__sent_at__gte=since,
+    )
+    for key, count in plain.order_by().values_list("run__channel").annotate(count=Count("pk")):
+        statuses[key].attempts += count
+        statuses[key].taken += count
 
 
 def _spreads(rows: QuerySet[Any], per: str, *, milliseconds: bool = False) -> dict[int | None, Spread]:

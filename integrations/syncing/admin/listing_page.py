@@ -27,6 +27,7 @@ from integrations.syncing.admin.words import (
     told,
 )
 from integrations.syncing.models import ListingSync, SyncAttempt, SyncItem
+from integrations.syncing.runs import attempts_of
 
 _ITEMS_SHOWN = 20
 
@@ -71,7 +72,7 @@ def _last_problem(request: HttpRequest, row: Any) -> dict[str, Any]:
 
 
 def _history(request: HttpRequest, row: Any) -> dict[str, Any]:
-    """What runs wanted of it, newest first, each with its attempts. Two queries."""
+    """What runs wanted of it, newest first, each with its attempts. Three queries."""
     items: QuerySet[SyncItem] = SyncItem.objects.filter(listing=row.listing_id, location_id=row.location_id)
     # A dry run sends nothing and has a page of its own.
     items = items.exclude(run__kind="dry")
@@ -82,13 +83,11 @@ def _history(request: HttpRequest, row: Any) -> dict[str, Any]:
         before = ""
     found: list[Any] = list(items.select_related("run__asked_by").order_by("-pk")[: _ITEMS_SHOWN + 1])
     older, found = found[_ITEMS_SHOWN:], found[:_ITEMS_SHOWN]
-    attempts: dict[int, list[Any]] = {}
-    for attempt in SyncAttempt.objects.filter(item__in=[item.pk for item in found]).order_by("pk"):
-        attempts.setdefault(attempt.item_id, []).append(_shown(attempt, row))
+    attempts = attempts_of(found)
     for item in found:
         item.badge = badge_of(OUTCOME_BADGES, item.outcome)
         item.target_text = target_text(item)
-        item.shown_attempts = attempts.get(item.pk, [])
+        item.shown_attempts = [_shown(attempt, row) for attempt in attempts[item.pk]]
         item.asked_by = person_name(item.run.asked_by) if item.run.asked_by_id else ""
     return {"items": found, "older": found[-1].pk if older else None, "is_first": not before}
 

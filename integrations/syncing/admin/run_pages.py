@@ -20,7 +20,8 @@ from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 from integrations.state import capitalised
 from integrations.syncing.admin.words import OUTCOME_BADGES, badge_of, not_written, person_name, run_line
-from integrations.syncing.models import ListingSync, SyncAttempt, SyncItem, SyncRun
+from integrations.syncing.models import ListingSync, SyncItem, SyncRun
+from integrations.syncing.runs import attempts_of
 from monitoring.causes import cause_label
 
 VIEW = "integrations.view_syncrun"
@@ -161,10 +162,7 @@ def _items(request: HttpRequest, run: SyncRun) -> dict[str, Any]:
         before = ""
     found: list[Any] = list(items.order_by("-pk")[: _ITEMS_SHOWN + 1])
     older, found = found[_ITEMS_SHOWN:], found[:_ITEMS_SHOWN]
-    last = {
-        attempt.item_id: attempt
-        for attempt in SyncAttempt.objects.filter(item__in=[item.pk for item in found]).order_by("pk")
-    }
+    last = {pk: attempts[-1] for pk, attempts in attempts_of(found).items() if attempts}
     rows = {
         (listing, location): pk
         for listing, location, pk in ListingSync.objects.filter(

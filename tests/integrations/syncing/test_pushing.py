@@ -14,6 +14,7 @@ from integrations.models import ChannelHealth, ChannelSync, Credential, ListingS
 from integrations.syncing import dirty, pushing
 from integrations.syncing.pushing import push_slice
 from integrations.syncing.rows import MOST_LOOKS, Result, Status
+from integrations.syncing.runs import attempts_of
 from tests.factories import ListingFactory, ProductFactory, SkuFactory
 from tests.integrations.connectors.subjects import SUBJECTS
 from tests.integrations.syncing.conftest import warehouse
@@ -82,7 +83,7 @@ def test_the_log_tells_what_was_wanted_sent_and_seen(shop, settle):
     item = SyncItem.objects.latest("pk")
     assert (item.before, item.wanted, item.outcome) == (before, before - 3, "confirmed")
     assert [step[0] for step in item.steps] == ["available", "buffer"]
-    push, look = item.attempts.order_by("pk")
+    push, look = attempts_of([item])[item.pk]
     assert (push.kind, push.expected, push.quantity, push.status) in {
         ("push", before, before - 3, "applied"),
         ("push", before, before - 3, "accepted"),

@@ -4,7 +4,7 @@ from typing import Any
 
 from catalog.models import Channel, Listing, Product, Sku, StockMovement, Warehouse
 from catalog.stock.ledger import Movement, record_movements
-from integrations.models import ChannelSync, Credential, ListingSync, SyncAttempt
+from integrations.models import ChannelSync, Credential, ListingSync, SyncAttempt, SyncItem
 from integrations.syncing import dirty
 from integrations.syncing.pushing import PushingJob, push_slice
 from tests.worker_process import now
@@ -39,5 +39,5 @@ def report() -> dict[str, Any]:
         "wanted": {f"{item_id}/{sku_id}": units for item_id, sku_id, units in wanted},
         "states": sorted(rows.values_list("state", flat=True)),
         "leased": rows.filter(lease_until__gt=now()).count(),
-        "pushes": SyncAttempt.objects.filter(kind="push").count(),
+        "pushes": SyncAttempt.objects.filter(kind="push").count() + SyncItem.objects.exclude(call=None).count(),
     }
