@@ -111,9 +111,7 @@ def stock_targets(
                 target = target_of(available.at(sku, location), rule, pack)
             else:
                 key = channel, available.at(sku, location), pack
-                if key not in alike:
-                    alike[key] = target_of(key[1], rule, pack)
-                target = alike[key]
+                target = alike.get(key) or alike.setdefault(key, target_of(key[1], rule, pack))
             mark = f"{ways} {sku} {pack} {status}"
             targets.append(ListingTarget(pk, channel, location.id, sku, version or 0, mark, target))
     return targets

@@ -42,7 +42,6 @@ from integrations.syncing.rows import (
     after_look,
     after_push,
     applied,
-    is_plain,
     plain,
 )
 from integrations.syncing.wanted import left_of, wanted_of
@@ -230,8 +229,8 @@ class PushingJob(Job):
         can_push = Capability.PUSH_STOCK in lane.connector.capabilities
         awaits_orders = lane.channel.pk in self._awaits_orders
         for pk, claim in chunk.claims.items():
-            wanted = self._wanted[pk]
-            result = _without_call(claim, wanted)
+            quantity, known = self._wanted[pk].target.quantity, claim.known
+            result = _without_call(claim, self._wanted[pk], known)
             if result is None and pk in self._held:
                 result = Result(pk, Status.HELD)
             if result is None and awaits_orders and claim.has_moved:
@@ -243,8 +242,12 @@ class PushingJob(Job):
             if result is not None:
                 chunk.results.append(result)
                 continue
-            targets.append(_target(claim, wanted))
-            pks[claim.listing_id, claim.location_id] = pk
+            assert quantity is not None  # noqa: S101  # such a row is not sent
+            listing_id, location_id = claim.listing_id, claim.location_id
+            targets.append(
+                StockTarget(listing_id, claim.item_id, claim.sku_id, quantity, known, location_id, claim.stock_id)
+            )
+            pks[listing_id, location_id] = pk
         return [
             Batch(
                 chunk,
@@ -337,20 +340,20 @@ class PushingJob(Job):
             if any(_has_moved(result, after[result.pk]) for result in ours):
                 orders.make_due([chunk.lane.channel.pk], now=now)
             if is_push:
-                counts = runs.counted([*done, *ours])
+                counts = runs.counted(ours)
+                counts["sent"] += len(done)
                 if run is not None:
                     runs.count(run, counts)
                     if any(result.status is Status.HELD for result in ours):
                         runs.note_stop(run, GUARD)
-                    pushes: list[tuple[Claim, Wanted, Result, int | None]] = [
-                        (chunk.claims[result.pk], self._wanted[result.pk], result, None) for result in done
-                    ]
+                    plain = [(chunk.claims[result.pk], self._wanted[result.pk], result) for result in done]
+                    pushes: list[tuple[Claim, Wanted, Result, int | None]] = []
                     for result in ours:
                         is_seen = result.status is Status.READ
                         after_ms = runs.confirmed_after_ms(before[result.pk], result) if is_seen else None
                         if result.at is not None:
                             pushes.append((chunk.claims[result.pk], self._wanted[result.pk], result, after_ms))
-                    runs.log_pushes(run, pushes, plain={result.pk for result in done}, now=now)
+                    runs.log_pushes(run, plain, pushes, now=now)
             else:
                 counts = Counter(looked=len(ours))
                 if run is not None:
@@ -369,10 +372,9 @@ class PushingJob(Job):
 
         What somebody marked meanwhile, or has the lease of by now, stays in them.
         """
+        claims, wanted_of_row = chunk.claims, self._wanted
         rows = [
-            plain(self._wanted[pk], result)
-            for pk, result in results.items()
-            if is_plain(chunk.claims[pk], self._wanted[pk], result)
+            row for pk, result in results.items() if (row := plain(claims[pk], wanted_of_row[pk], result)) is not None
         ]
         stored = update_rows(
             ListingSync,
@@ -499,34 +501,21 @@ def _release(keys: Sequence[int], chunk: Chunk, now: datetime, *, cause: str = "
     ours.update(**changes)
 
 
-def _without_call(claim: Claim, wanted: Wanted) -> Result | None:
+def _without_call(claim: Claim, wanted: Wanted, known: int | None) -> Result | None:
     """What becomes of a row that needs no call; None for one that is to be sent."""
     quantity = wanted.target.quantity
     if quantity is None:
         return Result(claim.pk, Status.STOPPED, cause=str(wanted.target.blocked or ""))
     if claim.state in _LEFT_ALONE and quantity == claim.wanted:
         return Result(claim.pk, Status.KEPT)
-    if quantity == claim.known:
+    if quantity == known:
         return Result(claim.pk, Status.UNCHANGED)
     return None
 
 
 def _is_zeroed(claim: Claim, wanted: Wanted) -> bool:
     """Whether it is to be sent a 0, as far as we know over something else."""
-    return wanted.target.quantity == 0 and _without_call(claim, wanted) is None
-
-
-def _target(claim: Claim, wanted: Wanted) -> StockTarget:
-    assert wanted.target.quantity is not None  # noqa: S101  # such a row is not sent
-    return StockTarget(
-        listing_id=claim.listing_id,
-        item_id=claim.item_id,
-        sku_id=claim.sku_id,
-        quantity=wanted.target.quantity,
-        expected=claim.known,
-        location_id=claim.location_id,
-        stock_id=claim.stock_id,
-    )
+    return wanted.target.quantity == 0 and _without_call(claim, wanted, claim.known) is None
 
 
 def _push(
@@ -536,7 +525,14 @@ def _push(
 
     Raises ConnectorError only when nothing was written.
     """
-    unknown = [claim for claim in claims if _is_read_first(claim, connector)]
+    # What it shows is to be known before it is written: to be compared with, or since nobody knows what an earlier
+    # write did.
+    compares = connector.has_compare_and_set
+    unknown = [
+        claim
+        for claim, target in zip(claims, targets, strict=True)
+        if target.expected is None and (compares or claim.attempts > 0)
+    ]
     looks = {look.pk: look for look in verifying.look(connector, unknown, now)} if unknown else {}
     results: dict[int, Result] = {}
     sent: list[tuple[int, StockTarget]] = []
@@ -561,6 +557,7 @@ def _push(
         outcomes = connector.push_stock(batch, key=key, now=now)
         took = int((time.monotonic() - started) * 1000)
         for (pk, target), (_listing, _location, status, cause, shown) in zip(sent, outcomes, strict=True):
+            look = looks.get(pk)
             results[pk] = Result(
                 pk,
                 _STATUSES[status],
@@ -568,18 +565,14 @@ def _push(
                 target.quantity,
                 target.expected,
                 shown,
-                cause=cause,
-                key=key,
-                duration_ms=took,
-                looks=(looks[pk],) if pk in looks else (),
+                "",
+                cause,
+                "",
+                key,
+                took,
+                (look,) if look is not None else (),
             )
     return [results[claim.pk] for claim in claims]
-
-
-def _is_read_first(claim: Claim, connector: Connector) -> bool:
-    """Whether what it shows is to be known before it is written: to be compared with, or since nobody knows what an
-    earlier write did."""
-    return claim.known is None and (connector.has_compare_and_set or claim.attempts > 0)
 
 
 def _has_moved(result: Result, after: Standing) -> bool:

@@ -9,6 +9,7 @@ from catalog.stock.availability import Blocked, Target
 from integrations.syncing.models import ListingSync
 
 State = ListingSync.State
+_SENT_STATE, _STOPPED = State.SENT.value, State.STOPPED.value  # as a claim has them, of thousands of rows at once
 
 VERIFY_AFTER = timedelta(seconds=2)
 # Of many that are sent together: until then those still to be sent come first.
@@ -49,7 +50,7 @@ class Claim(NamedTuple):
     @property
     def shown(self) -> int | None:
         """The last figure that was sent or seen."""
-        return self.pushed if self.state == State.SENT else self.confirmed
+        return self.pushed if self.state == _SENT_STATE else self.confirmed
 
     @property
     def known(self) -> int | None:
@@ -57,7 +58,8 @@ class Claim(NamedTuple):
 
         Of what was left alone until now nobody knows what has become.
         """
-        return None if self.state == State.STOPPED else self.shown
+        state = self.state
+        return None if state == _STOPPED else self.pushed if state == _SENT_STATE else self.confirmed
 
     @property
     def has_moved(self) -> bool:
@@ -219,17 +221,6 @@ def after_push(before: Standing, wanted: Wanted, result: Result, now: datetime) 
     )
 
 
-def is_plain(claim: Claim, wanted: Wanted, result: Result) -> bool:
-    """Whether it took its figure, and how it stands follows from its claim: applied() says the same as after_push(), as
-    long as nobody touched the row since."""
-    return (
-        result.status in _TAKEN
-        and not result.looks
-        and (not claim.attempts or result.quantity != claim.wanted)
-        and (wanted.version >= claim.synced_version or wanted.rule != claim.synced_rule)
-    )
-
-
 def applied(now: datetime, count: int) -> dict[str, Any]:
     """What is the same for all plain rows once so many were sent together; PLAIN says what differs."""
     return {
@@ -245,9 +236,15 @@ def applied(now: datetime, count: int) -> dict[str, Any]:
 PLAIN = ("wanted", "pushed", "pushed_at", "synced_version", "synced_rule")
 
 
-def plain(wanted: Wanted, result: Result) -> tuple[Any, ...]:
-    """The values of PLAIN, behind the key."""
-    return result.pk, result.quantity, result.quantity, result.at, wanted.version, wanted.rule
+def plain(claim: Claim, wanted: Wanted, result: Result) -> tuple[Any, ...] | None:
+    """The values of PLAIN behind the key, for a row that took its figure and how it stands follows from its claim;
+    None for any other. applied() says the same of it as after_push(), as long as nobody touched the row since."""
+    quantity, version, rule = result.quantity, wanted.version, wanted.rule
+    if result.status not in _TAKEN or result.looks or (claim.attempts and quantity == claim.wanted):
+        return None
+    if version < claim.synced_version and rule == claim.synced_rule:
+        return None
+    return result.pk, quantity, quantity, result.at, version, rule
 
 
 def after_look(before: Standing, result: Result, now: datetime) -> Standing:

@@ -1,7 +1,7 @@
 """The log: a run over a channel, what it wanted of each listing, and each figure on its way."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -122,54 +122,60 @@ def _as_text(steps: Sequence[Step]) -> str:
 
 def log_pushes(
     run: SyncRun,
+    plain: Sequence[tuple[Claim, Wanted, Result]],
     pushes: Sequence[tuple[Claim, Wanted, Result, int | None]],
     *,
-    plain: Container[int],
     now: datetime,
 ) -> None:
-    """An item for each listing that a call was made for, and its attempts; `pushes` have confirmed_after_ms() where it
-    was seen there already. Of the rows in `plain` the call itself is kept, and no attempt for each."""
+    """An item for each listing that a call was made for, and its attempts: of the rows in `plain`, which were sent as
+    they should, the call itself is kept. `pushes` have confirmed_after_ms() where it was seen there already."""
     texts: dict[int, str] = {}  # of the steps, by target: many rows have the same one
-    calls = _calls(run, [result for _claim, _wanted, result, _after_ms in pushes if result.pk in plain])
-    rows = [
-        (
-            run.pk,
-            claim.listing_id,
-            claim.location_id,
-            claim.shown,
-            wanted.target.quantity,
-            texts.get(id(wanted.target)) or texts.setdefault(id(wanted.target), _as_text(wanted.target.steps)),
-            "",
-            wanted.version,
-            outcome_of(result),
-            after_ms,
-            now,
-            calls.get(_call(result)) if result.pk in plain else None,
-            result.shown,
-        )
-        for claim, wanted, result, after_ms in pushes
+    call_ids = _calls(run, [result for _claim, _wanted, result in plain])
+    told: list[tuple[Claim, Wanted, Result, int | None, int | None]] = [
+        (*each, None, call_id) for each, call_id in zip(plain, call_ids, strict=True)
     ]
+    told += [(*each, None) for each in pushes]
+    rows = []
+    for claim, wanted, result, after_ms, call_id in told:
+        target = wanted.target
+        steps = texts.get(id(target)) or texts.setdefault(id(target), _as_text(target.steps))
+        outcome = outcome_of(result)
+        rows.append(
+            (
+                run.pk,
+                claim.listing_id,
+                claim.location_id,
+                claim.shown,
+                target.quantity,
+                steps,
+                "",
+                wanted.version,
+                outcome,
+                after_ms,
+                now,
+                call_id,
+                result.shown,
+            )
+        )
     item_ids = sorted(insert_new(SyncItem, _ITEM_FIELDS, rows))  # in the order of the rows
     attempts = []
-    for item_id, (_claim, _wanted, result, _after_ms) in zip(item_ids, pushes, strict=True):
-        if result.pk in plain:
-            continue
+    for item_id, (_claim, _wanted, result, _after_ms) in zip(item_ids[len(plain) :], pushes, strict=True):
         attempts += [_attempt(item_id, look, _LOOK, now) for look in result.looks]
         if result.status is not Status.READ and (result.quantity is not None or not result.looks):
             attempts.append(_attempt(item_id, result, _PUSH, now))
     copy_rows(SyncAttempt, _ATTEMPT_FIELDS, attempts)
 
 
-def _call(result: Result) -> tuple[Any, ...]:
-    """What the rows of one call have in common."""
-    return result.at, result.duration_ms, result.key, result.expected is not None, result.status
-
-
-def _calls(run: SyncRun, results: Iterable[Result]) -> dict[tuple[Any, ...], int]:
-    """The keys of new calls, by what their rows have in common."""
-    told = list(dict.fromkeys(map(_call, results)))
-    keys = sorted(insert_new(SyncCall, _CALL_FIELDS, [(run.pk, *call) for call in told]))
-    return dict(zip(told, keys, strict=True))
+def _calls(run: SyncRun, results: Sequence[Result]) -> list[int]:
+    """A new call for those that were made with one; its key for each of the results."""
+    names = [(each.key, each.at, each.status, each.expected is not None) for each in results]
+    told = dict(zip(names, results, strict=True))
+    rows = [
+        (run.pk, at, told[key, at, status, is_compared].duration_ms, key, is_compared, status)
+        for key, at, status, is_compared in told
+    ]
+    call_ids = dict(zip(told, sorted(insert_new(SyncCall, _CALL_FIELDS, rows)), strict=True))
+    return [call_ids[name] for name in names]
 
 
 def attempts_of(items: Sequence[SyncItem]) -> dict[int, list[SyncAttempt]]:

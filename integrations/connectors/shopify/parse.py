@@ -33,6 +33,7 @@ from integrations.connectors.values import HalfAnswer, amount, code, count, mome
 
 _LONGEST_NUMBER = 20  # digits
 _GID = re.compile(r"gid://shopify/[A-Za-z]+/([1-9][0-9]{0,19})(?:\?.*)?")
+_ITEM, _LOCATION = "gid://shopify/InventoryItem/", "gid://shopify/Location/"
 _LONGEST_LIFE = timedelta(days=3650)
 
 
@@ -251,19 +252,30 @@ def _row(path: Any) -> int | None:
 
 def changed_rows(payload: Any) -> set[tuple[str, str]]:
     """The inventory items and locations that the write says it changed."""
-    changes = field(payload, "inventoryAdjustmentGroup", "changes") or []
-    return {
-        (number_of(field(change, "item", "id")), number_of(field(change, "location", "id")))
-        for change in changes
-        if field(change, "name") == "available"
-    }
+    changed = set()
+    for change in field(payload, "inventoryAdjustmentGroup", "changes") or []:
+        try:
+            name, item, location = change["name"], change["item"]["id"], change["location"]["id"]
+        except (KeyError, TypeError):
+            continue  # it names no row
+        if name == "available":
+            changed.add((_number_behind(_ITEM, item), _number_behind(_LOCATION, location)))
+    return changed
+
+
+def _number_behind(prefix: str, value: Any) -> str:
+    """As number_of(), for the GIDs of thousands of rows that begin alike."""
+    if isinstance(value, str) and value.startswith(prefix) and (number := value[len(prefix) :]).isdigit():
+        return number
+    return number_of(value)
 
 
 def written(target: StockTarget, stock_id: str, location_id: str, changed: set[tuple[str, str]]) -> PushOutcome:
     """A row of a write without errors. Nothing changes where the figure was there already."""
-    if target.expected is not None and target.expected != target.quantity and (stock_id, location_id) not in changed:
-        return PushOutcome(target.listing_id, target.location_id, PushStatus.UNKNOWN, "not-confirmed")
-    return PushOutcome(target.listing_id, target.location_id, PushStatus.APPLIED, shown=target.quantity)
+    listing_id, _item, _sku, quantity, expected, location, _stock = target
+    if expected is not None and expected != quantity and (stock_id, location_id) not in changed:
+        return PushOutcome(listing_id, location, PushStatus.UNKNOWN, "not-confirmed")
+    return PushOutcome(listing_id, location, PushStatus.APPLIED, "", quantity)
 
 
 # --- Orders and promotions ------------------------------------------------------------------------------------------

@@ -154,10 +154,11 @@ class StockWriter:
             return _Answered(parse.write_errors(payload), parse.changed_rows(payload))
 
     def _variables(self, rows: Sequence[_Row], failed: int) -> dict[str, Any]:
+        locations = {location_id: parse.gid("Location", location_id) for *_row, location_id in rows}
         quantities = [
             {
                 "inventoryItemId": parse.gid("InventoryItem", stock_id),
-                "locationId": parse.gid("Location", location_id),
+                "locationId": locations[location_id],
                 "quantity": target.quantity,
                 "changeFromQuantity": target.expected,
             }
@@ -196,11 +197,13 @@ class StockWriter:
     def _addressed(self, batch: Sequence[StockTarget]) -> list[_Row]:
         """The targets with the inventory item and location that each is written to; others get their outcome."""
         sent = []
+        is_id = parse.is_id
         for place, target in enumerate(batch):
-            if not parse.is_id(target.sku_id) or not parse.is_id(target.item_id):
+            _listing, item_id, sku_id, quantity, expected, _location, _stock = target
+            if not is_id(sku_id) or not is_id(item_id):
                 # Sent along, it would make the platform refuse the whole call; and so would the next.
                 self._note(place, target, PushStatus.REFUSED, "bad-listing-id")
-            elif not 0 <= target.quantity <= _LARGEST_QUANTITY or abs(target.expected or 0) > _LARGEST_QUANTITY:
+            elif not 0 <= quantity <= _LARGEST_QUANTITY or abs(expected or 0) > _LARGEST_QUANTITY:
                 self._note(place, target, PushStatus.REFUSED, "refused-by-rule")
             else:
                 sent.append((place, target))
@@ -212,7 +215,7 @@ class StockWriter:
         for place, target in sent:
             stock_id = target.stock_id or stock_ids.get((target.item_id, target.sku_id), "")
             location_id = target.location_id or only
-            if not parse.is_id(stock_id):
+            if not is_id(stock_id):
                 self._note(place, target, PushStatus.REFUSED, "unknown-listing")
             elif location_id not in known:
                 self._note(place, target, PushStatus.REFUSED, "unknown-location")

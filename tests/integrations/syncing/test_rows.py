@@ -17,7 +17,6 @@ from integrations.syncing.rows import (
     after_push,
     applied,
     delay,
-    is_plain,
     plain,
 )
 from tests.factories import NOW
@@ -215,13 +214,14 @@ def test_what_is_stored_at_once_stands_as_it_would_row_by_row(fields, version, r
     known = {name: getattr(before, name) for name in Claim._fields if name in Standing._fields}
     claim = Claim(pk=1, listing_id=2, item_id="3", sku_id="4", stock_id="5", location_id="", **known)
     target, result = wanted(3, version, rule), Result(1, Status(status), at=NOW, quantity=3)
-    assert is_plain(claim, target, result) is expected
-    if expected:
-        stored = before._replace(**dict(zip(PLAIN, plain(target, result)[1:], strict=True)), **applied(NOW, 1))
+    values = plain(claim, target, result)
+    assert (values is not None) is expected
+    if values is not None:
+        stored = before._replace(**dict(zip(PLAIN, values[1:], strict=True)), **applied(NOW, 1))
         assert stored == after_push(before, target, result, NOW).stored
 
 
 def test_what_was_read_before_it_was_sent_is_stored_by_itself():
     claim = Claim(1, 2, "3", "4", "5", "", "failed", "", 0, 5, 5, None, 7, "mark")
     result = Result(1, Status.APPLIED, at=NOW, quantity=3, looks=(Result(1, Status.READ, at=NOW, shown=4),))
-    assert not is_plain(claim, wanted(3), result)
+    assert plain(claim, wanted(3), result) is None
