@@ -13,7 +13,10 @@ from benchmarks.harness import set_up
 
 BENCHMARKS = (
     *("fetch", "quotas", "second_pass", "thresholds", "memory", "pages", "api", "shopify"),
+    "collision_scan",
     *("push", "push_quota", "push_faults", "push_changes", "push_dead", "sale_to_channels"),
+    *("transfers", "forecast"),
+    *("bulk", "quotes"),
 )
 
 

@@ -1,7 +1,9 @@
 """The other sides of the benchmarks: the bare limits (as fast as the protocol allows), the naive monitor and sync."""
 
 import json
+import math
 import sqlite3
+import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import requests
 
@@ -189,3 +193,53 @@ def _write_to_shop(post: Callable[..., requests.Response], address: str, token: 
     answer = post(f"{address}/admin/api/{VERSION}/graphql.json", data=body, headers=headers, timeout=20)
     answer.raise_for_status()
     return answer.content
+
+
+def plain_coupon_loop(
+    prices: Sequence[int], item: str, coupons: Sequence[Mapping[str, Any]], at: datetime
+) -> list[int]:
+    """For each price the coupons in their window and scope, then those it reaches; the largest value is taken off."""
+    paid = []
+    for price in prices:
+        usable = [
+            coupon
+            for coupon in coupons
+            if coupon["start"] <= at < coupon["end"] and (coupon["items"] is None or item in coupon["items"])
+        ]
+        reached = [coupon for coupon in usable if coupon["minimum"] <= price]
+        best = max(reached, key=lambda coupon: coupon["value"], default=None)
+        paid.append(price if best is None else max(0, price - best["value"]))
+    return paid
+
+
+def bare_coupons(
+    prices: npt.NDArray[np.int64], minimums: npt.NDArray[np.int64], values: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The same on arrays already in memory, by a table of steps, and nothing else; minimums ascend."""
+    best = np.concatenate([[0], np.maximum.accumulate(values)])
+    return np.maximum(prices - best[np.searchsorted(minimums, prices, "right")], 0)
+
+
+def per_sku_planning(
+    days: Sequence[Sequence[float]], positions: Sequence[float], *, lead: int, review: int
+) -> list[int]:
+    """For each SKU the mean and deviation of its days, Z sqrt(L) s, and what is missing to the next total."""
+    orders = []
+    for sold, position in zip(days, positions, strict=True):
+        demand, spread = statistics.mean(sold), statistics.stdev(sold)
+        safety_stock = 1.65 * math.sqrt(lead) * spread
+        orders.append(math.ceil(max(0, demand * (lead + review) + safety_stock - position)))
+    return orders
+
+
+def bare_planning(
+    demand: npt.NDArray[np.float32], positions: npt.NDArray[np.float64], *, lead: int, review: int, chunk: int = 2_000
+) -> npt.NDArray[np.float64]:
+    """The same by arrays that hold nothing unknown, a chunk of SKUs at a time."""
+    orders = np.empty(len(demand))
+    for start in range(0, len(demand), chunk):
+        rows = slice(start, start + chunk)
+        mean, spread = demand[rows].mean(axis=1), demand[rows].std(axis=1, ddof=1)
+        safety_stock = 1.65 * np.sqrt(lead) * spread
+        orders[rows] = np.ceil(np.maximum(0, mean * (lead + review) + safety_stock - positions[rows]))
+    return orders

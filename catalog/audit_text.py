@@ -16,7 +16,11 @@ from catalog.models import AuditEvent, User
 from config.formatting import iso_moment, joined
 
 # Fields whose values only holders of the permission may see, in the log as on the form.
-_GUARDED = {("catalog.sku", "cost_price"): "catalog.view_cost", ("catalog.sku", "cost_currency"): "catalog.view_cost"}
+_GUARDED = {
+    ("catalog.sku", "cost_price"): "catalog.view_cost",
+    ("catalog.sku", "cost_currency"): "catalog.view_cost",
+    ("catalog.suppliersku", "unit_cost"): "catalog.view_cost",
+}
 # The same for all fields of what belongs to an object and is logged with it, such as a channel's credential.
 _GUARDED_OWNERS = {"integrations.credential": "integrations.view_credential"}
 _NONE = "—"
@@ -48,6 +52,7 @@ _ACTIONS = (
     gettext_noop("applied"),
     gettext_noop("dismissed"),
     gettext_noop("released"),
+    gettext_noop("cancelled"),
     gettext_noop("demo begun"),
     gettext_noop("demo loaded"),
 )

@@ -44,21 +44,22 @@ class _Cost:
     currency: str
 
 
-def costs_of(listings: Sequence[Listing], *, at: datetime) -> dict[int, ListingCosts]:
+def costs_of(listings: Sequence[Listing], *, at: datetime, known_at: datetime | None = None) -> dict[int, ListingCosts]:
     """By listing, as valid at `at`, in constant statements. What is not known is None in it, never 0.
 
     Listings need `channel`. A listing of several units costs as many times; a bundle without a cost of its own costs
-    what its components do.
+    what its components do. For a time ahead, of which nobody knows the exchange rates, those of `known_at` count.
     """
+    rated_at = at if known_at is None else min(at, known_at)
     units = _unit_costs({listing.sku_id for listing in listings if listing.sku_id is not None}, at)
     fees = fees_at({listing.channel_id for listing in listings}, at=at)
     currencies = {
         (units[listing.sku_id].currency, listing.channel.currency) for listing in listings if listing.sku_id in units
     }
     pairs = {(cost, sale) for cost, sale in currencies if cost != sale}
-    rates = _Rates(pairs, at.date() + _A_DAY)  # no zone is further ahead
+    rates = _Rates(pairs, rated_at.date() + _A_DAY)  # no zone is further ahead
     return {
-        listing.pk: _costs(listing, units.get(listing.sku_id or 0), fees.get(listing.channel_id), rates, at)
+        listing.pk: _costs(listing, units.get(listing.sku_id or 0), fees.get(listing.channel_id), rates, rated_at)
         for listing in listings
     }
 
@@ -149,13 +150,32 @@ def _costs(listing: Listing, cost: _Cost | None, fees: ChannelFees | None, rates
 
 def next_changes(listings: Sequence[Listing], *, after: datetime) -> dict[int, datetime]:
     """By listing, when the next fee or cost that is stored already begins; those without any are left out."""
-    fees = ChannelFees.objects.filter(channel__in={each.channel_id for each in listings}, valid_from__gt=after)
-    by_channel = dict(fees.order_by("channel", "-valid_from").values_list("channel", "valid_from"))
+    return {pk: moments[0] for pk, moments in changes_ahead(listings, after=after).items()}
+
+
+def changes_ahead(
+    listings: Sequence[Listing], *, after: datetime, until: datetime | None = None
+) -> dict[int, list[datetime]]:
+    """By listing, when fees and costs that are stored already begin, in order; those without any are left out."""
+    window = {"valid_from__gt": after, **({} if until is None else {"valid_from__lt": until})}
+    by_channel: dict[int, set[datetime]] = {}
+    fees = ChannelFees.objects.filter(channel__in={each.channel_id for each in listings}, **window)
+    for channel_id, valid_from in fees.values_list("channel", "valid_from"):
+        by_channel.setdefault(channel_id, set()).add(valid_from)
     skus = sorted({each.sku_id for each in listings if each.sku_id is not None})
-    costs = SkuCost.objects.filter(sku__in=among(skus), valid_from__gt=after).order_by("sku", "-valid_from")
-    by_sku = dict(costs.values_list("sku", "valid_from"))
-    found = {each.pk: (by_channel.get(each.channel_id), by_sku.get(each.sku_id or 0)) for each in listings}
-    return {pk: min(moment for moment in moments if moment) for pk, moments in found.items() if any(moments)}
+    bundles: dict[int, list[int]] = {}
+    for bundle, component in BundleComponent.objects.filter(bundle__in=among(skus)).values_list("bundle", "component"):
+        bundles.setdefault(component, []).append(bundle)
+    by_sku: dict[int, set[datetime]] = {}
+    costs = SkuCost.objects.filter(sku__in=among(sorted({*skus, *bundles})), **window)
+    for sku_id, valid_from in costs.values_list("sku", "valid_from"):
+        for pk in (sku_id, *bundles.get(sku_id, ())):
+            by_sku.setdefault(pk, set()).add(valid_from)
+    found = {
+        each.pk: sorted(by_channel.get(each.channel_id, set()) | by_sku.get(each.sku_id or 0, set()))
+        for each in listings
+    }
+    return {pk: moments for pk, moments in found.items() if moments}
 
 
 def with_promotion_fees(costs: Costs, fees: Iterable[tuple[int, int]]) -> Costs:

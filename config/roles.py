@@ -19,6 +19,9 @@ _VIEW_STOCK = [
     "view_stockrule",
     "view_listingsync",
     "view_syncrun",
+    "view_purchaseorder",
+    "view_suppliersku",
+    "view_lane",
 ]
 _BOOK_STOCK = ["add_stockmovement", "add_transfer", "change_transfer"]  # count, adjust, receive, send
 _EDIT_STOCK = [
@@ -31,11 +34,14 @@ _EDIT_STOCK = [
         for verb in ("add", "change", "delete")
     ),
 ]
-_VIEW_PRICES = ["view_promotion", "view_pricequote"]
+_VIEW_PRICES = ["view_promotion", "view_pricequote", "view_channelpricing", "view_pricerun"]
 _EDIT_PRICES = [f"{verb}_promotion" for verb in ("add", "change", "delete")]
 # They say what a sale costs, as cost prices do.
-_VIEW_COSTS = ["view_cost", "view_channelfees", "view_exchangerate"]
+_VIEW_COSTS = ["view_cost", "view_channelfees", "view_exchangerate", "view_collision"]
 _EDIT_COSTS = [f"{verb}_{model}" for model in ("channelfees", "exchangerate") for verb in ("add", "change", "delete")]
+_EDIT_PURCHASES = [
+    f"{verb}_{model}" for model in ("purchaseorder", "suppliersku", "lane") for verb in ("add", "change", "delete")
+]
 _EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
 _VIEW_TARGETS = ["view_target", "view_route", "view_delivery"]
 _EDIT_TARGETS = [
@@ -54,8 +60,10 @@ ROLES: dict[str, list[str]] = {
         *_EDIT_PRICES,
         *_EDIT_TARGETS,
         *_EDIT_THRESHOLDS,
+        *_EDIT_PURCHASES,
         "delete_threshold",
         "change_alert",
+        "change_channelpricing",
         *_VIEW_COSTS,
         *_EDIT_COSTS,
         "view_all_channels",
@@ -85,6 +93,7 @@ ROLES: dict[str, list[str]] = {
         *_VIEW_PRICES,
         *_BOOK_STOCK,
         *_VIEW_COSTS,
+        *_EDIT_PURCHASES,
         "add_supplier",
         "change_supplier",
         "change_sku",

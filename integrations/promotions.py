@@ -5,10 +5,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
+from django.utils import translation
+
 from catalog.models import Channel, Platform
 from catalog.models import Promotion as StoredPromotion
 from catalog.promotions.requests import minor_units
 from catalog.promotions.services import Stored, store_read
+from catalog.promotions.words import terms
+from config.formatting import UNKNOWN
 from integrations.connections import Unconnected, connector_for
 from integrations.connectors.base import Capability, Promotion
 from integrations.connectors.errors import ConnectorError
@@ -78,7 +83,7 @@ def stored_of(read: Promotion, channel: Channel) -> StoredPromotion:
     }
     row = StoredPromotion(
         channel=channel,
-        name=(read.title or read.promotion_id)[:_LONGEST_NAME],
+        name=read.title[:_LONGEST_NAME],
         platform_id=read.promotion_id,
         code=read.codes[0] if read.codes else "",
         layer=_layer(read, channel),
@@ -100,7 +105,17 @@ def stored_of(read: Promotion, channel: Channel) -> StoredPromotion:
         row.measure, row.tiers = StoredPromotion.Measure.AMOUNT, [[minimum, value]]
     else:
         row.value = value
+    row.name = row.name or _name(row)
     return row
+
+
+def _name(row: StoredPromotion) -> str:
+    """Of one without a title: what it does, in the site's language whoever has it read; else its id."""
+    if row.unknown:
+        return row.platform_id
+    with translation.override(settings.LANGUAGE_CODE):
+        told = terms(row)
+    return row.platform_id if told == UNKNOWN else told[:_LONGEST_NAME]
 
 
 def _layer(read: Promotion, channel: Channel) -> str:

@@ -30,7 +30,10 @@ from integrations.syncing import alerting, dirty, dry_runs, orders, pushing
 from integrations.syncing.pruning import prune_log
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
+from monitoring.services.collisions import scan_due
+from monitoring.services.price_runs import end_runs
 from monitoring.services.prices import requote_due
+from monitoring.services.promotion_alerts import check_ending
 
 logger = logging.getLogger(__name__)
 
@@ -297,7 +300,19 @@ def read_promotions() -> str:
 
 def price_lane() -> str:
     """Work out the after-coupon prices whose facts or promotions changed, or whose time has come."""
-    return str(requote_due(seconds=_PRICING_SECONDS))
+    summary = requote_due(seconds=_PRICING_SECONDS)
+    end_runs(now=timezone.now())
+    return str(summary)
+
+
+def collision_lane() -> str:
+    """Look through what is ahead of prices for losses: what a change touches at once, and each listing every night."""
+    return str(scan_due(seconds=_PRICING_SECONDS))
+
+
+def check_promotions() -> str:
+    """Tell of promotions in use that end soon, or of which few are left."""
+    return f"{check_ending(now=timezone.now())} promotions about to end"
 
 
 def prune() -> str:

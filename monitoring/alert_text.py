@@ -12,7 +12,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from config.formatting import change_percent, count, moment, money, percent
+from config.formatting import change_percent, count, joined, moment, money, percent
 from monitoring.models import Alert, AlertKind, Severity, Threshold
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ def alert_title(alert: Alert) -> str:
             return _("Authorisation ended") if _has_ended(alert) else _("Authorisation ends soon")
         case AlertKind.BELOW_BREAK_EVEN:
             return _("Sold below break-even")
+        case AlertKind.LOSS_AHEAD:
+            return _("Will sell below break-even")
+        case AlertKind.PROMOTION_ENDS:
+            return _("“%(name)s” ends soon") % {"name": alert.old_value}
         case AlertKind.BELOW_MARGIN:
             return _("Margin below %(floor)s") % {"floor": _floor(alert)}
         case AlertKind.NOT_BELOW_LOW:
@@ -111,6 +115,10 @@ def alert_sentence(alert: Alert) -> str:
             return _("%(received)s come in for one, less than it costs") % {
                 "received": _money(alert.new_value, alert.currency)
             }
+        case AlertKind.LOSS_AHEAD:
+            return _loss_ahead(alert)
+        case AlertKind.PROMOTION_ENDS:
+            return _promotion_ends(alert)
         case AlertKind.BELOW_MARGIN:
             return _("%(received)s come in for one, of which less than %(floor)s is left") % {
                 "received": _money(alert.new_value, alert.currency),
@@ -236,6 +244,28 @@ def _not_read(alert: Alert) -> str:
     if not alert.old_value:
         return _("Not one good reading so far, %(missed)s") % {"missed": missed}
     return _("Last read %(time)s, %(missed)s") % {"time": moment(_time(alert.old_value)), "missed": missed}
+
+
+def _loss_ahead(alert: Alert) -> str:
+    """From its first minute on; the limit names buyers where only those pay so little."""
+    words = {
+        "time": moment(_time(alert.new_value)),
+        "price": _money(alert.old_value, alert.currency),
+        "buyers": alert.limit,
+    }
+    if alert.limit:
+        return _("From %(time)s on, down to %(price)s for %(buyers)s, less than it costs") % words
+    return _("From %(time)s on, down to %(price)s, less than it costs") % words
+
+
+def _promotion_ends(alert: Alert) -> str:
+    told = []
+    if alert.new_value:
+        told.append(_("It ends %(time)s") % {"time": moment(_time(alert.new_value))})
+    if alert.limit:
+        left = int(alert.limit)
+        told.append(ngettext("%(count)s is left", "%(count)s are left", left) % {"count": count(left)})
+    return joined([*told, _("prices are worked out with it")])
 
 
 def _floor(alert: Alert) -> str:

@@ -19,7 +19,8 @@ from rest_framework.response import Response
 from catalog.costs import costs_of
 from catalog.models import ApiKey
 from catalog.pricing import exchange
-from catalog.promotions.prices import price_of, unit_prices_of
+from catalog.promotions.forms import words_of
+from catalog.promotions.prices import price_of, prices_by_tag, unit_prices_of
 from catalog.promotions.requests import amount_of, shops_of
 from config.api.authentication import may_read_costs
 from config.api.filters import IdFilter, MomentField, OneOfFilter, ResourceFilters, check_parameters
@@ -94,9 +95,17 @@ class PriceQuoteResource(Resource):
         return self.serializer_class.read(queryset, without=() if may_read_costs(self.request) else COSTS)
 
 
+class TagsField(forms.CharField):
+    """Kinds of buyers, with commas."""
+
+    def clean(self, value: Any) -> list[str]:
+        return words_of(super().clean(value))
+
+
 class QuoteParameters(forms.Form):
     quantity = forms.IntegerField(min_value=1, max_value=MOST_UNITS, required=False)
     at = MomentField(required=False)
+    buyer_tags = TagsField(max_length=200, required=False)
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         super().__init__(data)
@@ -108,10 +117,18 @@ class BestSerializer(serializers.Serializer):
     per_unit = serializers.CharField(help_text="Rounded half up; for showing only.")
 
 
+class TaggedSerializer(serializers.Serializer):
+    tag = serializers.CharField()
+    status = serializers.ChoiceField(PriceQuote.Status.choices)
+    reason = serializers.CharField(allow_null=True)
+    goods = serializers.CharField(allow_null=True, help_text="For all of them.")
+
+
 class QuoteSerializer(serializers.Serializer):
     listing = serializers.IntegerField()
     at = serializers.DateTimeField()
     quantity = serializers.IntegerField()
+    buyer_tags = serializers.ListField(child=serializers.CharField(), help_text="What the buyer is taken for.")
     currency = serializers.CharField()
     status = serializers.ChoiceField(PriceQuote.Status.choices)
     reason = serializers.CharField(allow_null=True)
@@ -122,6 +139,9 @@ class QuoteSerializer(serializers.Serializer):
     receipts = serializers.CharField(allow_null=True, required=False)
     break_even = serializers.CharField(allow_null=True, required=False)
     margin = serializers.CharField(allow_null=True, required=False)
+    by_buyer_tag = TaggedSerializer(
+        many=True, help_text="What a buyer of each kind pays, of those that the listing’s promotions are for."
+    )
     answer = serializers.JSONField()
 
 
@@ -137,6 +157,10 @@ class PricedListingResource(ListingResource):
                 description="Units bought together.",
             ),
             OpenApiParameter("at", OpenApiTypes.DATETIME, description="Without it: now."),
+            OpenApiParameter(
+                "buyer_tags",
+                description="Kinds of buyers, with commas, such as 88VIP. Without it: like everybody.",
+            ),
         ],
         responses=QuoteSerializer,
         filters=False,
@@ -149,21 +173,24 @@ class PricedListingResource(ListingResource):
         permissions=("catalog.view_listing", "catalog.view_promotion"),
     )
     def quote(self, request: Request, pk: str) -> Response:
-        """Worked out now, for the quantity and the moment."""
+        """Worked out now, for the quantity, the moment, and the kind of buyer."""
         listing = get_object_or_404(self.get_queryset().select_related("channel", "sku"), pk=int(pk))
-        check_parameters(request.query_params, ("quantity", "at"))
+        check_parameters(request.query_params, ("quantity", "at", "buyer_tags"))
         asked = QuoteParameters(request.query_params)
         if not asked.is_valid():
             raise ValidationError({name: [str(text) for text in texts] for name, texts in asked.errors.items()})
         at, quantity = asked.cleaned_data["at"] or timezone.now(), asked.cleaned_data["quantity"] or 1
-        shop = shops_of([listing.channel])[listing.channel_id]
-        price = price_of(listing, shop, costs_of([listing], at=at)[listing.pk], at=at, quantity=quantity)
+        tags = asked.cleaned_data["buyer_tags"]
+        shop, costs = shops_of([listing.channel])[listing.channel_id], costs_of([listing], at=at)[listing.pk]
+        price = price_of(listing, shop, costs, at=at, quantity=quantity, buyer=frozenset(tags))
+        tagged = prices_by_tag(listing, shop, costs, at=at, quantity=quantity)
         units = unit_prices_of(price.request, stock=listing.stock)
         currency = listing.channel.currency
         answer = {
             "listing": listing.pk,
             "at": at,
             "quantity": quantity,
+            "buyer_tags": tags,
             "currency": currency,
             "status": price.quote.status.value,
             "reason": str(price.quote.reason) or None,
@@ -176,6 +203,16 @@ class PricedListingResource(ListingResource):
                 "per_unit": _amount(units.best.per_unit, currency),
             },
             "valid_until": price.valid_until,
+            "by_buyer_tag": [
+                {
+                    "tag": tag,
+                    "status": each.quote.status.value,
+                    "reason": str(each.quote.reason) or None,
+                    "goods": _amount(each.goods, currency),
+                }
+                for tag, each in tagged.items()
+                if tag
+            ],
             "answer": exchange.to_json(price.quote),
         }
         if may_read_costs(request):

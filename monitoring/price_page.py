@@ -9,7 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from catalog.costs import costs_of
+from catalog.costs import ListingCosts, RateUsed, costs_of
 from catalog.models import ChannelPricing, Listing
 from catalog.pricing.unit_prices import UnitPrices
 from catalog.promotions.prices import Price, price_of, unit_prices_of
@@ -18,7 +18,7 @@ from catalog.promotions.words import Words
 from config.formatting import change_percent, count, moment, percent, sentences
 from monitoring.charts.waterfall import Amount, Drawing, lying, upright
 
-_PARTS: dict[str, Promise | str] = {
+COST_PARTS: dict[str, Promise | str] = {
     "cost": gettext_lazy("cost price"),
     "exchange_rate": gettext_lazy("exchange rate"),
     "freight": gettext_lazy("freight and packing"),
@@ -77,10 +77,13 @@ class Explained:
     no_price: str
 
 
-def explain(listing: Listing, *, at: datetime, quantity: int, with_costs: bool) -> Explained:
-    """What the page shows. Without `with_costs` nothing tells what a sale costs, or what is left of it."""
+def explain(listing: Listing, *, at: datetime, now: datetime, quantity: int, with_costs: bool) -> Explained:
+    """What the page shows. Without `with_costs` nothing tells what a sale costs, or what is left of it.
+
+    For a time ahead costs in another currency count at the rate of now.
+    """
     shop = shops_of([listing.channel])[listing.channel_id]
-    costs = costs_of([listing], at=at)[listing.pk]
+    costs = costs_of([listing], at=at, known_at=now)[listing.pk]
     price = price_of(listing, shop, costs, at=at, quantity=quantity)
     words = Words(price.request, shop.names)
     if price.quote.total is None:
@@ -90,17 +93,17 @@ def explain(listing: Listing, *, at: datetime, quantity: int, with_costs: bool) 
         next_price = price_of(
             listing,
             shop,
-            costs_of([listing], at=price.valid_until)[listing.pk],
+            costs_of([listing], at=price.valid_until, known_at=now)[listing.pk],
             at=price.valid_until,
             quantity=quantity,
         )
     units = unit_prices_of(price.request, stock=listing.stock)
     pays = price.goods or 0
-    limit = _limit(price) if with_costs else None
+    limit = limit_of(price) if with_costs else None
     wide, narrow, axis_text = _pictures(price, shop, words, limit)
     loss = max((limit or 0) - pays, 0)
     return Explained(
-        facts=_facts(price, next_price, units, words, with_costs=with_costs),
+        facts=_facts(price, next_price, units, words, costs=costs if with_costs else None),
         used=[
             UsedRow(
                 words.name(step.id),
@@ -123,7 +126,7 @@ def explain(listing: Listing, *, at: datetime, quantity: int, with_costs: bool) 
     )
 
 
-def _limit(price: Price) -> int | None:
+def limit_of(price: Price) -> int | None:
     """What the buyer has to pay so that nothing is missing; the platform’s part of the discounts comes in besides."""
     if price.break_even is None or price.received is None:
         return None
@@ -145,7 +148,9 @@ def basis_label(price: Price) -> str:
     return str(ChannelPricing.Basis(price.request.basis).label)
 
 
-def _facts(price: Price, following: Price | None, units: UnitPrices, words: Words, *, with_costs: bool) -> list[Fact]:
+def _facts(
+    price: Price, following: Price | None, units: UnitPrices, words: Words, *, costs: ListingCosts | None
+) -> list[Fact]:
     first, pays = start_price(price), price.goods or 0
     quantity = price.request.lines[0].qty
     paid = _("%(basis)s %(price)s") % {"basis": basis_label(price), "price": words.money(first)}
@@ -155,8 +160,8 @@ def _facts(price: Price, following: Price | None, units: UnitPrices, words: Word
     facts = [
         Fact(label, words.money(pays), f"{paid} · {_best(units, words)}" if _best(units, words) else paid, is_key=True)
     ]
-    if with_costs:
-        facts += [_break_even(price, words), _margin(price, words)]
+    if costs is not None:
+        facts += [_break_even(price, words, costs.rate), _margin(price, words)]
     until, line = _("no end known"), ""
     if price.valid_until is not None and following is not None:
         until = moment(price.valid_until)
@@ -176,11 +181,11 @@ def _best(units: UnitPrices, words: Words) -> str:
     }
 
 
-def _break_even(price: Price, words: Words) -> Fact:
+def _break_even(price: Price, words: Words, rate: RateUsed | None) -> Fact:
     label = _("Break-even")
     unknown = price.costs.unknown
     if unknown:
-        missing = ", ".join(dict.fromkeys(str(_PARTS.get(name, name)) for name in unknown))
+        missing = ", ".join(dict.fromkeys(str(COST_PARTS.get(name, name)) for name in unknown))
         return Fact(label, None, _("not known: %(parts)s") % {"parts": missing})
     if price.break_even is None:
         return Fact(label, None, _("its costs are above any price"))
@@ -195,8 +200,11 @@ def _break_even(price: Price, words: Words) -> Fact:
         (_("tax"), parts.tax),
         (_("platform’s part"), -_added(price)),
     )
-    line = " · ".join(f"{name} {words.money(amount)}" for name, amount in shown if amount)
-    return Fact(label, words.money(_limit(price)), line)
+    told = [f"{name} {words.money(amount)}" for name, amount in shown if amount]
+    if rate is not None:
+        words_of_rate = {"rate": f"{rate.rate.normalize():f}", "day": rate.day.isoformat(), "source": rate.source}
+        told.append(_("exchange rate %(rate)s of %(day)s (%(source)s)") % words_of_rate)
+    return Fact(label, words.money(limit_of(price)), " · ".join(told))
 
 
 def _margin(price: Price, words: Words) -> Fact:

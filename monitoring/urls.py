@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 from monitoring import views
-from monitoring.admin import mapping_check
+from monitoring.admin import mapping_check, price_runs
 
 app_name = "watch"
 urlpatterns = [
@@ -13,9 +13,16 @@ urlpatterns = [
     path("listings/<int:listing_id>/history/", views.HistoryPage.as_view(), name="listing-history"),
     path("listings/<int:listing_id>/history.csv", views.HistoryCsv.as_view(), name="listing-history-csv"),
     path("listings/<int:listing_id>/price/", views.PricePage.as_view(), name="listing-price"),
+    path("listings/<int:listing_id>/prices.json", views.CalendarChartView.as_view(), name="listing-prices"),
+    path("listings/<int:listing_id>/prices.csv", views.CalendarCsv.as_view(), name="listing-prices-csv"),
     path("products/<int:product_id>/compare/", views.ComparisonPage.as_view(), name="compare"),
     path("products/<int:product_id>/compare/chart.json", views.ComparisonChartView.as_view(), name="compare-chart"),
     path("products/<int:product_id>/compare/chart.csv", views.ComparisonCsv.as_view(), name="compare-csv"),
+    path(
+        "prices/<slug:what>/<int:pk>/recompute/",
+        admin.site.admin_view(price_runs.recompute_view),
+        name="recompute-prices",
+    ),
     path("mapping/", admin.site.admin_view(mapping_check.check_page), name="mapping-check"),
     path("mapping/fix/", admin.site.admin_view(mapping_check.fix), name="mapping-fix"),
     path("mapping/undo/", admin.site.admin_view(mapping_check.undo), name="mapping-undo"),

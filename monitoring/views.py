@@ -5,7 +5,7 @@ Every address answers 404 for what the person may not see, so that it does not t
 
 import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -24,9 +24,10 @@ from django.utils.translation import get_language, gettext, gettext_noop
 from django.views.generic import TemplateView, View
 
 from catalog.models import Listing, Product, User
+from catalog.promotions.requests import amount_of
 from catalog.services import audit
 from monitoring import dashboard, history, price_page
-from monitoring.charts import comparison, describe, series
+from monitoring.charts import comparison, describe, price_calendar, series
 from monitoring.charts.data import (
     DEFAULT_RANGE,
     RANGES,
@@ -40,6 +41,7 @@ from monitoring.charts.data import (
     plotted,
     range_rows,
 )
+from monitoring.charts.price_calendar import Calendar
 from monitoring.charts.series import MAX_POINTS
 from monitoring.forms import PriceForm
 from monitoring.freshness import is_fresh, watch_of
@@ -54,6 +56,8 @@ class WatchView(PermissionRequiredMixin):
     """What all of these share: signed-in staff with the right to see listings and what was read of them."""
 
     permission_required = ("catalog.view_listing", "monitoring.view_observation")
+    ranges: Mapping[str, timedelta] = RANGES
+    default_range = DEFAULT_RANGE
     request: HttpRequest
     kwargs: dict[str, Any]
 
@@ -78,17 +82,17 @@ class WatchView(PermissionRequiredMixin):
 
     @cached_property
     def range_name(self) -> str:
-        name = self.request.GET.get("range", DEFAULT_RANGE)
-        if name not in RANGES:
+        name = self.request.GET.get("range", self.default_range)
+        if name not in self.ranges:
             raise BadRange(
                 gettext("There is no range “%(name)s”; use one of %(names)s.")
-                % {"name": name[:20], "names": ", ".join(RANGES)}
+                % {"name": name[:20], "names": ", ".join(self.ranges)}
             )
         return name
 
     @property
     def start(self) -> datetime:
-        return self.now - RANGES[self.range_name]
+        return self.now - self.ranges[self.range_name]
 
 
 class ListingView(WatchView):
@@ -129,7 +133,7 @@ class ChartView(WatchView, BaseLineChartView):  # type: ignore[misc] # the packa
 
     def etag_of(self, listings: Iterable[Listing], *more: object) -> str:
         """Changes with each reading, when a reading becomes too old, and when the axis has moved by a point's width."""
-        width = RANGES[self.range_name] / MAX_POINTS
+        width = self.ranges[self.range_name] / MAX_POINTS
         parts: list[object] = [
             self.wants_table,
             get_language(),
@@ -249,7 +253,7 @@ class PricePage(ListingView, TemplateView):
         explained = None
         if is_asked or not form.is_bound:
             with_costs = self.user.has_perm("catalog.view_cost")
-            explained = price_page.explain(self.listing, at=at, quantity=quantity, with_costs=with_costs)
+            explained = price_page.explain(self.listing, at=at, now=self.now, quantity=quantity, with_costs=with_costs)
         return {
             **admin.site.each_context(self.request),
             **super().get_context_data(**kwargs),
@@ -258,7 +262,73 @@ class PricePage(ListingView, TemplateView):
             "form": form,
             "at": at,
             "explained": explained,
+            "calendar_ranges": price_calendar.ranges(),
+            "calendar_range": price_calendar.DEFAULT_RANGE,
+            "strings": price_calendar.strings(),
         }
+
+
+class CalendarView(ListingView):
+    """The after-coupon price of a listing over the time ahead."""
+
+    permission_required = ("catalog.view_listing", "catalog.view_promotion")
+    ranges = price_calendar.RANGES
+    default_range = price_calendar.DEFAULT_RANGE
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        until = self.now + self.ranges[self.range_name]
+        with_costs = self.user.has_perm("catalog.view_cost")
+        return price_calendar.calendar(self.listing, now=self.now, until=until, with_costs=with_costs)
+
+
+class CalendarChartView(CalendarView, ChartView):
+    def etag(self) -> str:
+        return self.etag_of([self.listing], self.calendar.stretches, self.calendar.facts)
+
+    def get_labels(self) -> list[int]:
+        return self.calendar.drawing.times
+
+    def get_providers(self) -> list[str]:
+        return [price_calendar.fact_label(fact) for fact in self.calendar.facts]
+
+    def get_data(self) -> list[list[float | None]]:
+        currency = self.listing.channel.currency
+        return [
+            [None if units is None else float(amount_of(units, currency)) for units in column]
+            for column in self.calendar.drawing.columns
+        ]
+
+    def get_dataset_options(self, index: int, color: object) -> dict[str, Any]:
+        return {"fact": self.calendar.facts[index], "pane": "price"}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        found, channel = self.calendar, self.listing.channel
+        return {
+            **super().get_context_data(**kwargs),
+            "start": milliseconds(found.start),
+            "end": milliseconds(found.end),
+            "gaps": found.gaps,
+            "shelf": [],
+            "isSingle": False,
+            "timeZone": channel.time_zone,
+            "currency": describe.currency(channel.currency),
+            "summary": price_calendar.summary(found),
+            "note": price_calendar.note(found),
+            **({"table": price_calendar.table(found)} if self.wants_table else {}),
+        }
+
+
+class CalendarCsv(CalendarView, View):
+    """Each change of the price ahead, with why it is what it is."""
+
+    def get(self, request: HttpRequest, listing_id: int) -> HttpResponseBase:
+        try:
+            found = self.calendar
+        except BadRange as error:
+            return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
+        name = f"listing-{listing_id}-prices-{self.range_name}.csv"
+        return self.export(name, price_calendar.csv_rows(found), self.listing)
 
 
 def _moment(text: str) -> datetime:

@@ -8,16 +8,20 @@ import factory
 from catalog.models import (
     ApiKey,
     Channel,
+    Lane,
     Listing,
     Order,
     OrderLine,
     Product,
     Promotion,
     Proposal,
+    PurchaseOrder,
+    PurchaseOrderLine,
     Sku,
     StockLevel,
     StockRule,
     Supplier,
+    SupplierSku,
     User,
     Warehouse,
 )
@@ -266,3 +270,40 @@ class DeliveryFactory(factory.django.DjangoModelFactory):
     created_at = NOW
     next_due_at = NOW
     sent_at = NOW
+
+
+class PurchaseOrderFactory(factory.django.DjangoModelFactory):
+    """A draft without lines."""
+
+    class Meta:
+        model = PurchaseOrder
+
+    supplier = factory.SubFactory(SupplierFactory)
+    warehouse = factory.SubFactory(WarehouseFactory)
+
+
+class PurchaseOrderLineFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = PurchaseOrderLine
+
+    order = factory.SubFactory(PurchaseOrderFactory)
+    sku = factory.SubFactory(SkuFactory)
+    quantity = 10
+
+
+class SupplierSkuFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = SupplierSku
+
+    supplier = factory.SubFactory(SupplierFactory)
+    sku = factory.SubFactory(SkuFactory)
+
+
+class LaneFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Lane
+
+    source = factory.SubFactory(WarehouseFactory)
+    destination = factory.SubFactory(WarehouseFactory)
+    days = 2
+    unit_cost = Decimal("0.50")

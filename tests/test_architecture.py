@@ -21,6 +21,8 @@ PURE = [
     "catalog/stock/availability.py",
     *(str(path.relative_to(ROOT)) for path in (ROOT / "catalog/pricing").glob("*.py")),
     "monitoring/timing.py",
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "monitoring/planning").glob("*.py")),
+    "monitoring/promotion_effects.py",
     "monitoring/rollup.py",
     "monitoring/thresholds/rules.py",
     "monitoring/charts/series.py",

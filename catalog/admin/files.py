@@ -3,6 +3,7 @@
 import csv
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -11,10 +12,12 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import patch_cache_control
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.mapping import files
+from config import formatting
 
 PREVIEW_SECONDS = 1_800  # how long a preview waits for its confirmation
 _SHOWN = 200  # changes and errors on the page
@@ -69,12 +72,23 @@ def preview_context(
 def take_preview(request: HttpRequest, kind: str) -> tuple[Any, ...] | None:
     """The changes that the person confirms, and what was kept with them: once; None, and they are told, without."""
     key = _key(kind, request.POST.get("token", ""))
-    stored = cache.get(key)
+    stored, applied = cache.get(key), cache.get(f"{key}:applied")
+    if applied is not None and applied[0] == request.user.pk:
+        text = gettext("This was applied at %(time)s already, and is not applied again.")
+        link = format_html('<a href="{}">{}</a>', applied[2], gettext("See what came of it"))
+        messages.info(request, format_html("{} {}", text % {"time": formatting.moment(applied[1])}, link))
+        return None
     if stored is None or stored[0] != request.user.pk:
         messages.error(request, gettext("The preview is no longer there. Upload the file again."))
         return None
     cache.delete(key)
     return tuple(stored[1:])
+
+
+def keep_applied(request: HttpRequest, kind: str, *, now: datetime, url: str) -> None:
+    """For a second press on the same button: what the preview held was applied now, and is to be seen at `url`."""
+    key = _key(kind, request.POST.get("token", ""))
+    cache.set(f"{key}:applied", (request.user.pk, now, url), PREVIEW_SECONDS)
 
 
 def _key(kind: str, token: str) -> str:

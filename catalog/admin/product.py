@@ -9,8 +9,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog.admin.places import currency_choices
 from catalog.admin.stock.bundles import BundleInline, save_components
 from catalog.models import Product, Sku, Supplier
 from catalog.stock.ledger import raise_versions
@@ -82,13 +85,39 @@ class SkuAdmin(FrameModelAdmin):
         return f"{obj.product} {obj.name}".strip()
 
 
+@admin.display(description=_("lead time"), ordering="lead_time_days")
+def lead_time_cell(supplier: Supplier) -> SafeString | str:
+    if supplier.lead_time_days is None:
+        return parts.unknown()
+    return gettext("%(days)s d") % {"days": formatting.count(supplier.lead_time_days)}
+
+
+lead_time_cell.__name__ = "lead num"
+
+
 @admin.register(Supplier)
 class SupplierAdmin(FrameModelAdmin):
-    list_display = ["name", "contact"]
+    list_display = ["name", "contact", lead_time_cell]
     search_fields = ["name", "contact"]
     search_help_text = _("Name or contact")
     empty_text = _("A supplier is whom we buy a SKU from.")
-    fields = ["name", "contact", "note"]
+    fields = [
+        "name",
+        "contact",
+        "currency",
+        "lead_time_days",
+        "lead_time_spread_days",
+        "review_days",
+        "minimum_value",
+        "note",
+    ]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "currency":
+            return forms.ChoiceField(
+                label=capfirst(str(db_field.verbose_name)), choices=currency_choices(), initial=db_field.default
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 # Columns

@@ -171,10 +171,17 @@ def read_file(content: bytes) -> list[Row]:
     return [_row(number, cells) for number, cells in read_table(content, COLUMNS, _NEEDED)]
 
 
-def read_table(content: bytes, columns: Mapping[str, Any], needed: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
+def read_table(
+    content: bytes,
+    columns: Mapping[str, Any],
+    needed: Sequence[str],
+    *,
+    also_called: Mapping[str, Sequence[str]] | None = None,
+) -> list[tuple[int, dict[str, Any]]]:
     """The lines of a CSV or Excel file with their numbers, each cell by the name of its column; empty lines left out.
 
-    `columns`: names and their headings, which are understood in every language. Raises Unreadable.
+    `columns`: names and their headings, which are understood in every language; `also_called`: other headings of them.
+    Raises Unreadable.
     """
     if len(content) > MOST_BYTES:
         raise Unreadable(gettext("The file is larger than 5 MB. Split it."))
@@ -182,7 +189,7 @@ def read_table(content: bytes, columns: Mapping[str, Any], needed: Sequence[str]
         raise Unreadable(gettext("This is no CSV or Excel file. Save the table as CSV (UTF-8) or .xlsx."))
     try:
         table = _excel_cells(content) if content.startswith(b"PK") else _csv_cells(content)
-        places = _places(next(table, []), columns, needed)
+        places = _places(next(table, []), columns, needed, also_called or {})
         rows = []
         for number, cells in enumerate(table, start=2):
             if any(cell not in (None, "") for cell in cells):
@@ -228,9 +235,11 @@ def _excel_cells(content: bytes) -> Iterator[list[Any]]:
     return (list(row) for row in book.worksheets[0].iter_rows(values_only=True))
 
 
-def _places(heading: Sequence[Any], columns: Mapping[str, Any], needed: Sequence[str]) -> dict[str, int]:
+def _places(
+    heading: Sequence[Any], columns: Mapping[str, Any], needed: Sequence[str], also_called: Mapping[str, Sequence[str]]
+) -> dict[str, int]:
     """Where each column stands."""
-    named = _headings(columns)
+    named = {_folded(each): name for name, others in also_called.items() for each in others} | _headings(columns)
     found: dict[str, int] = {}
     for place, cell in enumerate(heading):
         name = named.get(_folded(str(cell or "")))

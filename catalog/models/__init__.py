@@ -8,6 +8,14 @@ from catalog.models.order import LineCause, Order, OrderLine
 from catalog.models.product import Product, Sku, SkuCost, Supplier
 from catalog.models.promotion import ChannelPricing, Promotion
 from catalog.models.proposal import ListingSales, Proposal, ProposalSales, ShopRead, UnmappedListing
+from catalog.models.purchasing import (
+    Lane,
+    PurchaseOrder,
+    PurchaseOrderLine,
+    PurchaseReceipt,
+    PurchaseReceiptLine,
+    SupplierSku,
+)
 from catalog.models.staff import User
 from catalog.models.stock import (
     BundleComponent,
@@ -29,6 +37,7 @@ __all__ = [
     "ChannelPricing",
     "Dismissal",
     "ExchangeRate",
+    "Lane",
     "LineCause",
     "Listing",
     "ListingSales",
@@ -39,6 +48,10 @@ __all__ = [
     "Promotion",
     "Proposal",
     "ProposalSales",
+    "PurchaseOrder",
+    "PurchaseOrderLine",
+    "PurchaseReceipt",
+    "PurchaseReceiptLine",
     "ShopRead",
     "Sku",
     "SkuCost",
@@ -46,6 +59,7 @@ __all__ = [
     "StockMovement",
     "StockRule",
     "Supplier",
+    "SupplierSku",
     "Transfer",
     "UnmappedListing",
     "User",

@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -12,16 +12,58 @@ from catalog.models.changes import DatedQuerySet
 from catalog.models.channel import Channel, validate_currency
 from catalog.models.staff import User
 
+MOST_DAYS = 730  # of a lead time: more is a slip of the keyboard
+
 
 class Supplier(models.Model):
     name = models.CharField(_("name"), max_length=120, unique=True)
     contact = models.CharField(_("contact"), max_length=200, blank=True)
     note = models.TextField(_("note"), blank=True)
+    currency = models.CharField(_("currency"), max_length=3, default="CNY", validators=[validate_currency])
+    # As the supplier states them; what the receipts show counts for more, once there are enough of them.
+    lead_time_days = models.PositiveSmallIntegerField(
+        _("lead time"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MOST_DAYS)],
+        help_text=_("Days from ordering to receiving. Empty means not known."),
+    )
+    lead_time_spread_days = models.DecimalField(
+        _("spread of the lead time"),
+        max_digits=5,
+        decimal_places=1,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(MOST_DAYS)],
+        help_text=_("Standard deviation in days: two of three orders come within it. Empty means not known."),
+    )
+    review_days = models.PositiveSmallIntegerField(
+        _("review period"),
+        default=0,
+        validators=[MaxValueValidator(MOST_DAYS)],
+        help_text=_("Days between two orders, for example 7. 0: we order on any day."),
+    )
+    minimum_value = models.DecimalField(
+        _("minimum order value"),
+        max_digits=14,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("Of a whole order, in the supplier's currency. Empty: none."),
+    )
 
     class Meta:
         ordering = ["name"]
         verbose_name = _("supplier")
         verbose_name_plural = _("suppliers")
+        constraints = [
+            models.CheckConstraint(
+                condition=(Q(lead_time_spread_days__isnull=True) | Q(lead_time_spread_days__gte=0))
+                & (Q(minimum_value__isnull=True) | Q(minimum_value__gte=0)),
+                name="supplier_terms_not_negative",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -55,6 +55,10 @@ class ChannelPricing(models.Model):
         blank=True,
         validators=[MaxValueValidator(WHOLE_RATE)],
     )
+    ends_within_hours = models.PositiveIntegerField(
+        _("warn so long before a promotion ends"), default=24, validators=[MaxValueValidator(24 * 90)]
+    )
+    few_left = models.PositiveIntegerField(_("warn when so few of a promotion are left"), default=20)  # 0: never
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     class Meta:

@@ -175,6 +175,7 @@ class StockMovement(models.Model):
         ORDER = "order", _("order")
         COUNT = "count", _("stock count")
         TRANSFER = "transfer", _("transfer")
+        PURCHASE = "purchase", _("purchase order")
         IMPORT = "import", _("file")
         OPENING = "opening", _("opening stock")
 

@@ -1,6 +1,7 @@
 """A request made ready to compute with: lines and candidates in their order, and what each line stands at."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from catalog.pricing.model import Kind, Line, Promotion, Request
@@ -15,14 +16,12 @@ class Amounts(NamedTuple):
     item: tuple[int, ...]
     layer: tuple[int, ...]  # when the current layer began
     shipping: int
-
-    @property
-    def pays(self) -> int:
-        return sum(self.running) + self.shipping
+    pays: int  # the sum of what is running, and the shipping
 
     def at_layer(self) -> "Amounts":
         """The same, at the beginning of a layer."""
-        return self if self.layer is self.running else Amounts(self.running, self.item, self.running, self.shipping)
+        running = self.running
+        return self if self.layer is running else Amounts(running, self.item, running, self.shipping, self.pays)
 
 
 class Candidate:
@@ -42,14 +41,17 @@ class Candidate:
         "line_labels",
         "mask",
         "measure_all",
+        "pieces",
         "promotion",
+        "rate_of_running",
         "rebase",
+        "sets",
         "threshold_base",
         "tiers",
         "weight_base",
     )
 
-    def __init__(self, promotion: Promotion, layer: Layer, covered: tuple[int, ...]) -> None:
+    def __init__(self, promotion: Promotion, layer: Layer, covered: tuple[int, ...], qty: tuple[int, ...]) -> None:
         self.promotion = promotion
         self.layer = layer
         self.covered = covered  # lines in scope, by position
@@ -63,6 +65,20 @@ class Candidate:
         self.effect_base = promotion.effect_base or layer.effect_base
         self.weight_base = promotion.weight_base or layer.weight_base
         self.measure_all = (promotion.measure_lines or layer.measure_lines) == "basket"
+        of_covered = sum([qty[at] for at in covered])
+        self.pieces = sum(qty) if self.measure_all else of_covered  # that a threshold of pieces counts at most
+        self.sets = _sets(promotion, of_covered, len(covered))
+        self.rate_of_running = 0  # where it is a percentage of all that is still to be paid, without a limit
+        if (
+            promotion.kind == Kind.PERCENT_OFF
+            and self.effect_base == "running"
+            and len(self.tiers) == 1
+            and len(covered) == len(qty)
+            and promotion.max_discount is None
+            and promotion.max_units is None
+            and layer.name != SHIPPING
+        ):
+            self.rate_of_running = self.tiers[0][1]
         self.rebase = layer.item_flagged and (promotion.rebase if layer.rebase is None else layer.rebase)
         self.is_shipping = layer.name == SHIPPING
         self.is_of_order = promotion.kind == Kind.AMOUNT_OFF and promotion.per == "order"
@@ -87,7 +103,7 @@ class Candidate:
 class Basket:
     """Lines in the order of their ids, candidates in the order of evaluation."""
 
-    __slots__ = ("candidates", "lines", "list", "live", "qty", "rules", "shipping", "start")
+    __slots__ = ("_fixed", "candidates", "lines", "list", "live", "qty", "rules", "shipping", "start")
 
     def __init__(self, request: Request, rules: RuleSet, promotions: Iterable[Promotion]) -> None:
         self.rules = rules
@@ -96,6 +112,8 @@ class Basket:
         self.list = tuple(None if line.list is None else line.list * line.qty for line in self.lines)
         self.live = tuple(None if line.live is None else line.live * line.qty for line in self.lines)
         self.start = self.live if request.basis == "live" else self.list
+        # Where a price is not known nobody reads it, see `cannot_tell`.
+        self._fixed = {name: _known(getattr(self, name)) for name in ("list", "live", "start")}
         self.shipping = request.shipping
         everything = tuple(range(len(self.lines)))
         places = {layer.name: (place, layer) for place, layer in enumerate(rules.layers)}
@@ -104,7 +122,7 @@ class Basket:
         for index, promotion in enumerate(ordered):
             scope = promotion.scope
             covered = everything if scope is None else tuple(at for at in everything if scope.covers(self.lines[at]))
-            candidate = Candidate(promotion, places[promotion.layer][1], covered)
+            candidate = Candidate(promotion, places[promotion.layer][1], covered, self.qty)
             candidate.index, candidate.bit = index, 1 << index
             self.candidates.append(candidate)
 
@@ -124,37 +142,44 @@ class Basket:
         return ""
 
     def at_start(self) -> Amounts:
-        start = self._known(self.start)
-        return Amounts(start, start, start, self.shipping or 0)
+        start, shipping = self._fixed["start"], self.shipping or 0
+        return Amounts(start, start, start, shipping, sum(start) + shipping)
 
     def base(self, name: str, amounts: Amounts) -> Sequence[int]:
-        """Line amounts of a base; where a price is not known nobody reads it, see `cannot_tell`."""
-        if name == "running":
-            return amounts.running
-        if name == "item":
-            return amounts.item
-        if name == "layer":
-            return amounts.layer
-        return self._known(getattr(self, name))
-
-    @staticmethod
-    def _known(amounts: tuple[int | None, ...]) -> tuple[int, ...]:
-        return amounts if None not in amounts else tuple(amount or 0 for amount in amounts)  # type: ignore[return-value]
+        """Line amounts of a base."""
+        fixed = self._fixed.get(name)
+        return getattr(amounts, name) if fixed is None else fixed
 
     def applied(self, candidate: Candidate, discounts: Sequence[tuple[int, int]], amounts: Amounts) -> Amounts:
         """The amounts after the candidate's discounts, (line, minor units) each; of shipping where it is for that."""
+        running, item, layer, shipping, pays = amounts
         if candidate.is_shipping:
-            return amounts._replace(shipping=amounts.shipping - sum(discount for _, discount in discounts))
-        running = list(amounts.running)
+            off = sum([discount for _, discount in discounts])
+            return Amounts(running, item, layer, shipping - off, pays - off)
+        now = list(running)
         for at, discount in discounts:
-            running[at] -= discount
-        item = amounts.item
+            now[at] -= discount
+            pays -= discount
         if candidate.rebase:
             lowered = list(item)
             for at, discount in discounts:
                 lowered[at] -= discount
             item = tuple(lowered)
-        return Amounts(tuple(running), item, amounts.layer, amounts.shipping)
+        return Amounts(tuple(now), item, layer, shipping, pays)
+
+
+def _known(amounts: tuple[int | None, ...]) -> tuple[int, ...]:
+    return amounts if None not in amounts else tuple(amount or 0 for amount in amounts)  # type: ignore[return-value]
+
+
+def _sets(promotion: Promotion, pieces: int, lines: int) -> int:
+    """The most sets of pieces that its lines hold, all together; 0 for a promotion without sets."""
+    if promotion.kind not in (Kind.NTH_PIECE, Kind.BUNDLE_PRICE) or promotion.unknown:
+        return 0
+    sets = pieces // (promotion.of or 1)
+    if promotion.max_times is None:
+        return sets
+    return min(sets, promotion.max_times * (1 if promotion.measure_over == "scope" else lines))
 
 
 def mask_of(lines: Iterable[int]) -> int:
@@ -164,11 +189,12 @@ def mask_of(lines: Iterable[int]) -> int:
     return mask
 
 
-def lines_of(mask: int) -> list[int]:
+@lru_cache(maxsize=4_096)
+def lines_of(mask: int) -> tuple[int, ...]:
     """Positions of the set bits, ascending."""
     lines = []
     while mask:
         low = mask & -mask
         lines.append(low.bit_length() - 1)
         mask ^= low
-    return lines
+    return tuple(lines)

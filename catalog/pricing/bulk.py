@@ -125,15 +125,28 @@ def _best_single(candidates: Sequence[Candidate], prices: Integers) -> tuple[Int
     best = np.zeros(len(prices), np.int64)
     for place, candidate in enumerate(candidates):
         # One number tells the discount and, where it is equal, which candidate comes first.
-        key = _discount(candidate, prices)
-        key *= count
-        key += count - 1 - place
+        rank = count - 1 - place
         minimum = candidate.tiers[0][0]
-        if minimum > 0:
-            key *= prices >= minimum
+        if (flat := _flat_discount(candidate)) is not None:
+            key: Integers = (prices >= minimum) * np.int64(flat * count + rank)
+        else:
+            key = _discount(candidate, prices)
+            key *= count
+            key += rank
+            if minimum > 0:
+                key *= prices >= minimum
         np.maximum(best, key, out=best)
     off, rank = np.divmod(best, count) if count else (best, best)
     return prices - off, np.where(off > 0, count - rank, 0)
+
+
+def _flat_discount(candidate: Candidate) -> int | None:
+    """What it takes off every price that reaches its threshold; None where that hangs on the price."""
+    minimum, value = candidate.tiers[0]
+    if candidate.promotion.kind != Kind.AMOUNT_OFF or value > minimum:
+        return None
+    cap = candidate.promotion.max_discount
+    return value if cap is None else min(value, cap)
 
 
 def _discount(candidate: Candidate, prices: Integers) -> Integers:

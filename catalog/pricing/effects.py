@@ -48,7 +48,8 @@ def discounts(group: Group, value: int, times: int) -> list[int]:
         shares = _amount_off_each(group, value)
     elif kind == Kind.FIXED_PRICE:
         shares = [
-            sum(max(0, unit - value) * count for unit, count in blocks) for blocks in _chosen_units(group, group.rooms)
+            sum([max(0, unit - value) * count for unit, count in blocks])
+            for blocks in _chosen_units(group, group.rooms)
         ]
     elif kind == Kind.NTH_PIECE:
         shares = _percentage_of_units(group, value, _cheapest_of_sets(group))
@@ -76,7 +77,7 @@ def _amount_off(group: Group, amount: int) -> list[int]:
 def _amount_off_each(group: Group, value: int) -> list[int]:
     chosen = _chosen_units(group, group.of(group.candidate.effect_base))
     return [
-        min(room, sum(min(value, unit) * count for unit, count in blocks))
+        min(room, sum([min(value, unit) * count for unit, count in blocks]))
         for room, blocks in zip(group.rooms, chosen, strict=True)
     ]
 
@@ -110,9 +111,9 @@ def _percent_off(group: Group, rate: int) -> list[int]:
 def _percentage_of_units(group: Group, rate: int, chosen: Sequence[Blocks]) -> list[int]:
     layer = group.candidate.layer
     if layer.round_at != "unit":
-        return _percentage(group, rate, [sum(unit * count for unit, count in blocks) for blocks in chosen])
+        return _percentage(group, rate, [sum([unit * count for unit, count in blocks]) for blocks in chosen])
     shares = [
-        sum(divide(rate * unit, _WHOLE_RATE, layer.rounding) * count for unit, count in blocks) for blocks in chosen
+        sum([divide(rate * unit, _WHOLE_RATE, layer.rounding) * count for unit, count in blocks]) for blocks in chosen
     ]
     return list(map(min, shares, group.rooms))
 
@@ -139,17 +140,19 @@ def _sets(group: Group) -> int:
 def _taken(group: Group, base: Sequence[int], units: int, *, dearest: bool) -> list[Blocks]:
     """The cheapest or the dearest units of all lines together; equal ones from the first line on."""
     sign = -1 if dearest else 1
-    blocks = sorted(
+    blocks = [
         (sign * unit, spot, count)
         for spot, (amount, pieces) in enumerate(zip(base, group.pieces, strict=True))
         for unit, count in unit_blocks(amount, pieces, pieces)
-    )
+    ]
+    blocks.sort()
     taken: list[Blocks] = [[] for _ in base]
     for signed, spot, count in blocks:
+        if not units:
+            break
         some = min(units, count)
-        if some:
-            taken[spot].append((sign * signed, some))
-            units -= some
+        taken[spot].append((sign * signed, some))
+        units -= some
     return taken
 
 
@@ -162,5 +165,5 @@ def _bundle(group: Group, price: int) -> list[int]:
     sets = _sets(group)
     rooms = group.rooms
     chosen = _taken(group, rooms, sets * (group.candidate.promotion.of or 0), dearest=True)
-    sums = [sum(unit * count for unit, count in blocks) for blocks in chosen]
+    sums = [sum([unit * count for unit, count in blocks]) for blocks in chosen]
     return spread(max(0, sum(sums) - sets * price), sums, rooms, redistribute=False)

@@ -24,16 +24,12 @@ class Outcome(NamedTuple):
         return sum(discount for _, discount in self.discounts)
 
 
-class _Qualified(NamedTuple):
-    measured: int
-    minimum: int
-    value: int
-    times: int
+_Qualified = tuple[int, int, int, int]  # measured, minimum, value, times
 
 
 def evaluate(basket: Basket, candidate: Candidate, amounts: Amounts, seen: Sequence[int]) -> Outcome:
     """The candidate over the lines it sees: all it covers, or those assigned to it; ascending."""
-    measured: _Qualified | None = None
+    first: _Qualified | None = None
     first_reason = ""
     shares: list[tuple[int, int]] = []
     off_shipping = 0
@@ -42,22 +38,22 @@ def evaluate(basket: Basket, candidate: Candidate, amounts: Amounts, seen: Seque
         if isinstance(qualified, str):
             first_reason = first_reason or qualified
             continue
-        measured = measured or qualified
+        first = first or qualified
+        _, _, value, times = qualified
         if candidate.is_shipping:
-            off_shipping += shipping_discount(basket, candidate, amounts, qualified.value, qualified.times)
+            off_shipping += shipping_discount(basket, candidate, amounts, value, times)
             continue
         works = working_lines(amounts, lines)
         if works:
-            group = Group(basket, candidate, amounts, works)
-            shares += zip(works, discounts(group, qualified.value, qualified.times), strict=True)
-    if measured is None:
+            shares += zip(works, discounts(Group(basket, candidate, amounts, works), value, times), strict=True)
+    if first is None:
         return Outcome(first_reason)
     if candidate.is_shipping:
         cap = candidate.promotion.max_discount
         off_shipping = min(off_shipping, amounts.shipping, off_shipping if cap is None else cap)
         shares = [(-1, off_shipping)]
-    reason = "" if any(discount for _, discount in shares) else NotUsed.NO_EFFECT
-    return Outcome(reason, shares, measured.measured, measured.minimum)
+    reason = "" if any([discount for _, discount in shares]) else NotUsed.NO_EFFECT
+    return Outcome(reason, shares, first[0], first[1])
 
 
 def working_lines(amounts: Amounts, lines: Iterable[int]) -> list[int]:
@@ -87,17 +83,17 @@ def _qualify(basket: Basket, candidate: Candidate, amounts: Amounts, lines: Sequ
     measured = 0
     if measure == "amount" or promotion.max_amount is not None:
         base = basket.base(candidate.threshold_base, amounts)
-        measured = sum(base[at] for at in spots)
+        measured = sum([base[at] for at in spots])
         if promotion.max_amount is not None and measured > promotion.max_amount:
             return NotUsed.ABOVE_MAXIMUM
     if measure == "quantity" or promotion.min_qty is not None:
-        pieces = sum(basket.qty[at] for at in spots)
+        pieces = sum([basket.qty[at] for at in spots])
         if promotion.min_qty is not None and pieces < promotion.min_qty:
             return NotUsed.BELOW_QUANTITY
         if measure == "quantity":
             measured = pieces
     if measure == "none":
-        return _Qualified(measured, 0, candidate.tiers[0][1], 1)
+        return measured, 0, candidate.tiers[0][1], 1
     for minimum, value in reversed(candidate.tiers):
         if minimum <= measured:
             times = 1
@@ -105,5 +101,5 @@ def _qualify(basket: Basket, candidate: Candidate, amounts: Amounts, lines: Sequ
                 times = measured // minimum
                 if promotion.max_times is not None:
                     times = min(times, promotion.max_times)
-            return _Qualified(measured, minimum, value, times)
+            return measured, minimum, value, times
     return NotUsed.BELOW_THRESHOLD

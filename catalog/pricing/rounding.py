@@ -20,5 +20,8 @@ def divide(dividend: int, divisor: int, mode: str) -> int:
 def unit_blocks(amount: int, quantity: int, first: int) -> list[tuple[int, int]]:
     """The line's first units as (amount of one, how many): the first (amount mod quantity) are a minor unit dearer."""
     unit, dearer = divmod(amount, quantity)
-    dearer_first = min(first, dearer)
-    return [(price, count) for price, count in ((unit + 1, dearer_first), (unit, first - dearer_first)) if count]
+    if not first:
+        return []
+    if not dearer:
+        return [(unit, first)]
+    return [(unit + 1, first)] if first <= dearer else [(unit + 1, dearer), (unit, first - dearer)]

@@ -5,7 +5,8 @@ plan found so far are left out. Exact, or `OutOfBudget`: what it spends is count
 gives the same answer on every machine.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ BUDGET_PER_CANDIDATE = 4
 FEW = 8  # candidates: a basket of some lines, to be answered even where they can be shared in many ways
 BUDGET_OF_FEW = 20_000
 LINES_PER_STEP = 8  # where there are more, each step counts as two, and so on
+WORTH_LEAVING_OUT = 3  # candidates, to walk over the most promising ones first
+PART_FOR_SOME = 8  # of the budget, at most, for that
 MOST_USED = 250  # each is a level of the walk
 
 
@@ -112,10 +115,49 @@ class Search:
 
     def best(self) -> tuple[Use, ...]:
         """The used promotions in order; raises OutOfBudget or NoPlan."""
+        promising = self._promising()
+        if (self._able & ~promising).bit_count() >= WORTH_LEAVING_OUT:
+            self._walk_some(promising)
         self._enter(0, _Way(self._known.amounts), self._known)
         if self._best is None:
             raise NoPlan
         return self._best_uses
+
+    def _walk_some(self, promising: int) -> None:
+        """A plan without some optional promotions is allowed with them there too: a good one, soon found, leaves little
+        of the whole walk to do. It is not looked for at any price.
+        """
+        able, layers, budget = self._able, self._layers, self.budget
+        self._able = promising
+        self._layers = [layer._replace(candidates=layer.candidates & promising) for layer in layers]
+        self.budget = self.spent + (budget - self.spent) // PART_FOR_SOME
+        with suppress(OutOfBudget):
+            self._enter(0, _Way(self._known.amounts), self._known)
+        self._able, self._layers, self.budget = able, layers, budget
+
+    def _promising(self) -> int:
+        """The automatic candidates, and of the optional ones those that may take most off a line or of their family."""
+        kept = 0
+        best: dict[tuple[str, str | int], tuple[int, int]] = {}
+        for candidate in self.basket.candidates:
+            if not self._able & candidate.bit:
+                continue
+            limit, each = self._known.alone[candidate.index]
+            rivals: Iterable[tuple[str | int, int]]
+            if candidate.auto:
+                rivals = ()
+            elif candidate.layer.pick == "one_per_line":
+                rivals = each.items()
+            else:
+                rivals = () if candidate.family is None else ((candidate.family, limit),)
+            if not rivals:
+                kept |= candidate.bit
+            for rival, off in rivals:
+                key = candidate.layer.name, rival
+                best[key] = max(best.get(key, (0, 0)), (off, candidate.bit))
+        for _off, bit in best.values():
+            kept |= bit
+        return kept
 
     def _standing(self, layer: int, start: int, way: _Way) -> Iterator[Candidate]:
         """The layer's candidates from a place on that conflict with no used one."""
@@ -160,7 +202,7 @@ class Search:
         return known
 
     def _is_hopeless(self, way: _Way, known: Outlook, place: int, free: int | None) -> bool:
-        return self._comes_after(way, known.rest[place] if free is None else known.most(place, free), 0)
+        return self._comes_after(way, known.most(place, free, way.amounts), 0)
 
     def _comes_after(self, way: _Way, most: int, more: int) -> bool:
         """Whether every plan on from here that uses `more` others or more comes after the best one found."""
@@ -248,7 +290,7 @@ class Search:
             for lines in self._choices(candidate, free, way):
                 self._spend(1)
                 if self._best is not None:
-                    most_off = known.most_with(candidate, lines, free, is_last=is_last)
+                    most_off = known.most_with(candidate, lines, free, way.amounts, is_last=is_last)
                     if self._comes_after(way, most_off, 1):
                         continue
                 outcome = self._assigned(assigning, candidate, lines, way.amounts)

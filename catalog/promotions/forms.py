@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -117,12 +118,18 @@ class PromotionForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "layer" in self.fields:
             self.fields["layer"] = forms.ChoiceField(label=_("layer"), choices=[("", "—"), *LAYERS.items()])
+        for field in self.fields.values():
+            field.label = capfirst(field.label or "")
         stored: Promotion = self.instance
         if stored.pk:
             for name, value in _written(stored).items():
                 self.initial[name] = value
         else:
             self.initial.setdefault("our_share", "100")
+
+    def is_valid(self) -> bool:
+        """A form that was sent to be previewed is shown again, and never stored."""
+        return super().is_valid() and "_check" not in self.data
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -225,6 +232,21 @@ class PromotionForm(forms.ModelForm):
                 )
                 self.add_error(name, told)
             return None
+
+
+class UpliftForm(forms.Form):
+    """How much more is sold while a promotion lasts: what the preview reckons with, and is not stored."""
+
+    uplift = forms.DecimalField(
+        label=_("sales while it lasts, times"),
+        initial=Decimal(1),
+        min_value=Decimal("0.1"),
+        max_value=Decimal(100),
+        max_digits=5,
+        decimal_places=2,
+        required=False,
+        help_text=_("1: as much as now. 2: twice as much."),
+    )
 
 
 def words_of(text: str) -> list[str]:

@@ -1,12 +1,13 @@
 """What a buyer pays for a listing at a moment, what is left of it, and until when that holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from catalog.costs import ListingCosts, with_promotion_fees
 from catalog.models import Listing
 from catalog.pricing.breakeven import Costs, Margin, break_even, margin, receipts
-from catalog.pricing.model import Quote, Request
+from catalog.pricing.model import Promotion, Quote, Request
 from catalog.pricing.quoting import quote
 from catalog.pricing.unit_prices import UnitPrices, unit_prices
 from catalog.promotions.requests import LINE, Shop, edges
@@ -49,9 +50,10 @@ def price_of(
     at: datetime,
     quantity: int = 1,
     buyer: frozenset[str] = frozenset(),
+    settings: Mapping[str, str | bool] | None = None,
 ) -> Price:
-    """Of so many units bought together, at `at`."""
-    request = shop.request(listing, at=at, quantity=quantity, buyer=buyer)
+    """Of so many units bought together, at `at`; `settings` over those of the channel."""
+    request = shop.request(listing, at=at, quantity=quantity, buyer=buyer, settings=settings)
     quoted = quote(request)
     of_line = _times(costs.costs, quantity)
     received, left = None, None
@@ -71,6 +73,25 @@ def price_of(
         break_even(of_line),
         changes[0] if changes else None,
     )
+
+
+def prices_by_tag(
+    listing: Listing, shop: Shop, costs: ListingCosts, *, at: datetime, quantity: int = 1
+) -> dict[str, Price]:
+    """What kinds of buyers pay, by the one tag that each has, of those that the listing's promotions are for.
+
+    Under "", the first, stands what everybody pays: the price to show.
+    """
+    tags = sorted({tag for each in shop.for_listing(listing) for tag in _tags(each)})
+    return {
+        tag: price_of(listing, shop, costs, at=at, quantity=quantity, buyer=frozenset({tag} - {""}))
+        for tag in ["", *tags]
+    }
+
+
+def _tags(promotion: Promotion) -> frozenset[str]:
+    """None of one that is broken, which the engine names."""
+    return promotion.audience if isinstance(promotion.audience, frozenset) else frozenset()
 
 
 def unit_prices_of(request: Request, *, stock: int | None) -> UnitPrices:

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from catalog.database import parts
 from catalog.models import Channel, ChannelPricing, Listing, Promotion, User
 from catalog.models.listing import ListingQuerySet
 from catalog.pricing.rulesets import rules_for
@@ -55,17 +55,20 @@ def check(promotion: Promotion) -> None:
         raise ValidationError({name: told} if name in _FORM_FIELDS else told)
 
 
-def save(*, promotion: Promotion, actor: User | None, now: datetime) -> None:
+def save(
+    *, promotion: Promotion, actor: User | None, now: datetime, written: Mapping[str, Sequence[Any]] | None = None
+) -> None:
     """Store one made by hand or in a form, and tell what it touches, as it was and as it is.
 
-    Raises ValidationError: see check().
+    `written` are the changes as a person wrote them, for the audit log. Raises ValidationError: see check().
     """
     check(promotion)
     with transaction.atomic():
         before = Promotion.objects.select_for_update().filter(pk=promotion.pk).first() if promotion.pk else None
         promotion.save()
-        changed = changes(before, promotion)
-        audit(action="changed" if before else "added", obj=promotion, actor=actor, now=now, changes=changed)
+        changed = changes(before, promotion) if written is None else written
+        if before is None or changed:
+            audit(action="changed" if before else "added", obj=promotion, actor=actor, now=now, changes=changed)
         tell([each for each in (before, promotion) if each is not None])
 
 
@@ -135,18 +138,22 @@ def tell_listings(listings: ListingQuerySet) -> None:
 
 def touched_listings(promotions: Iterable[Promotion]) -> set[int]:
     """Own listings that any of them may cover; exclusions are left to the engine."""
-    wanted = Q(pk__in=[])
+    everywhere: set[int] = set()
+    named: dict[tuple[int, str], set[str]] = {}
     for promotion in promotions:
-        of_channel = Q(channel=promotion.channel_id)
-        named = Q()
-        if not promotion.scope_of("categories") and not promotion.scope_of("shops"):
-            if items := promotion.scope_of("items"):
-                named |= Q(platform_item_id__in=items)
-            if skus := promotion.scope_of("skus"):
-                named |= Q(platform_sku_id__in=skus)
-        wanted |= of_channel & named
+        items, skus = promotion.scope_of("items"), promotion.scope_of("skus")
+        if promotion.scope_of("categories") or promotion.scope_of("shops") or not (items or skus):
+            everywhere.add(promotion.channel_id)
+            continue
+        for field, ids in (("platform_item_id__in", items), ("platform_sku_id__in", skus)):
+            named.setdefault((promotion.channel_id, field), set()).update(ids)
     own = Listing.objects.current().filter(ownership=Listing.Ownership.OWN)
-    return set(own.filter(wanted).values_list("pk", flat=True))
+    found = set(own.filter(channel__in=everywhere).values_list("pk", flat=True))
+    for (channel_id, field), wanted in named.items():
+        if channel_id not in everywhere:
+            for some in parts(sorted(wanted)):
+                found.update(own.filter(channel=channel_id, **{field: some}).values_list("pk", flat=True))
+    return found
 
 
 # Fields that no platform tells.

@@ -1,5 +1,23 @@
 """What staff see of the watch."""
 
-from monitoring.admin import alert_board, alert_panels, mapping_check, thresholds, watching
+from monitoring.admin import (
+    alert_board,
+    alert_panels,
+    collisions,
+    mapping_check,
+    preflight,
+    price_runs,
+    thresholds,
+    watching,
+)
 
-__all__ = ["alert_board", "alert_panels", "mapping_check", "thresholds", "watching"]
+__all__ = [
+    "alert_board",
+    "alert_panels",
+    "collisions",
+    "mapping_check",
+    "preflight",
+    "price_runs",
+    "thresholds",
+    "watching",
+]

@@ -3,13 +3,14 @@
 from monitoring.models.alerts import Alert, AlertKind, Severity
 from monitoring.models.history import GAP_INTERVALS, DailyRollup, ListingWatch, Observation, PollRun
 from monitoring.models.notifications import Delivery, Notification, Route, Target
-from monitoring.models.prices import ListingPrice, PriceQuote
+from monitoring.models.prices import Collision, ListingPrice, PriceQuote, PriceRun
 from monitoring.models.thresholds import Threshold
 
 __all__ = [
     "GAP_INTERVALS",
     "Alert",
     "AlertKind",
+    "Collision",
     "DailyRollup",
     "Delivery",
     "ListingPrice",
@@ -18,6 +19,7 @@ __all__ = [
     "Observation",
     "PollRun",
     "PriceQuote",
+    "PriceRun",
     "Route",
     "Severity",
     "Target",

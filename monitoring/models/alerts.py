@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Channel, Listing, User
+from catalog.models import Channel, Listing, Promotion, User
 from monitoring.thresholds.rules import Kind
 
 
@@ -33,6 +33,7 @@ class AlertKind(models.TextChoices):
     AUTHORISATION = Kind.AUTHORISATION.value, _("authorisation ends")
     # Of worked-out prices; no threshold stands behind these.
     BELOW_BREAK_EVEN = "below_break_even", _("sold below break-even")
+    LOSS_AHEAD = "loss_ahead", _("will sell below break-even")
     BELOW_MARGIN = "below_margin", _("margin below the floor")
     NOT_BELOW_LOW = "not_below_low", _("promotional price above the 30-day low")
     PROMOTION_ENDS = "promotion_ends", _("promotion about to end")
@@ -78,6 +79,8 @@ class Alert(models.Model):
     listing = models.ForeignKey(
         Listing, models.CASCADE, null=True, related_name="alerts", verbose_name=_("listing"), db_index=False
     )
+    # What ends soon; null: it is about no promotion, or about one that was deleted since.
+    promotion = models.ForeignKey(Promotion, models.SET_NULL, null=True, related_name="+")
     fact = models.CharField(max_length=20, blank=True)  # of Facts, "" for what is not one
     old_value = models.CharField(_("before"), max_length=40, blank=True)  # "": not known
     new_value = models.CharField(_("now"), max_length=40, blank=True)
@@ -132,13 +135,18 @@ class Alert(models.Model):
                     cleared_at__isnull=True,
                     kind__in=[
                         "below_break_even",
+                        "loss_ahead",
                         "below_margin",
                         "not_below_low",
-                        "promotion_ends",
                         "platform_differs",
                     ],
                 ),
                 name="one_price_alert_in_force",
+            ),
+            models.UniqueConstraint(
+                fields=["promotion"],
+                condition=Q(cleared_at__isnull=True, kind="promotion_ends"),
+                name="one_promotion_alert_in_force",
             ),
             models.UniqueConstraint(
                 fields=["kind", "channel"],

@@ -9,11 +9,12 @@ from django.db.models import Min
 from catalog.database import among
 from catalog.models import ChannelPricing, Listing
 from catalog.promotions.requests import amount_of
-from monitoring.models import Alert, AlertKind, PriceQuote, Severity
+from monitoring.models import Alert, AlertKind, Collision, PriceQuote, Severity
 from monitoring.services.alerts import end_alerts, open_alerts
 
 LOW_OF = timedelta(days=30)
 _WHOLE_RATE = 10_000
+_LONGEST_VALUE = 40  # of an alert
 
 SEVERITIES: Mapping[str, Severity] = {
     AlertKind.BELOW_BREAK_EVEN: Severity.CRITICAL,
@@ -89,6 +90,55 @@ def findings(quote: PriceQuote, *, floor: int | None, low: int | None) -> list[F
     differs = None if pays is None or told is None else pays != told
     found.append(Finding(AlertKind.PLATFORM_DIFFERS, differs, told, pays))
     return found
+
+
+def check_ahead(*, listing_ids: Sequence[int], collisions: Sequence[Collision], now: datetime) -> int:
+    """Open and end warnings of losses that are certain and begin later, for the transaction that stored them.
+
+    Returns how many opened. What begins ends the warning, since a sale below break-even is then told as such; one that
+    only some buyers get stays a warning. As long as nobody can tell, nothing ends.
+    """
+    certainty = Collision.Certainty
+    ahead = {
+        each.listing_id: each
+        for each in collisions
+        if each.certainty == certainty.CERTAIN and (each.starts_at > now or each.buyer)
+    }
+    known = {each.listing_id for each in collisions if each.certainty == certainty.CERTAIN}
+    blind = {each.listing_id for each in collisions if each.certainty == certainty.CANNOT_TELL} - known
+    in_force = Alert.objects.filter(kind=AlertKind.LOSS_AHEAD, listing__in=among(listing_ids), cleared_at=None)
+    over: list[int] = []
+    for alert in in_force:
+        found = ahead.pop(alert.listing_id or 0, None)
+        if found is None:
+            if alert.listing_id not in blind:
+                over.append(alert.pk)
+        elif (values := _ahead_values(found)) != {name: getattr(alert, name) for name in values}:
+            Alert.objects.filter(pk=alert.pk).update(**values, updated_at=now)
+    end_alerts(alert_ids=over, now=now)
+    opened = [
+        Alert(
+            kind=AlertKind.LOSS_AHEAD,
+            severity=Severity.WARNING,
+            channel=each.listing.channel,
+            listing=each.listing,
+            currency=each.currency,
+            opened_at=now,
+            last_at=now,
+            updated_at=now,
+            **_ahead_values(each),
+        )
+        for each in ahead.values()
+    ]
+    return open_alerts(alerts=opened, now=now)
+
+
+def _ahead_values(collision: Collision) -> dict[str, str]:
+    return {
+        "old_value": _text(collision.price, collision.currency),
+        "new_value": collision.starts_at.isoformat(),
+        "limit": collision.buyer[:_LONGEST_VALUE],
+    }
 
 
 def _lows(listing_ids: Sequence[int], now: datetime) -> dict[int, int]:

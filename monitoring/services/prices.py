@@ -1,9 +1,10 @@
 """After-coupon prices kept up to date: worked out again when something they hang on changed, or its time has come."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from django.db import transaction
@@ -14,9 +15,12 @@ from catalog.costs import ListingCosts, costs_of, next_changes
 from catalog.database import among, insert_new, parts, update_rows
 from catalog.models import Listing
 from catalog.pricing import exchange
+from catalog.pricing.breakeven import Costs, break_even, margin, receipts
+from catalog.pricing.model import Refused
+from catalog.pricing.quoting import quote
 from catalog.pricing.rulesets import VERSION
 from catalog.promotions.prices import Price, price_of
-from catalog.promotions.requests import minor_units, shops_of
+from catalog.promotions.requests import LINE, minor_units, shops_of
 from monitoring.models import ListingPrice, PriceQuote
 from monitoring.services.price_alerts import check_quotes
 
@@ -62,6 +66,7 @@ def mark_due(
         own = listings.filter(pk__in=among(some))
         insert_new(ListingPrice, ("listing", "due_at"), [(pk, now) for pk in own.values_list("pk", flat=True)])
         rows = ListingPrice.objects.filter(listing__in=own)
+        rows.update(scan_due_at=now)
         marked += rows.filter(Q(due_at__isnull=True) | Q(due_at__gt=now)).update(due_at=now)
     return marked
 
@@ -69,7 +74,7 @@ def mark_due(
 def mark_repriced(listing_ids: Sequence[int], *, now: datetime) -> None:
     """For the transaction that stored another price of them: those whose after-coupon price is worked out are due."""
     if listing_ids:
-        ListingPrice.objects.filter(pk__in=among(listing_ids)).update(due_at=now)
+        ListingPrice.objects.filter(pk__in=among(listing_ids)).update(due_at=now, scan_due_at=now)
 
 
 def requote_due(*, seconds: float, now_fn: Callable[[], datetime] = timezone.now) -> Requoted:
@@ -175,5 +180,34 @@ def costs_to_json(price: Price, costs: ListingCosts) -> dict[str, Any]:
 
 
 def replay_differences(quotes: Iterable[PriceQuote]) -> list[int]:
-    """The stored quotes whose answer, worked out again from their own request, is not what is stored."""
-    return [quote.pk for quote in quotes if exchange.answer(quote.request) != quote.answer]
+    """The stored quotes that, worked out again from their own request and costs, have another answer or margin."""
+    return [quote.pk for quote in quotes if not _is_replayed(quote)]
+
+
+def _is_replayed(stored: PriceQuote) -> bool:
+    try:
+        request = exchange.read_request(stored.request)
+    except Refused:
+        return bool(exchange.answer(stored.request) == stored.answer)
+    found = quote(request)
+    costs = costs_from_json(stored.costs)
+    received = left = None
+    if found.total is not None:
+        received = receipts(found.lines[LINE], found.steps, request.promotions, LINE)
+        left = margin(received, costs)
+    again = (
+        exchange.to_json(found),
+        None if found.total is None else found.total.goods,
+        received,
+        break_even(costs),
+        None if left is None else left.left,
+    )
+    return again == (stored.answer, stored.buy_one, stored.receipts, stored.break_even, stored.margin)
+
+
+def costs_from_json(written: Mapping[str, Any]) -> Costs:
+    """What costs_to_json() wrote of the costs."""
+    values = {field.name: written[field.name] for field in fields(Costs)}
+    if values["exchange_rate"] is not None:
+        values["exchange_rate"] = Fraction(*values["exchange_rate"])
+    return Costs(**values)

@@ -65,6 +65,18 @@ def test_a_quote_is_worked_out_for_a_quantity_and_a_moment(owner, listing):
     assert (asked["goods"], asked["buy_one"], asked["valid_until"]) == ("297.00", "99.00", None)
 
 
+def test_what_each_kind_of_buyer_pays_is_told_beside_what_everybody_does(owner, listing):
+    for tag, rate in (("88VIP", 500), ("new", 1000)):
+        PromotionFactory(
+            channel=listing.channel, layer="platform", kind="percent_off", value=rate, audience=[tag], auto=True
+        )
+    answer = owner.get(f"listings/{listing.pk}/quote/").json()
+    assert (answer["goods"], answer["buyer_tags"]) == ("89.00", [])
+    assert {each["tag"]: each["goods"] for each in answer["by_buyer_tag"]} == {"88VIP": "84.55", "new": "80.10"}
+    both = owner.get(f"listings/{listing.pk}/quote/", query_params={"buyer_tags": "new, 88VIP"}).json()
+    assert (both["goods"], both["buyer_tags"]) == ("76.10", ["new", "88VIP"])
+
+
 def test_a_price_that_is_not_known_is_null_with_its_reason(owner, listing):
     type(listing).objects.update(list_price=None)
     answer = owner.get(f"listings/{listing.pk}/quote/").json()

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from catalog.models import Channel, Promotion
 from catalog.pricing.rulesets import rules_for
@@ -53,6 +53,21 @@ def told(**fields):
 def test_each_fact_stands_in_its_field(fields, stored):
     row = stored_of(told(**fields), ChannelFactory(platform="woocommerce", currency="CNY"))
     assert {name: getattr(row, name) for name in stored} == stored
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({}, "券"),
+        ({"title": "", "minimum_amount": Decimal(199), "value": Decimal(20)}, "¥20.00 off from ¥199.00 on"),
+        ({"title": "", "kind": "percent_off", "value": Decimal("12.5")}, "12.5% off"),
+        ({"title": "", "value": Decimal("9.999")}, "7"),
+        ({"title": "", "unknown": ("minimum",)}, "7"),
+    ],
+)
+def test_one_without_a_title_is_named_by_what_it_does(fields, name):
+    with translation.override("zh-hans"):  # whoever has it read
+        assert stored_of(told(**fields), ChannelFactory(currency="CNY")).name == name
 
 
 @pytest.mark.parametrize(

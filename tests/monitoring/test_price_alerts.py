@@ -119,6 +119,24 @@ def test_a_platform_that_tells_another_price_is_told(listing):
             "¥50.00 come in for one, less than it costs",
         ),
         (
+            "loss_ahead",
+            {"old_value": "49.00", "new_value": "2026-11-24T01:30:00+00:00"},
+            "Will sell below break-even",
+            "From 24 Nov 09:30 on, down to ¥49.00, less than it costs",
+        ),
+        (
+            "loss_ahead",
+            {"old_value": "49.00", "new_value": "2026-11-24T01:30:00+00:00", "limit": "88VIP"},
+            "Will sell below break-even",
+            "From 24 Nov 09:30 on, down to ¥49.00 for 88VIP, less than it costs",
+        ),
+        (
+            "promotion_ends",
+            {"old_value": "Ten off", "new_value": "2026-11-24T01:30:00+00:00", "limit": "7"},
+            "“Ten off” ends soon",
+            "It ends 24 Nov 09:30, 7 are left, prices are worked out with it",
+        ),
+        (
             "below_margin",
             {"new_value": "100.00", "limit": "1000"},
             "Margin below 10.0%",

@@ -1,6 +1,7 @@
 """The page that explains an after-coupon price."""
 
-from datetime import timedelta
+import csv
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -89,3 +90,79 @@ def test_a_page_takes_the_same_queries_for_many_promotions_as_for_few(client, li
     client.get(url(listing))
     with django_assert_max_num_queries(24):
         client.get(url(listing))
+
+
+def text_of(response):
+    return response.getvalue().decode()
+
+
+class TestCalendar:
+    """What lies ahead, as JSON for the chart with its table, and as a file."""
+
+    @pytest.fixture
+    def ahead(self, listing):
+        """Ten off from tomorrow for two days, fifty off of it on the second; returns both edges' days."""
+        now = timezone.now().replace(microsecond=0)
+        PromotionFactory(channel=listing.channel, name="Ten off", layer="shop", start=now + DAY, end=now + 3 * DAY)
+        PromotionFactory(channel=listing.channel, name="Fifty off", value=5000, start=now + 2 * DAY, end=now + 3 * DAY)
+        PromotionFactory(channel=listing.channel, name="Too late", value=900, start=now + 15 * DAY)
+        return [now + days * DAY for days in (1, 2, 3)]
+
+    def asked(self, client, listing, kind="prices", **query):
+        return client.get(reverse(f"watch:listing-{kind}", args=[listing.pk]), {"range": "14d", **query})
+
+    def test_each_edge_is_a_step_at_its_very_second(self, client, listing, ahead):
+        signed_in(client, "Manager")
+        data = self.asked(client, listing).json()
+        price, limit = (dict(zip(data["labels"], each["data"], strict=True)) for each in data["datasets"])
+        assert [price[int(at.timestamp() * 1000)] for at in ahead] == [89.0, 39.0, 99.0]
+        assert set(limit.values()) == {57.48}
+        assert "below break-even from" in data["summary"]
+        assert data["gaps"] == []
+
+    def test_its_table_and_its_file_tell_the_same(self, client, listing, ahead):
+        signed_in(client, "Manager")
+        table = self.asked(client, listing, table="1").json()["table"]
+        assert [row[1:] for row in table["rows"]] == [
+            ["99.00", "57.48", "no promotion"],
+            ["89.00", "57.48", "Ten off"],
+            ["39.00", "57.48", "Ten off, Fifty off"],
+            ["99.00", "57.48", "no promotion"],
+        ]
+        head, *rows = csv.reader(text_of(self.asked(client, listing, "prices-csv")).splitlines())
+        assert head == ["from", "until", "currency", "after_coupon", "break_even", "promotions", "reason"]
+        assert [row[3] for row in rows] == ["99.00", "89.00", "39.00", "99.00"]
+        assert [datetime.fromisoformat(row[0]) for row in rows[1:]] == ahead
+
+    def test_a_longer_range_reaches_further(self, client, listing, ahead):
+        signed_in(client, "Manager")
+        rows = text_of(self.asked(client, listing, "prices-csv", range="30d")).splitlines()
+        assert rows[-1].split(",")[3:6] == ["90.00", "57.48", "Too late"]
+        assert self.asked(client, listing, range="7d").status_code == 400
+
+    def test_what_nobody_can_tell_is_a_gap(self, client, listing, ahead):
+        signed_in(client, "Manager")
+        PromotionFactory(
+            channel=listing.channel, name="Half read", value=None, unknown=["value"], start=ahead[1], end=ahead[2]
+        )
+        data = self.asked(client, listing, table="1").json()
+        assert data["gaps"] == [[int(at.timestamp() * 1000) for at in ahead[1:]]]
+        assert data["table"]["rows"][2][1] == "cannot tell"
+        assert "Half read" in data["note"]
+
+    def test_break_even_that_is_not_known_is_no_line(self, client, listing, ahead):
+        signed_in(client, "Manager")
+        ChannelFees.objects.update(freight=None)
+        assert [each["label"] for each in self.asked(client, listing).json()["datasets"]] == ["After coupon"]
+
+    def test_whoever_may_not_see_costs_sees_the_price_alone(self, client, listing, ahead):
+        signed_in(client, "Viewer", listing.channel)
+        for kind in ("prices", "prices-csv"):
+            text = text_of(self.asked(client, listing, kind, table="1"))
+            assert "39.0" in text
+            for secret in ("57.48", "break"):
+                assert secret not in text.lower()
+
+    def test_a_channel_that_one_does_not_see_is_not_there(self, client, listing):
+        signed_in(client, "Operator")
+        assert [self.asked(client, listing, kind).status_code for kind in ("prices", "prices-csv")] == [404, 404]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from catalog.admin.files import FileForm, download, preview_context, take_preview
+from catalog.admin.files import FileForm, download, keep_applied, preview_context, take_preview
 from catalog.mapping import files
 from catalog.models import Channel, Listing
 from catalog.services import audit
@@ -84,8 +84,9 @@ def apply(request: HttpRequest) -> HttpResponseBase:
     taken = take_preview(request, "mapping")
     if taken is None:
         return back
+    now = timezone.now()
     try:
-        count = files.apply(changes=taken[0], actor=person(request), now=timezone.now())
+        count = files.apply(changes=taken[0], actor=person(request), now=now)
     except files.Moved as moved:
         text = ngettext(
             "%(count)s listing was changed since the preview. Nothing was written; upload the file again.",
@@ -94,6 +95,7 @@ def apply(request: HttpRequest) -> HttpResponseBase:
         )
         messages.error(request, text % {"count": formatting.count(moved.count)})
         return back
+    keep_applied(request, "mapping", now=now, url=reverse("admin:catalog_listing_changelist"))
     text = ngettext("Changed %(count)s mapping.", "Changed %(count)s mappings.", count)
     messages.success(
         request, formatting.sentences(text % {"count": formatting.count(count)}, gettext("Undo it below."))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from catalog.admin.files import FileForm, download, preview_context, take_preview
+from catalog.admin.files import FileForm, download, keep_applied, preview_context, take_preview
 from catalog.admin.stock.scope import BOOK, url
 from catalog.mapping import files
 from catalog.models import Warehouse
@@ -79,8 +79,9 @@ def apply(request: HttpRequest) -> HttpResponse:
     if taken is None:
         return HttpResponseRedirect(url("stock_file"))
     changes, rows = taken
+    now = timezone.now()
     try:
-        count = importing.apply(changes=changes, actor=person(request), now=timezone.now())
+        count = importing.apply(changes=changes, actor=person(request), now=now)
     except importing.Moved as moved:
         text = ngettext(
             "The books of %(count)s row changed since the preview. Nothing was booked; look at it again.",
@@ -92,6 +93,7 @@ def apply(request: HttpRequest) -> HttpResponse:
     except StockError as error:
         messages.error(request, f"{error} {gettext('Nothing was booked; upload the file again.')}")
         return HttpResponseRedirect(url("stock_file"))
+    keep_applied(request, "count", now=now, url=url("stocklevel_changelist"))
     text = ngettext("Booked %(count)s count.", "Booked %(count)s counts.", count)
     messages.success(request, text % {"count": formatting.count(count)})
     return HttpResponseRedirect(url("stocklevel_changelist"))

@@ -19,6 +19,8 @@
     live_price: { place: 1, dash: [], width: 2 },
     promotion_price: { place: 2, dash: [7, 3], width: 2 },
     stock: { place: 3, dash: [], width: 2, isFilled: true },
+    after_coupon: { place: 1, dash: [], width: 2 },
+    break_even: { place: 2, dash: [6, 4], width: 1.4 },
   };
   // Lines of a comparison, in palette order; round points tell competitors from own listings.
   const LINES = [
@@ -240,6 +242,23 @@
     return datasets.filter((dataset) => dataset.gaps && dataset.gaps.length);
   }
 
+  // What is missing to break-even while the price is below it.
+  const loss = {
+    id: "loss",
+    beforeDatasetsDraw(chart) {
+      const { ctx, scales } = chart;
+      const { data, theme } = chart.evenshelf;
+      const [price, limit] = ["after_coupon", "break_even"].map((fact) => chart.data.datasets.find((each) => each.fact === fact));
+      if (!price || !limit) return;
+      for (let index = 0; index < data.labels.length - 1; index += 1) {
+        const [low, high] = [price.data[index], limit.data[index]];
+        if (low === null || high === null || low >= high) continue;
+        const [left, right] = [index, index + 1].map((each) => scales.x.getPixelForValue(data.labels[each]));
+        hatch(ctx, left, scales.y.getPixelForValue(high), right, scales.y.getPixelForValue(low), theme.critical);
+      }
+    },
+  };
+
   const single = {
     id: "single",
     afterDatasetsDraw(chart) {
@@ -411,7 +430,7 @@
             data, strings, theme, isFirst, isLast, limits: this.limits.filter((limit) => limit.pane === name),
             valueText: (dataset, index) => this.valueText(dataset, index),
           };
-        } }, unread, unreadLines, limits, shelf, single],
+        } }, unread, unreadLines, limits, loss, shelf, single],
       });
       this.panes.push(chart);
       if (name === "price" && chart.scales.y.min > 0) {

@@ -299,7 +299,9 @@ def test_a_preview_is_applied_as_a_whole_and_audited(client, owner, listing):
     assert event.changes == {"sku": [None, "CUP-01"], "pack_factor": [1, 6]}
     assert AuditEvent.objects.filter(action="imported").exists()
     again = client.post("/catalog/proposal/mapping/apply/", {"token": page.context["token"]}, follow=True)
-    assert "The preview is no longer there." in again.text
+    assert "already, and is not applied again." in again.text
+    assert '<a href="/catalog/listing/">See what came of it</a>' in again.text
+    assert "no longer there" not in again.text
 
 
 def test_a_file_with_an_error_cannot_be_applied(client, owner, listing):

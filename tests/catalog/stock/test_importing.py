@@ -212,7 +212,8 @@ class TestPages:
         token = self.token(page)
         assert "Booked 1 count." in client.post(APPLY, {"token": token}, follow=True).text
         again = client.post(APPLY, {"token": token}, follow=True)
-        assert "The preview is no longer there. Upload the file again." in again.text
+        assert "already, and is not applied again." in again.text
+        assert '<a href="/catalog/stocklevel/">See what came of it</a>' in again.text
         page = self.upload(client, as_csv(["EV-KET-600", "HZ", "12", "shelf 3"]))
         assert "This file was booked on" in page.text
         assert self.token(page) == ""

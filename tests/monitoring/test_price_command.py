@@ -9,6 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from catalog.models import ChannelFees
+from monitoring.models import PriceQuote
+from monitoring.services.prices import requote
 from tests.factories import ListingFactory, PromotionFactory, SkuFactory
 
 pytestmark = pytest.mark.django_db
@@ -104,3 +106,28 @@ def test_what_is_not_json_is_told(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("{"))
     with pytest.raises(CommandError, match="This is not JSON"):
         run("--requests", "-")
+
+
+def test_what_a_kind_of_buyer_pays_is_told_apart(listing):
+    PromotionFactory(channel=listing.channel, kind="percent_off", value=1000, audience=["88VIP"], layer="platform")
+    said = run("--listing", str(listing.pk), "--at", AT.isoformat())
+    assert "The buyer pays ¥99.00 for 1." in said
+    assert "With 88VIP: ¥89.10." in said
+    said = run("--listing", str(listing.pk), "--at", AT.isoformat(), "--buyer-tags", "88VIP")
+    assert "The buyer pays ¥89.10 for 1." in said
+    assert "With 88VIP" not in said
+
+
+def test_every_stored_quote_is_worked_out_again_and_what_differs_is_named(listing):
+    PromotionFactory(channel=listing.channel, platform_id="coupon:7", measure="amount", tiers=[[9900, 1000]])
+    for hours in range(3):
+        at = AT + timedelta(hours=hours)
+        listing.list_price = Decimal(99 + hours)
+        listing.save()
+        requote(listing_ids=[listing.pk], now=at)
+    assert run("--replay") == "3 stored quotes worked out again, 0 differences.\n"
+    [first, _, third] = PriceQuote.objects.order_by("pk")
+    PriceQuote.objects.filter(pk=first.pk).update(margin=first.margin + 1)
+    PriceQuote.objects.filter(pk=third.pk).update(answer=third.answer | {"total": 1})
+    with pytest.raises(CommandError, match=f"These quotes differ: {first.pk}, {third.pk}$"):
+        run("--replay")
