@@ -72,6 +72,7 @@ def offer(listings: list[Listing]) -> dict[int, datetime]:
         first, second = luck.uniform(-5, 40), luck.uniform(41, 80)
         add("item", (first, 88), goods, value=3700, auto=True)
         add("shop", (second, 85), goods, value=3700, auto=True)
+        assert rows[-1].start is not None
         planted |= dict.fromkeys([each.pk for each in goods], rows[-1].start)
     # Coupons of the shop, of which a buyer uses one; small ones of single goods; every 300 less 20 across shops.
     while len(rows) < PROMOTIONS - 10:

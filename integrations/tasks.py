@@ -307,7 +307,8 @@ def price_lane() -> str:
 
 def collision_lane() -> str:
     """Look through what is ahead of prices for losses: what a change touches at once, and each listing every night."""
-    return str(scan_due(seconds=_PRICING_SECONDS))
+    with _only_one("collisions") as turn:
+        return str(scan_due(seconds=_PRICING_SECONDS)) if turn else "another one is at it"
 
 
 def check_promotions() -> str:

@@ -5,30 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
 from catalog.models import Listing
 from catalog.promotions.forms import plain_figure
 from catalog.promotions.requests import amount_of
 from config.formatting import count, joined, labelled, moment, money, percent
+from monitoring.price_page import COST_PARTS
 from monitoring.promotion_effects import LEAST_DAYS, Band
 from monitoring.services.preflight import PACE_DAYS, Effect, Preflight, Selling
 
 _SHOWN = 5
 _REASONS_SHOWN = 6
 _LONGEST = timedelta(days=90)  # that a stock is said to last
-_PARTS: dict[str, Promise | str] = {
-    "cost": gettext_lazy("cost price"),
-    "exchange_rate": gettext_lazy("exchange rate"),
-    "freight": gettext_lazy("freight and packing"),
-    "tax_rate": gettext_lazy("tax"),
-    "fee_rate": gettext_lazy("platform fee"),
-    "fee_minimum": gettext_lazy("platform fee at least"),
-    "payment_rate": gettext_lazy("payment fee"),
-    "payment_fixed": gettext_lazy("payment fee"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +92,10 @@ def _sentence(found: Preflight, now: datetime) -> str:
         return _("It is over already, so it changes no price.")
     if not found.touched:
         return _("None of our listings is among its goods.")
+    unknown = sum(found.no_price.values())
     words = {"changed": count(len(found.effects)), "all": count(found.looked_at), "time": moment(found.at)}
+    if not found.effects and unknown == found.looked_at:
+        return _("Cannot tell which prices it changes.")
     if not found.effects:
         return (
             ngettext(
@@ -140,6 +133,16 @@ def _notes(found: Preflight) -> list[str]:
                 "and no others."
             )
             % {"touched": count(found.touched), "looked": count(found.looked_at)}
+        )
+    unknown = sum(found.no_price.values())
+    if 0 < unknown < found.looked_at:
+        notes.append(
+            ngettext(
+                "The price of %(count)s of them cannot be told.",
+                "The prices of %(count)s of them cannot be told.",
+                unknown,
+            )
+            % {"count": count(unknown)}
         )
     if found.quantity > 1:
         notes.append(_("For %(count)s pieces, the fewest that it takes.") % {"count": count(found.quantity)})
@@ -310,4 +313,4 @@ def _reasons(found: Preflight, *, with_costs: bool) -> list[str]:
 
 
 def _parts(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(str(_PARTS.get(name, name)) for name in names))
+    return list(dict.fromkeys(str(COST_PARTS.get(name, name)) for name in names))

@@ -20,6 +20,7 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from catalog.admin import promotion_files
 from catalog.admin.listing import VisibleRelatedFilter
 from catalog.models import Promotion
 from catalog.models.promotion import WHOLE_RATE
@@ -111,15 +112,22 @@ class PromotionAdmin(FrameModelAdmin):
     ]
 
     change_form_template = "admin/catalog/promotion/change_form.html"
+    change_list_template = "admin/catalog/promotion/list.html"
 
     def get_urls(self) -> list[URLPattern]:
         complete_view = self.admin_site.admin_view(require_POST(self.complete_view))
         preview_view = self.admin_site.admin_view(require_POST(self.preview_view))
         return [
+            *promotion_files.urls(),
             path("preview/", preview_view, name="catalog_promotion_preview"),
             path("<path:object_id>/complete/", complete_view, name="catalog_promotion_complete"),
             *super().get_urls(),
         ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(
+            request, {"may_import": promotion_files.may_import(request), **(extra_context or {})}
+        )
 
     def complete_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Keep what a person says of the facts that the platform does not tell."""

@@ -288,9 +288,14 @@ def _mark(row: Row) -> str:
 
 
 def _window(promotion: Promotion) -> str:
-    starts = formatting.iso_moment(promotion.start) if promotion.start else gettext("at once")
-    ends = formatting.iso_moment(promotion.end) if promotion.end else gettext("no end")
-    return f"{starts} – {ends}"
+    """In the zone of the shop; the end is the first moment at which it is over."""
+    zone = ZoneInfo(promotion.channel.time_zone)
+    told = (
+        [gettext("from %(time)s") % {"time": formatting.iso_moment(promotion.start, zone)}] if promotion.start else []
+    )
+    if promotion.end:
+        told.append(gettext("until before %(time)s") % {"time": formatting.iso_moment(promotion.end, zone)})
+    return " ".join(told) or gettext("always")
 
 
 class _Reader:

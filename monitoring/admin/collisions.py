@@ -118,7 +118,12 @@ def _money(units: int | None, row: Collision) -> str:
 def _worst_price(row: Collision) -> SafeString:
     if row.price is None:
         return parts.unknown()
-    return format_html("<strong>{}</strong>", _money(row.price, row))
+    when = (
+        ""
+        if row.worst_at in (None, row.starts_at)
+        else gettext("from %(time)s") % {"time": formatting.moment(row.worst_at)}
+    )
+    return format_html("<strong>{}</strong><small>{}</small>", _money(row.price, row), when)
 
 
 def _break_even(row: Collision) -> SafeString | str:

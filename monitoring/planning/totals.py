@@ -89,6 +89,10 @@ class Totals:
         found[counted] = safety.count_quantile(self.mean[counted], self.variance[counted], level)
         return np.where(self.is_empty, 0.0, np.maximum(found, 0.0))
 
+    def whole_quantile(self, level: float) -> Floats:
+        """Whole pieces that cover as many of the past cases as quantile() does: totals are whole themselves."""
+        return np.floor(self.quantile(level) + 1e-9)
+
     def exceedance(self, available: ArrayLike) -> Floats:
         """P(total > available)."""
         there = np.broadcast_to(floats(available), self.mean.shape)

@@ -7,6 +7,7 @@ platform confirms at its other value: what only that brings about is possible, n
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,7 +33,7 @@ from catalog.promotions.requests import LINE, Shop, edges, line_of, shops_of
 from monitoring.models import Collision, ListingPrice
 from monitoring.services.price_alerts import check_ahead
 
-CHUNK = 1_000
+CHUNK = 500  # listings; should all of them sell below break-even it is a minute's work
 NIGHT_HOUR = 2  # of the site's clock
 _ROUNDINGS = 4  # minor units that the roundings of one margin can be worth between two prices
 _LONGEST_REASON = 200
@@ -96,8 +97,10 @@ def scan(*, listing_ids: Sequence[int], now: datetime) -> Scanned:
         for listing_id in {each.listing_id for each in of_channel if each.certainty != Certainty.CANNOT_TELL}:
             due[listing_id] = min(due[listing_id], ahead.next_edge or due[listing_id])
     _keep(listing_ids, found, due, now)
-    counts = [sum(each.certainty == certainty for each in found) for certainty in Certainty]
-    return Scanned(len(listing_ids), *counts)
+    counts = Counter(each.certainty for each in found)
+    return Scanned(
+        len(listing_ids), counts[Certainty.CERTAIN], counts[Certainty.POSSIBLE], counts[Certainty.CANNOT_TELL]
+    )
 
 
 def _due(now: datetime) -> QuerySet[ListingPrice]:
@@ -304,7 +307,12 @@ class _Ahead:
                 if loss is not None:
                     possible[row] = case, loss
         return [
-            *(self._collision(row, Certainty.CERTAIN, *found) for row, found in certain.items()),
+            *(
+                self._collision(row, Certainty.CERTAIN, case, loss)
+                for row, (case, loss) in certain.items()
+                # What is sold below break-even as it is, without any promotion, is told as that.
+                if loss.stack.used or loss.starts_at > self.now
+            ),
             *(self._collision(row, Certainty.POSSIBLE, *found) for row, found in possible.items()),
             *(
                 Collision(
@@ -350,7 +358,8 @@ class _Ahead:
         """The most that is needed at any moment of the grid from `low` to before `high`."""
         last = max(place for place, (begin, _column) in enumerate(self._safe) if begin <= low)
         within = [column for place, (begin, column) in enumerate(self._safe) if place >= last and begin < high]
-        return np.maximum.reduce(within)
+        highest: Integers = np.maximum.reduce(within)
+        return highest
 
     def _cases(self) -> Iterator[_Case]:
         """The channel's own rules first, for everybody and then for each kind of buyers; then each other value."""

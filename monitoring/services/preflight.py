@@ -184,12 +184,14 @@ def _at_start(found: Preflight, asked: _Asked, listings: Sequence[Listing]) -> N
     """Fills in what it changes when it begins, and why it does not."""
     costs = costs_of(listings, at=found.at)
     for listing in listings:
-        before = asked.price(asked.without, listing, costs[listing.pk], found.at)
         after = asked.price(asked.with_it, listing, costs[listing.pk], found.at)
         words = Words(after.request, asked.with_it.names)
         if after.quote.status is not Status.OK:
             found.no_price[words.no_price(after.quote)] += 1
             continue
+        # One that nobody claims changes no plan; one that applies by itself may, by what it excludes.
+        is_idle = not asked.is_used(after) and not asked.promotion.auto
+        before = after if is_idle else asked.price(asked.without, listing, costs[listing.pk], found.at)
         if not asked.is_used(after) and before.goods == after.goods:
             reason = after.quote.not_used.get(asked.promotion.engine_id)
             if reason is not None and reason != NotUsed.OUT_OF_SCOPE:
@@ -266,7 +268,6 @@ def _sell_out(found: Preflight, *, uplift: Decimal, now: datetime) -> None:
     found.selling += [Selling(sku, "", None, Pace(0, 0)) for sku in sorted(uncounted)]
     latest = datetime.max.replace(tzinfo=UTC)
     found.selling.sort(key=lambda each: (each.sold_out_at or latest, each.sku_id))
-
 
 
 def paces_of(available: Mapping[int, int], *, now: datetime) -> dict[int, Pace]:

@@ -113,6 +113,14 @@ def test_fees_and_costs_that_begin_later_bring_losses_about(listing):
     assert found(listing).starts_at == NOW + 2 * DAY
 
 
+def test_a_price_that_is_too_low_without_any_promotion_is_no_collision(channel):
+    listing = listing_of(channel, price="57.47")
+    assert found(listing) is None
+    PromotionFactory(channel=channel, value=100, start=NOW + DAY)
+    collision = found(listing)
+    assert (collision.starts_at, collision.worst_at, collision.price) == (NOW, NOW + DAY, 5647)
+
+
 def test_the_platforms_part_of_a_discount_comes_in_too(listing):
     PromotionFactory(channel=listing.channel, layer="platform", value=5000, seller_share=0)
     assert found(listing) is None

@@ -105,6 +105,17 @@ def test_a_cannot_tell_names_what_is_not_known(client, channel, listing):
     assert "margin not known for want of: freight and packing" in html
 
 
+def test_prices_that_cannot_be_told_are_not_told_to_stay(client, channel, listing):
+    signed_in(client, "Manager")
+    unpriced = ListingFactory(channel=channel)
+    html = previewed(client, channel)
+    assert "Changes the price of 1 of 2 listings" in html
+    assert "The price of 1 of them cannot be told." in html
+    html = previewed(client, channel, items=unpriced.platform_item_id)
+    assert "Cannot tell which prices it changes." in html
+    assert "1 listing: Cannot tell: its list price is not known." in html
+
+
 def test_without_a_script_the_button_shows_the_same_and_stores_nothing(client, channel, listing):
     signed_in(client, "Manager")
     page = client.post(reverse(ADD), filled(channel, _check="1"))

@@ -1,5 +1,7 @@
 """Turnover and health."""
 
+from typing import Any
+
 import pytest
 
 from monitoring.planning.health import cover_part, health, turnover, usual_cover
@@ -21,7 +23,7 @@ def test_turnover():
 
 def asked(**changes):
     least, most = usual_cover(9, 5)
-    given = {
+    given: dict[str, Any] = {
         "stock_out_probability": 0.0824,
         "cover_days": 11.5,
         "least_cover_days": least,
@@ -56,7 +58,8 @@ def test_parts_that_are_not_known_are_left_out(changes, score):
     ("cover", "part"), [(11.5, 1), (9, 1), (74, 1), (4.5, 0.5), (0, 0), (111, 0.5), (148, 0), (500, 0), (NAN, NAN)]
 )
 def test_the_part_of_the_cover(cover, part):
-    assert usual_cover(9, 5) == (9, 74)
+    least, most = usual_cover(9, 5)
+    assert (float(least), float(most)) == (9, 74)
     assert cover_part(cover, 9, 74) == close(part)
 
 

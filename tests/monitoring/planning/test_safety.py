@@ -95,7 +95,9 @@ def test_quantiles_of_counts_are_those_of_the_library():
         pytest.param(safety.periodic(12, 0, 5, 0.95), 1.644854 * 5**0.5 * 12, id="no lead time, with review"),
         pytest.param(safety.textbook(0, 9, 0.95), 0, id="no variation"),
         pytest.param(safety.textbook(NAN, 9, 0.95), NAN, id="spread not known"),
-        pytest.param(safety.textbook(None, 9, 0.95), NAN, id="spread not known, from the database"),
+        pytest.param(
+            safety.textbook(np.array(None, dtype=object), 9, 0.95), NAN, id="spread not known, from the database"
+        ),
         pytest.param(safety.textbook(12, NAN, 0.95), NAN, id="lead time not known"),
         pytest.param(safety.textbook(12, 9, 0.4), 0, id="a target below a half"),
         pytest.param(safety.calibrated(-0.3, 10), 0, id="a factor below 0"),
@@ -106,10 +108,10 @@ def test_edge_cases(held, expected):
     assert held == close(expected)
 
 
-@pytest.mark.parametrize("given", [(-1, 9), (12, -9)])
-def test_figures_below_0_are_refused(given):
+@pytest.mark.parametrize(("spread", "lead_time_days"), [(-1, 9), (12, -9)])
+def test_figures_below_0_are_refused(spread, lead_time_days):
     with pytest.raises(ValueError, match="cannot be negative"):
-        safety.textbook(*given, 0.95)
+        safety.textbook(spread, lead_time_days, 0.95)
 
 
 def test_all_series_at_once_are_as_each_on_its_own():

@@ -30,6 +30,16 @@ def test_quantile_is_the_share_of_past_cases_and_one_to_come():
     assert [found.quantile(level).item() for level in (0.5, 0.9, 0.95)] == pytest.approx([100, 180, 190])
 
 
+def test_whole_pieces_cover_as_much_as_the_quantile():
+    actual = RANDOM.poisson(3, 400)
+    found = one(calibrated_on(np.full(400, 2.7), actual), 2.7)
+    quantile, whole = found.quantile(0.9).item(), found.whole_quantile(0.9).item()
+    assert whole == np.floor(quantile + 1e-9)
+    assert (actual <= whole).mean() == (actual <= quantile + 1e-9).mean() >= 0.9
+    # A quantile that is whole but for rounding stays.
+    assert one(calibrated_on([100] * 199, range(1, 200)), 100).whole_quantile(0.95).item() == 190
+
+
 def test_levels_beyond_what_the_cases_can_tell_go_on_rising():
     found = one(calibrated_on([100] * 199, range(1, 200)), 100)
     top, beyond, far = (found.quantile(level).item() for level in (0.995, 0.999, 0.9999))
