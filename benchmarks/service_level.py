@@ -50,7 +50,8 @@ def textbook(factor: float) -> Policy:
         mean, spread = velocity(known, DAYS.mean_window)[0], velocity(known, DAYS.spread_window)[1]
         # Out of stock for the whole window: as all of the history tells.
         mean = np.where(np.isnan(mean), velocity(known)[0], mean)
-        return mean * (LEAD + REVIEW) + factor * np.sqrt(LEAD) * np.nan_to_num(spread)
+        level: Floats = mean * (LEAD + REVIEW) + factor * np.sqrt(LEAD) * np.nan_to_num(spread)
+        return level
 
     return policy
 

@@ -19,6 +19,7 @@ from config.formatting import iso_moment, joined
 _GUARDED = {
     ("catalog.sku", "cost_price"): "catalog.view_cost",
     ("catalog.sku", "cost_currency"): "catalog.view_cost",
+    ("catalog.skucost", "amount"): "catalog.view_cost",
     ("catalog.suppliersku", "unit_cost"): "catalog.view_cost",
 }
 # The same for all fields of what belongs to an object and is logged with it, such as a channel's credential.

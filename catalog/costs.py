@@ -1,16 +1,18 @@
 """What a unit of each listing costs to sell at a moment, for many listings at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import F, Q
 
 from catalog.database import among
-from catalog.models import BundleComponent, Channel, ChannelFees, ExchangeRate, Listing, SkuCost
+from catalog.models import BundleComponent, Channel, ChannelFees, ExchangeRate, Listing, Sku, SkuCost
+from catalog.models.listing import ListingQuerySet
 from catalog.pricing.breakeven import Costs, rate_between
 from catalog.pricing.currencies import exponent
 
@@ -62,6 +64,29 @@ def costs_of(listings: Sequence[Listing], *, at: datetime, known_at: datetime | 
         listing.pk: _costs(listing, units.get(listing.sku_id or 0), fees.get(listing.channel_id), rates, rated_at)
         for listing in listings
     }
+
+
+def keep_in_step(*, now: datetime, sku_ids: Collection[int] | None = None) -> list[int]:
+    """Have each SKU (or these) say the cost that is valid now, once one that was stored ahead has begun. Returns which
+    were looked at."""
+    with transaction.atomic():
+        begun = SkuCost.objects.filter(valid_from__lte=now, valid_from__gt=F("sku__updated_at")).values("sku")
+        wanted = Sku.objects.filter(pk__in=begun if sku_ids is None else sku_ids)
+        skus = wanted.select_for_update().in_bulk()
+        valid = SkuCost.objects.filter(sku__in=among(sorted(skus)), valid_from__lte=now).order_by("sku", "valid_from")
+        newest = {row.sku_id: row for row in valid}
+        for pk, row in newest.items():
+            skus[pk].cost_price, skus[pk].cost_currency, skus[pk].updated_at = row.amount, row.currency, now
+        Sku.objects.bulk_update(
+            [skus[pk] for pk in newest], ["cost_price", "cost_currency", "updated_at"], batch_size=200
+        )
+    return sorted(newest)
+
+
+def sold_with(sku_ids: Collection[int]) -> ListingQuerySet:
+    """The listings whose sale costs what one of these SKUs does, bundles among them."""
+    bundles = BundleComponent.objects.filter(component__in=sku_ids).values("bundle")
+    return Listing.objects.filter(Q(sku__in=sku_ids) | Q(sku__in=bundles))
 
 
 def fees_at(channel_ids: Iterable[int], *, at: datetime) -> dict[int, ChannelFees]:

@@ -129,8 +129,8 @@ def _notes(found: Preflight) -> list[str]:
     if found.looked_at < found.touched:
         notes.append(
             _(
-                "Of the %(touched)s listings among its goods the %(looked)s with the thinnest margins were worked out, "
-                "and no others."
+                "Only %(looked)s of the %(touched)s listings among its goods were worked out, "
+                "those with the thinnest margins."
             )
             % {"touched": count(found.touched), "looked": count(found.looked_at)}
         )

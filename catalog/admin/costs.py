@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -13,7 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.listing import VisibleRelatedFilter
 from catalog.admin.places import currency_choices
-from catalog.models import Channel, ChannelFees, ExchangeRate, Listing
+from catalog.admin.stock.scope import of_visible_skus, sku_cell
+from catalog.costs import keep_in_step, sold_with
+from catalog.models import Channel, ChannelFees, ExchangeRate, Listing, Sku, SkuCost
 from catalog.models.promotion import WHOLE_RATE
 from catalog.pricing.conversions import NotConvertible, minor_units, percent_off
 from catalog.promotions.forms import FigureField, plain_figure
@@ -21,7 +24,7 @@ from catalog.promotions.requests import amount_of
 from catalog.promotions.services import tell_listings
 from config import formatting
 from config.admin_site import add_column, add_menu_item
-from config.model_admin import FrameModelAdmin
+from config.model_admin import FrameModelAdmin, person
 from config.templatetags import evenshelf as parts
 
 _RATES = {"tax_percent": "tax_rate", "fee_percent": "fee_rate", "payment_percent": "payment_rate"}
@@ -119,6 +122,64 @@ class ChannelFeesAdmin(FrameModelAdmin):
         super().delete_model(request, obj)
 
 
+@admin.register(SkuCost)
+class SkuCostAdmin(FrameModelAdmin):
+    """Costs that are stored ahead. What was valid once stays as it is: sales and quotes are judged by it."""
+
+    list_display = ()
+    list_select_related = ["sku__product"]
+    search_fields = ["sku__code", "sku__product__name"]
+    search_help_text = _("SKU or product")
+    list_line = _("What one unit costs us; each row is good until the next one of its SKU")
+    empty_text = _("Enter the cost price of a SKU on its page, or here from a day on.")
+    autocomplete_fields = ["sku"]
+    fields = ["sku", "valid_from", "amount", "currency"]
+    ordering = ["-valid_from"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SkuCost]:
+        return of_visible_skus(super().get_queryset(request), request)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        initial: dict[str, Any] = {"valid_from": timezone.now().replace(second=0, microsecond=0)}
+        initial |= super().get_changeform_initial_data(request)
+        if sku := Sku.objects.visible_to(person(request)).filter(pk=initial.get("sku") or None).first():
+            initial["currency"] = sku.cost_currency
+        return initial
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "currency":
+            return forms.ChoiceField(
+                label=db_field.verbose_name, choices=currency_choices(), initial=db_field.default
+            )
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "amount":
+            field.help_text = _("Of one unit, without tax. Empty: not known from then on.")
+        return field
+
+    def has_change_permission(self, request: HttpRequest, obj: SkuCost | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj is None or not _has_begun(obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: SkuCost | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or not _has_begun(obj))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """None deletes many: those that have begun stay."""
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+
+    def save_model(self, request: HttpRequest, obj: SkuCost, form: forms.ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        keep_in_step(now=timezone.now(), sku_ids=[obj.sku_id])
+        tell_listings(sold_with([obj.sku_id]))
+
+    def delete_model(self, request: HttpRequest, obj: SkuCost) -> None:
+        super().delete_model(request, obj)
+        tell_listings(sold_with([obj.sku_id]))
+
+
+def _has_begun(cost: SkuCost) -> bool:
+    return cost.valid_from <= timezone.now()
+
+
 @admin.register(ExchangeRate)
 class ExchangeRateAdmin(FrameModelAdmin):
     list_display = ()
@@ -162,11 +223,25 @@ add_column(ChannelFees, "tax", _("Tax"), lambda fees: _rate(fees.tax_rate), orde
 add_column(ChannelFees, "fee", _("Platform fee"), lambda fees: _rate(fees.fee_rate), order=40, classes="num")
 add_column(ChannelFees, "payment", _("Payment fee"), lambda fees: _rate(fees.payment_rate), order=50, classes="num")
 add_column(ChannelFees, "freight", _("Freight"), _freight, order=60, classes="num")
+def _sku(cost: SkuCost) -> str:
+    return format_html('<a href="{}/change/">{}</a>', cost.pk, sku_cell(cost))
+
+
+def _amount(cost: SkuCost) -> str:
+    return parts.unknown() if cost.amount is None else formatting.money(cost.amount, cost.currency)
+
+
+add_column(SkuCost, "sku", _("SKU"), _sku, order=10)
+add_column(SkuCost, "from", _("Valid from"), lambda cost: formatting.iso_moment(cost.valid_from), order=20)
+add_column(SkuCost, "amount", _("Cost price"), _amount, order=30, classes="num")
 add_column(ExchangeRate, "pair", _("Currencies"), _pair, order=10)
 add_column(ExchangeRate, "day", _("Day"), lambda rate: rate.day.isoformat(), order=20)
 add_column(ExchangeRate, "rate", _("Rate"), lambda rate: f"{rate.rate.normalize():f}", order=30, classes="num")
 add_menu_item(
     "price", _("Fees"), "admin:catalog_channelfees_changelist", permission="catalog.view_channelfees", order=30
+)
+add_menu_item(
+    "price", _("Cost prices"), "admin:catalog_skucost_changelist", permission="catalog.view_skucost", order=35
 )
 add_menu_item(
     "price",

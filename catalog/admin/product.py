@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -15,7 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.places import currency_choices
 from catalog.admin.stock.bundles import BundleInline, save_components
-from catalog.models import Product, Sku, Supplier
+from catalog.costs import sold_with
+from catalog.models import Product, Sku, SkuCost, Supplier
+from catalog.promotions.services import tell_listings
 from catalog.stock.ledger import raise_versions
 from config import formatting
 from config.admin_site import add_column, add_menu_item, add_panel
@@ -24,6 +27,7 @@ from config.templatetags import evenshelf as parts
 
 COST_FIELDS = ("cost_price", "cost_currency")
 _ROWS_SHOWN = 100
+_COSTS_SHOWN = 12
 
 
 def may_see_cost(request: HttpRequest) -> bool:
@@ -75,6 +79,8 @@ class SkuAdmin(FrameModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Sku, form: forms.ModelForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        if change and not {*COST_FIELDS}.isdisjoint(form.changed_data):
+            tell_listings(sold_with([obj.pk]))
         if change and "status" in form.changed_data:
             raise_versions([obj.pk])  # what is not active is offered nowhere
 
@@ -190,7 +196,22 @@ def _sku_facts(request: HttpRequest, sku: Sku) -> dict[str, Any]:
 
 
 add_panel("product", "catalog/panels/skus.html", _skus, area="full", order=40)
+def _costs(request: HttpRequest, sku: Sku) -> dict[str, Any] | None:
+    """What it costs and will cost, the latest first."""
+    if not request.user.has_perm("catalog.view_skucost"):
+        return None
+    rows = list(SkuCost.objects.filter(sku=sku).order_by("-valid_from")[:_COSTS_SHOWN])
+    now = timezone.now()
+    valid = next((row for row in rows if row.valid_from <= now), None)
+    add = f"{reverse('admin:catalog_skucost_add')}?sku={sku.pk}"
+    return {
+        "costs": [(row, row == valid, row.valid_from > now) for row in rows],
+        "add_url": add if request.user.has_perm("catalog.add_skucost") else "",
+    }
+
+
 add_panel("sku", "catalog/panels/sku_facts.html", _sku_facts, area="facts", order=10)
+add_panel("sku", "catalog/panels/sku_costs.html", _costs, area="side", order=50)
 
 add_menu_item(
     "settings", _("Products"), "admin:catalog_product_changelist", permission="catalog.view_product", order=20

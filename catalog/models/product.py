@@ -166,10 +166,10 @@ class Sku(models.Model):
 
     def _keep_cost(self) -> None:
         """The cost has a history, since what was sold then is judged by what it cost then."""
-        last = self.costs.order_by("-valid_from").first()
+        now = timezone.now()
+        last = self.costs.filter(valid_from__lte=now).order_by("-valid_from").first()
         before = (last.amount, last.currency) if last else (None, self.cost_currency)
         if before != (self.cost_price, self.cost_currency):
-            now = timezone.now()
             SkuCost.objects.create(sku=self, valid_from=now, amount=self.cost_price, currency=self.cost_currency)
 
 

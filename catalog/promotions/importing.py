@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_lazy, gettext_noop, ngettext
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
 from catalog.database import parts
 from catalog.mapping.files import cell_fault, cell_text, read_table, safe_cell
@@ -129,14 +129,31 @@ class Change:
     platform_id: str
     values: Mapping[str, Any]
     before: Mapping[str, Any] | None
-    name: str
-    terms: str
-    window: str
-    goods: str
+    currency: str
+    zone: str
+    listings: int  # own ones that it names, or that its channel has
 
     @property
     def is_new(self) -> bool:
         return self.before is None
+
+    @property
+    def name(self) -> str:
+        return str(self.values["name"])
+
+    @property
+    def terms(self) -> str:
+        return terms(Promotion(currency=self.currency, **self.values))
+
+    @property
+    def window(self) -> str:
+        """In the zone of the shop; the end is the first moment at which it is over."""
+        zone, told = ZoneInfo(self.zone), []
+        if start := self.values.get("start"):
+            told.append(gettext("from %(time)s") % {"time": formatting.iso_moment(start, zone)})
+        if end := self.values.get("end"):
+            told.append(gettext("until before %(time)s") % {"time": formatting.iso_moment(end, zone)})
+        return " ".join(told) or gettext("always")
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,11 +283,9 @@ def preview(*, rows: Sequence[Row], asked: Terms) -> Preview:
                 platform_id=key,
                 values=values,
                 before=before,
-                name=promotion.name,
-                terms=terms(promotion),
-                window=_window(promotion),
-                goods=ngettext("%(count)s of our listings", "%(count)s of our listings", count)
-                % {"count": formatting.count(count)},
+                currency=channel.currency,
+                zone=channel.time_zone,
+                listings=count,
             )
         )
     return shown
@@ -285,17 +300,6 @@ def _mark(row: Row) -> str:
     """What tells a line without an id from others: all that it says."""
     told = sorted((name, text) for name, text in row.cells.items() if text)
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:40]
-
-
-def _window(promotion: Promotion) -> str:
-    """In the zone of the shop; the end is the first moment at which it is over."""
-    zone = ZoneInfo(promotion.channel.time_zone)
-    told = (
-        [gettext("from %(time)s") % {"time": formatting.iso_moment(promotion.start, zone)}] if promotion.start else []
-    )
-    if promotion.end:
-        told.append(gettext("until before %(time)s") % {"time": formatting.iso_moment(promotion.end, zone)})
-    return " ".join(told) or gettext("always")
 
 
 class _Reader:
@@ -335,9 +339,7 @@ class _Reader:
             values["code"] = self._text(cells["code"], 128, "code")
         promotion = Promotion(channel=self._asked.channel, currency=self._currency, **values)
         self._judge(promotion)
-        if "title" in cells or "name" not in values:
-            values["name"] = self._text(cells.get("title", ""), _LONGEST_NAME, "title") or terms(promotion)
-            promotion.name = values["name"]
+        values["name"] = promotion.name = self._text(cells.get("title", ""), _LONGEST_NAME, "title") or terms(promotion)
         self._text(cells.get("id", ""), _LONGEST_ID, "id")
         return promotion, sorted(values)
 

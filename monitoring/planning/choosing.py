@@ -247,20 +247,23 @@ def _choices(samples: _Samples) -> tuple[dict[int, Choice], dict[str, float]]:
 
 
 def _tested(samples: _Samples, here: NDArray[np.bool_]) -> dict[str, tuple[float, float, float]]:
-    """Of each method what it is chosen by, its WAPE, and its level."""
+    """Of each method what it is chosen by, in pieces, its WAPE, and its level."""
     actual, series = samples.actual[here], samples.series[here]
-    sold = max(actual.sum(), 1e-9)
+    sold = float(actual.sum())
     found = {}
     for name, rate in samples.rates.items():
         told = rate[here]
         level = _level(actual, told, series)
-        error = np.abs(level * told - actual).sum() / sold
-        found[name] = (float(error + abs(level * told.sum() - actual.sum()) / sold), float(error), level)
+        error = float(np.abs(level * told - actual).sum())
+        wape = error / sold if sold > 0 else np.nan
+        found[name] = (error + abs(level * float(told.sum()) - sold), wape, level)
     return found
 
 
 def _best(tested: dict[str, tuple[float, float, float]], samples: int) -> Choice:
-    name = min(tested, key=lambda name: tested[name][0])
+    # Where nothing was sold after any origin, to say nothing is the best only by accident.
+    nothing_sold = np.isnan(tested[MEDIAN][1])
+    name = MEDIAN if nothing_sold else min(tested, key=lambda name: tested[name][0])
     return Choice(name, tested[name][2], tested[name][1], samples)
 
 

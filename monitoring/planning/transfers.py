@@ -19,6 +19,8 @@ from monitoring.planning.safety import Floats, floats, refuse_negative
 Ints = NDArray[np.int64]
 
 _SKUS_AT_ONCE = 200  # the solver's time grows faster than the problem
+# Entries with a fixed cost or a lot: each call takes its time however small it is, and with many it tries for long.
+_TIED_AT_ONCE = 32
 
 
 def surplus(available: ArrayLike, keep: ArrayLike) -> Floats:
@@ -131,7 +133,9 @@ def _best_units(
         units[part] = _solve_plain(gain[part], rows, limits)
     # What is best without fixed costs and lots is best with them as long as it meets neither.
     met = np.unique(sku[(units > 0) & ((fixed > 0) | (units < lot))])
-    for part in _by_sku(sku, np.flatnonzero(np.isin(sku, met)), at_once=1):
+    entries = np.flatnonzero(np.isin(sku, met))
+    tied = int(((fixed > 0) | (lot > 1))[entries].sum())
+    for part in _by_sku(sku, entries, at_once=max(1, _TIED_AT_ONCE * met.size // max(1, tied))):
         rows, limits = _limits(donor[part], receiver[part], given, taken)
         units[part] = _solve_lots(gain[part], rows, limits, fixed[part], lot[part])
     return units

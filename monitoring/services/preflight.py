@@ -1,9 +1,10 @@
 """What a promotion would do, before it is saved: to prices and margins of listings, and to the stock behind them."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import F, Min, Sum
@@ -22,9 +23,10 @@ from catalog.promotions.words import Words
 from monitoring.promotion_effects import Band, Day, Pace, bands, pace, sold_out_after
 
 MOST_LISTINGS = 300  # that are worked out within one page
-MOST_MOMENTS, MOST_QUOTES = 20, 1_000  # later ones, at which other promotions, fees or costs begin or end
+MOST_MOMENTS = 20  # later ones, at which other promotions, fees or costs begin or end
+SECONDS = 3.0  # for all of that: a shop may have thousands of promotions
 PACE_DAYS = 28
-_FAR = timedelta(days=3650)
+_FAR_DAYS = Decimal(3650)
 _A_DAY = timedelta(days=1)
 _RATES = (Kind.PERCENT_OFF, Kind.NTH_PIECE)
 
@@ -89,13 +91,17 @@ class Preflight:
         return min((effect.first_loss_at for effect in self.losses if effect.first_loss_at), default=None)
 
 
-def preflight(promotion: Promotion, *, uplift: Decimal, now: datetime, with_stock: bool = True) -> Preflight:
+def preflight(
+    promotion: Promotion, *, uplift: Decimal, now: datetime, with_stock: bool = True, seconds: float = SECONDS
+) -> Preflight:
     """What this promotion, valid and not stored as it is here, changes, at its start or now where that is over.
 
-    "Before" is without it, also where it is stored already. No more than MOST_LISTINGS are worked out: those whose
-    margin was the thinnest when it was worked out last, since a loss would be among them. Asked for buyers whom it is
-    for, and for as few pieces as it takes. The number of statements does not hang on the number of listings.
+    "Before" is without it, also where it is stored already. No more than MOST_LISTINGS are worked out, and no more than
+    there is time for: those whose margin was the thinnest when it was worked out last, since a loss would be among
+    them. Asked for buyers whom it is for, and for as few pieces as it takes. The number of statements does not hang on
+    the number of listings.
     """
+    ends = time.monotonic() + seconds
     at = max(now, promotion.start) if promotion.start else now
     found = Preflight(promotion, at, _pieces(promotion))
     if promotion.end is not None and promotion.end <= now:
@@ -104,13 +110,12 @@ def preflight(promotion: Promotion, *, uplift: Decimal, now: datetime, with_stoc
     ids = touched_listings([promotion])
     found.touched = len(ids)
     listings = _thinnest(ids, promotion)
-    found.looked_at = len(listings)
     shop = shops_of([promotion.channel], at=now)[promotion.channel_id]
     found.floor = shop.pricing.margin_floor
     named = _named(promotion)
     asked = _Asked(named, _with(shop, None, promotion), _with(shop, named, promotion), found.quantity)
-    _at_start(found, asked, listings)
-    _look_ahead(found, asked, listings)
+    _at_start(found, asked, listings, ends)
+    _look_ahead(found, asked, listings[: found.looked_at], ends)
     found.effects.sort(key=lambda effect: (effect.margin is None, effect.margin or 0, effect.listing.pk))
     known = [(each.margin, each.price.received) for each in found.effects]
     found.bands = bands([(left, got) for left, got in known if left is not None and got is not None], found.floor)
@@ -180,10 +185,13 @@ class _Asked:
         return any(step.id == self.promotion.engine_id for step in price.quote.steps)
 
 
-def _at_start(found: Preflight, asked: _Asked, listings: Sequence[Listing]) -> None:
-    """Fills in what it changes when it begins, and why it does not."""
+def _at_start(found: Preflight, asked: _Asked, listings: Sequence[Listing], ends: float) -> None:
+    """Fills in what it changes when it begins, and why it does not; of one listing at least, and until `ends`."""
     costs = costs_of(listings, at=found.at)
     for listing in listings:
+        if found.looked_at and time.monotonic() > ends:
+            break
+        found.looked_at += 1
         after = asked.price(asked.with_it, listing, costs[listing.pk], found.at)
         words = Words(after.request, asked.with_it.names)
         if after.quote.status is not Status.OK:
@@ -204,8 +212,11 @@ def _at_start(found: Preflight, asked: _Asked, listings: Sequence[Listing]) -> N
         found.effects.append(effect)
 
 
-def _look_ahead(found: Preflight, asked: _Asked, listings: Sequence[Listing]) -> None:
-    """Adds when what begins above break-even falls below it, as other promotions, fees or costs begin or end."""
+def _look_ahead(found: Preflight, asked: _Asked, listings: Sequence[Listing], ends: float) -> None:
+    """Adds when what begins above break-even falls below it, as other promotions, fees or costs begin or end.
+
+    No further than there is time for.
+    """
     until = min(filter(None, (asked.promotion.end, found.at + LOOKED_AHEAD)))
     places = {effect.listing.pk: place for place, effect in enumerate(found.effects)}
     waiting: dict[datetime, list[Listing]] = defaultdict(list)
@@ -218,15 +229,14 @@ def _look_ahead(found: Preflight, asked: _Asked, listings: Sequence[Listing]) ->
             moments.add(changes[listing.pk])
         for moment in moments:
             waiting[moment].append(listing)
-    left, fallen = MOST_QUOTES, set[int]()
+    fallen = set[int]()
     for number, (moment, those) in enumerate(sorted(waiting.items(), key=lambda each: each[0])):
         those = [listing for listing in those if listing.pk not in fallen]
-        if number == MOST_MOMENTS or len(those) > left:
-            found.ahead_until = moment
-            break
-        left -= len(those)
         costs = costs_of(those, at=moment)
         for listing in those:
+            if number == MOST_MOMENTS or time.monotonic() > ends:
+                found.ahead_until = moment
+                return
             price = asked.price(asked.with_it, listing, costs[listing.pk], moment)
             if not price.is_below_break_even or not asked.is_used(price):
                 continue
@@ -262,7 +272,7 @@ def _sell_out(found: Preflight, *, uplift: Decimal, now: datetime) -> None:
     for sku, units in available.items():
         per_day = paces[sku].per_day
         after = None if per_day is None else sold_out_after(units, per_day, uplift=uplift, begins_after=begins_after)
-        at = None if after is None else now + min(timedelta(seconds=int(after * 86_400)), _FAR)
+        at = None if after is None else now + timedelta(seconds=int(min(after, _FAR_DAYS) * 86_400))
         found.selling.append(Selling(sku, codes[sku], units, paces[sku], at))
     uncounted = found.sku_ids - available.keys()
     found.selling += [Selling(sku, "", None, Pace(0, 0)) for sku in sorted(uncounted)]
@@ -278,7 +288,7 @@ def paces_of(available: Mapping[int, int], *, now: datetime) -> dict[int, Pace]:
     """
     today = timezone.localtime(now).date()
     first = today - timedelta(days=PACE_DAYS)
-    since = timezone.make_aware(datetime.combine(first, time.min))
+    since = timezone.make_aware(datetime.combine(first, datetime.min.time()))
     skus = among(sorted(available))
     movements = StockMovement.objects.filter(sku__in=skus, warehouse__is_active=True).order_by()
     counted = movements.filter(kind__in=StockMovement.COUNTING)

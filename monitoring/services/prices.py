@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from catalog.costs import ListingCosts, costs_of, next_changes
+from catalog.costs import ListingCosts, costs_of, keep_in_step, next_changes
 from catalog.database import among, insert_new, parts, update_rows
 from catalog.models import Listing
 from catalog.pricing import exchange
@@ -81,6 +81,7 @@ def requote_due(*, seconds: float, now_fn: Callable[[], datetime] = timezone.now
     """Work out what is due, the longest due first, for at most so many seconds. Any number may do so at once."""
     ends = time.monotonic() + seconds
     quoted = stored = 0
+    keep_in_step(now=now_fn())
     _take_up()
     while time.monotonic() < ends:
         now = now_fn()

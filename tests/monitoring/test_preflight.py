@@ -8,7 +8,7 @@ import pytest
 from catalog.models import BundleComponent, ChannelFees, ChannelPricing, Promotion
 from catalog.stock.ledger import Kind, Movement, Source, record_movements
 from monitoring.models import PriceQuote
-from monitoring.services.preflight import MOST_LISTINGS, preflight
+from monitoring.services.preflight import preflight
 from monitoring.services.prices import requote
 from tests.factories import ChannelFactory, ListingFactory, PromotionFactory, SkuFactory, WarehouseFactory
 
@@ -147,7 +147,15 @@ def test_of_very_many_listings_those_with_the_thinnest_margin_are_worked_out(
         found = asked(proposed(channel, value=2000))
     assert (found.touched, found.looked_at) == (5, 3)
     assert found.effects[0].listing == poor
-    assert MOST_LISTINGS == 300
+
+
+def test_what_there_is_no_time_for_is_not_looked_at_and_that_is_told(channel):
+    for _number in range(2):
+        listed(channel)
+    PromotionFactory(channel=channel, value=500, start=NOW + HOUR)
+    found = preflight(proposed(channel), uplift=Decimal(1), now=NOW, seconds=-1)
+    assert (found.touched, found.looked_at, len(found.effects)) == (2, 1, 1)
+    assert found.ahead_until == NOW + HOUR
 
 
 def test_the_margin_floor_of_the_channel_is_a_band(channel):

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from catalog.models import ChannelFees, ExchangeRate, SkuCost
+from catalog.models import BundleComponent, ChannelFees, ExchangeRate, SkuCost
 from monitoring.models import ListingPrice, PriceQuote
 from monitoring.services.prices import mark_due, replay_differences, requote, requote_due
 from tests.factories import ListingFactory, PromotionFactory, SkuFactory
@@ -77,6 +77,16 @@ def test_fees_and_costs_that_begin_later_are_counted_from_then_on(listing, fees)
         margins.append(last_quote(listing).margin)
     assert margins == [3466, 2971, 2171]
     assert ListingPrice.objects.get().due_at is None
+
+
+def test_a_bundle_is_worked_out_when_the_cost_of_a_component_begins(listing, fees):
+    part = SkuFactory(cost_price=Decimal("10.00"), cost_currency="CNY")
+    part.costs.update(valid_from=NOW - HOUR)
+    listing.sku.costs.all().delete()
+    BundleComponent.objects.create(bundle=listing.sku, component=part, units=2)
+    SkuCost.objects.create(sku=part, valid_from=NOW + HOUR, amount=Decimal("15.00"), currency="CNY")
+    requote(listing_ids=[listing.pk], now=NOW)
+    assert ListingPrice.objects.get().due_at == NOW + HOUR
 
 
 def test_a_promotion_of_other_goods_touches_nothing(listing, fees):

@@ -134,7 +134,8 @@ def _totals(sales: Sales, rows: list[Row], *, today: date) -> tuple[dict[int, tu
         else:
             asked.setdefault((origin, horizon), []).append((row.line, places[row.sku]))
     found: dict[int, tuple[float, float]] = {}
-    for (origin, horizon), pairs in asked.items():
+    shorter: dict[tuple[int, int], tuple[float, float]] = {}  # (origin, place)
+    for (origin, horizon), pairs in sorted(asked.items()):
         demand = sales.demand(origin, _MOST_PERIODS[calendar])
         # What has not begun to sell has no part in it: that it will is not known yet.
         begun = np.flatnonzero(~np.isnan(demand).all(axis=1))
@@ -146,8 +147,10 @@ def _totals(sales: Sales, rows: list[Row], *, today: date) -> tuple[dict[int, tu
         forecaster = choose(demand[begun], horizon, calendar)
         totals = forecaster.totals(demand[[place for _line, place in wanted]])
         means, quantiles = totals.mean.tolist(), totals.quantile(LEVEL).tolist()
-        for (line, _place), mean, quantile in zip(wanted, means, quantiles, strict=True):
-            found[line] = (mean, quantile)
+        for (line, place), mean, quantile in zip(wanted, means, quantiles, strict=True):
+            # Each horizon has methods of its own, and yet a longer one holds all that a shorter one does.
+            below = shorter.get((origin, place), (0.0, 0.0))
+            found[line] = shorter[origin, place] = (max(mean, below[0]), max(quantile, below[1]))
     return found, faults
 
 

@@ -71,6 +71,14 @@ def test_each_row_of_the_template_gets_a_total_and_its_quantile(backtest, name):
     )
 
 
+def test_longer_horizons_hold_no_less_than_shorter_ones(backtest):
+    template = [[f"S{series}", ORIGIN, h] for h in range(10, 0, -1) for series in range(60)]
+    found = backtest(sales(), template)[0]
+    for figure in ("mean", "q95"):
+        by_sku = np.array([float(row[figure]) for row in found]).reshape(10, 60)[::-1]
+        assert (np.diff(by_sku, axis=0) >= 0).all()
+
+
 def test_sales_after_an_origin_change_no_forecast(backtest):
     history = sales()
     later = [[sku, day, 999] for sku, day, _quantity in history if day > ORIGIN.isoformat()]

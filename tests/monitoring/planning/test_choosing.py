@@ -143,6 +143,17 @@ def test_odd_histories_have_forecasts_that_make_sense(demand, calendar):
     assert (quantile[never_sold] == 0).all()
 
 
+def test_skus_that_sold_once_each_are_forecast_no_more_than_they_sold():
+    random = np.random.default_rng(4)
+    demand = np.zeros((2000, 365), np.float32)
+    demand[np.arange(2000), random.integers(0, 365, 2000)] = random.integers(1, 9, 2000)
+    forecaster = choose(demand, 14, DAYS)
+    totals = forecaster.totals(demand)
+    assert 0 < totals.mean.sum() < demand.sum() * 14 / 365
+    assert totals.quantile(0.95).max() < 9
+    assert np.isnan(forecaster.choices[-1].wape)  # nothing was sold after any past origin: no error to speak of
+
+
 def test_chunks_change_nothing(monkeypatch):
     demand = lumpy(101, 150)
     groups = np.arange(101) % 2
