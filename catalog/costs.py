@@ -8,7 +8,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from catalog.database import among
 from catalog.models import BundleComponent, Channel, ChannelFees, ExchangeRate, Listing, Sku, SkuCost
@@ -19,6 +19,7 @@ from catalog.pricing.currencies import exponent
 # Rates are not published on every day; one that is older says nothing about today.
 OLDEST_RATE = timedelta(days=7)
 _A_DAY = timedelta(days=1)
+_LOOKED_BACK = timedelta(days=7)  # for costs that have begun: longer than nobody worked prices out
 _COST_PLACES = 4  # decimal places that costs are kept with, whatever their currency has
 
 
@@ -68,19 +69,21 @@ def costs_of(listings: Sequence[Listing], *, at: datetime, known_at: datetime | 
 
 def keep_in_step(*, now: datetime, sku_ids: Collection[int] | None = None) -> list[int]:
     """Have each SKU (or these) say the cost that is valid now, once one that was stored ahead has begun. Returns which
-    were looked at."""
+    did not."""
+    if sku_ids is None:
+        begun = SkuCost.objects.filter(valid_from__lte=now, valid_from__gt=now - _LOOKED_BACK)
+        sku_ids = sorted(set(begun.values_list("sku", flat=True)))
     with transaction.atomic():
-        begun = SkuCost.objects.filter(valid_from__lte=now, valid_from__gt=F("sku__updated_at")).values("sku")
-        wanted = Sku.objects.filter(pk__in=begun if sku_ids is None else sku_ids)
-        skus = wanted.select_for_update().in_bulk()
+        skus = Sku.objects.filter(pk__in=among(sorted(sku_ids))).select_for_update().in_bulk()
         valid = SkuCost.objects.filter(sku__in=among(sorted(skus)), valid_from__lte=now).order_by("sku", "valid_from")
-        newest = {row.sku_id: row for row in valid}
-        for pk, row in newest.items():
-            skus[pk].cost_price, skus[pk].cost_currency, skus[pk].updated_at = row.amount, row.currency, now
-        Sku.objects.bulk_update(
-            [skus[pk] for pk in newest], ["cost_price", "cost_currency", "updated_at"], batch_size=200
-        )
-    return sorted(newest)
+        changed = []
+        for pk, row in {row.sku_id: row for row in valid}.items():
+            sku = skus[pk]
+            if (sku.cost_price, sku.cost_currency) != (row.amount, row.currency):
+                sku.cost_price, sku.cost_currency, sku.updated_at = row.amount, row.currency, now
+                changed.append(sku)
+        Sku.objects.bulk_update(changed, ["cost_price", "cost_currency", "updated_at"], batch_size=200)
+    return sorted(sku.pk for sku in changed)
 
 
 def sold_with(sku_ids: Collection[int]) -> ListingQuerySet:

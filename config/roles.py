@@ -38,7 +38,9 @@ _VIEW_PRICES = ["view_promotion", "view_pricequote", "view_channelpricing", "vie
 _EDIT_PRICES = [f"{verb}_promotion" for verb in ("add", "change", "delete")]
 # They say what a sale costs, as cost prices do.
 _VIEW_COSTS = ["view_cost", "view_skucost", "view_channelfees", "view_exchangerate", "view_collision"]
-_EDIT_COSTS = [f"{verb}_{model}" for model in ("channelfees", "exchangerate", "skucost") for verb in ("add", "change", "delete")]
+_EDIT_COSTS = [
+    f"{verb}_{model}" for model in ("channelfees", "exchangerate", "skucost") for verb in ("add", "change", "delete")
+]
 _EDIT_PURCHASES = [
     f"{verb}_{model}" for model in ("purchaseorder", "suppliersku", "lane") for verb in ("add", "change", "delete")
 ]

@@ -142,15 +142,15 @@ class SkuCostAdmin(FrameModelAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial: dict[str, Any] = {"valid_from": timezone.now().replace(second=0, microsecond=0)}
         initial |= super().get_changeform_initial_data(request)
-        if sku := Sku.objects.visible_to(person(request)).filter(pk=initial.get("sku") or None).first():
-            initial["currency"] = sku.cost_currency
+        chosen = str(initial.get("sku", ""))
+        if chosen.isdecimal() and len(chosen) < 19:
+            sku = Sku.objects.visible_to(person(request)).filter(pk=chosen).first()
+            initial["currency"] = sku.cost_currency if sku else None
         return initial
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "currency":
-            return forms.ChoiceField(
-                label=db_field.verbose_name, choices=currency_choices(), initial=db_field.default
-            )
+            return forms.ChoiceField(label=db_field.verbose_name, choices=currency_choices(), initial=db_field.default)
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "amount":
             field.help_text = _("Of one unit, without tax. Empty: not known from then on.")
@@ -223,6 +223,8 @@ add_column(ChannelFees, "tax", _("Tax"), lambda fees: _rate(fees.tax_rate), orde
 add_column(ChannelFees, "fee", _("Platform fee"), lambda fees: _rate(fees.fee_rate), order=40, classes="num")
 add_column(ChannelFees, "payment", _("Payment fee"), lambda fees: _rate(fees.payment_rate), order=50, classes="num")
 add_column(ChannelFees, "freight", _("Freight"), _freight, order=60, classes="num")
+
+
 def _sku(cost: SkuCost) -> str:
     return format_html('<a href="{}/change/">{}</a>', cost.pk, sku_cell(cost))
 

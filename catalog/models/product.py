@@ -161,8 +161,12 @@ class Sku(models.Model):
         if not self._state.adding and kwargs.get("update_fields") is None:
             own = self._meta.concrete_fields
             kwargs["update_fields"] = [each.name for each in own if each.name not in ("id", "stock_version")]
+        stored = None if self._state.adding else Sku.objects.filter(pk=self.pk)
+        before = stored.values_list("cost_price", "cost_currency").first() if stored is not None else None
         super().save(**kwargs)
-        self._keep_cost()
+        # One that was stored ahead may have begun meanwhile: who changes something else does not mean to take it back.
+        if before != (self.cost_price, self.cost_currency):
+            self._keep_cost()
 
     def _keep_cost(self) -> None:
         """The cost has a history, since what was sold then is judged by what it cost then."""

@@ -232,5 +232,6 @@ class Promotion(models.Model):
         return self.platform_id or f"own:{self.pk}"
 
     def scope_of(self, name: str) -> list[Any]:
-        """The ids that its scope has under a name; [] for none."""
-        return (self.scope or {}).get(name) or []
+        """The ids that its scope has under a name; [] for none, and where it is broken."""
+        ids = self.scope.get(name) if isinstance(self.scope, dict) else None
+        return ids if isinstance(ids, list) else []

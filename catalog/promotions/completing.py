@@ -5,10 +5,10 @@ from typing import Any
 
 from django import forms
 from django.db import transaction
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Promotion, User
+from catalog.promotions import words
 from catalog.promotions.forms import IdsField, words_of
 from catalog.promotions.services import changes, tell
 from catalog.services import audit
@@ -22,18 +22,7 @@ FACTS: dict[str, tuple[str, ...]] = {
     "audience": ("audience",),
     "combines": ("combines",),
 }
-LABELS: dict[str, Promise | str] = {
-    "start": _("from when on it is good"),
-    "end": _("until when it is good"),
-    "scope": _("which goods it is for"),
-    "auto": _("whether buyers have to claim it"),
-    "audience": _("who may use it"),
-    "combines": _("what it can be used together with"),
-    "value": _("how much it takes off"),
-    "tiers": _("from which amount on"),
-    "kind": _("what kind it is"),
-    "max_amount": _("up to which amount"),
-}
+LABELS = words.LABELS
 
 
 def missing(promotion: Promotion) -> list[str]:

@@ -1,7 +1,7 @@
 """What is stored of a listing and its channel, as a request to the pricing engine."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
 from datetime import datetime
 from decimal import Decimal
@@ -56,6 +56,8 @@ def _scope(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     labels = {name: _labels(value.get(name) or []) for name in _SCOPE_LABELS}
+    if not all(isinstance(each, frozenset) for each in labels.values()):
+        return value
     return Scope(not_on_sale=bool(value.get("not_on_sale")), **labels)
 
 
@@ -154,7 +156,7 @@ def shops_of(channels: Iterable[Channel], *, at: datetime | None = None) -> dict
     names: dict[int, dict[str, str]] = {pk: {} for pk in wanted}
     fees: dict[int, dict[str, tuple[int, int]]] = {pk: {} for pk in wanted}
     for row in rows.order_by("pk"):
-        by_channel[row.channel_id].append(engine_promotion(row))
+        by_channel[row.channel_id].append(_where_categories_are_not_known(engine_promotion(row)))
         names[row.channel_id][row.engine_id] = row.name
         fees[row.channel_id][row.engine_id] = row.fee_rate, row.fee_fixed
     stored = ChannelPricing.objects.in_bulk(list(wanted))
@@ -162,6 +164,18 @@ def shops_of(channels: Iterable[Channel], *, at: datetime | None = None) -> dict
         pk: Shop(channel, stored.get(pk) or ChannelPricing.usual(channel), by_channel[pk], names[pk], fees[pk])
         for pk, channel in wanted.items()
     }
+
+
+def _where_categories_are_not_known(promotion: Promotion) -> Promotion:
+    """Nobody told which categories a listing is in: one that goes by them may have any listing among its goods."""
+    scope = promotion.scope
+    if not isinstance(scope, Scope) or not (scope.categories or scope.not_categories):
+        return promotion
+    nothing: frozenset[str] = frozenset()
+    wide = replace(scope, categories=nothing, not_categories=nothing)
+    if scope.categories:
+        wide = replace(wide, items=nothing, skus=nothing, shops=nothing)
+    return replace(promotion, scope=wide, unknown=(*promotion.unknown, "categories"))
 
 
 def edges(promotions: Iterable[Promotion], after: datetime, until: datetime) -> list[datetime]:

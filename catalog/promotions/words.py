@@ -13,7 +13,7 @@ from catalog.models import Promotion as StoredPromotion
 from catalog.pricing.model import Kind, Promotion, Quote, Request, Step
 from catalog.pricing.reasons import CannotTell, NotUsed, Refusal
 from catalog.promotions.requests import amount_of
-from config.formatting import UNKNOWN, count, moment, money, percent, sentences
+from config.formatting import UNKNOWN, count, joined, moment, money, percent, sentences
 
 _WHOLE_RATE = 10_000
 
@@ -29,6 +29,21 @@ LAYERS: Mapping[str, Promise | str] = {
     "order": gettext_lazy("Order discount"),
     "offer": gettext_lazy("Offer"),
     "shipping": gettext_lazy("Shipping"),
+}
+
+# Facts of a promotion that can be unknown.
+LABELS: Mapping[str, Promise | str] = {
+    "start": gettext_lazy("from when on it is good"),
+    "end": gettext_lazy("until when it is good"),
+    "scope": gettext_lazy("which goods it is for"),
+    "auto": gettext_lazy("whether buyers have to claim it"),
+    "audience": gettext_lazy("who may use it"),
+    "combines": gettext_lazy("what it can be used together with"),
+    "value": gettext_lazy("how much it takes off"),
+    "tiers": gettext_lazy("from which amount on"),
+    "kind": gettext_lazy("what kind it is"),
+    "categories": gettext_lazy("which categories its goods are in"),
+    "max_amount": gettext_lazy("up to which amount"),
 }
 
 # What is wrong with a promotion that cannot be used, by the field that is named for it.
@@ -138,7 +153,7 @@ class Words:
                 promotion = self._promotions[parameter]
                 return _("Cannot tell: of “%(name)s” could not be read: %(facts)s.") % {
                     "name": self.name(parameter),
-                    "facts": ", ".join(promotion.unknown),
+                    "facts": joined(str(LABELS.get(fact, fact)) for fact in promotion.unknown),
                 }
             case CannotTell.BASE:
                 return _("Cannot tell: “%(name)s” counts on a price that is not known.") % {

@@ -41,6 +41,7 @@ class DemandHistory(models.Model):
         LOWER_BOUND = 4  # it ended the day sold out: more may have been asked for
         CAPPED = 8  # a wholesale order, of which the rate counts a part
         IMPORTED = 16
+        COUNTED = 32  # it is known what was there at its end
 
     sku = models.ForeignKey(Sku, models.CASCADE, related_name="demand", verbose_name=_("SKU"), db_index=False)
     warehouse = models.ForeignKey(Warehouse, models.CASCADE, related_name="+", verbose_name=_("warehouse"))

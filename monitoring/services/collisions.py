@@ -26,7 +26,7 @@ from catalog.pricing.floors import NEVER, Floors, Goods, Integers
 from catalog.pricing.model import Kind, Line, Promotion, Request
 from catalog.pricing.quoting import quote
 from catalog.pricing.reasons import CannotTell
-from catalog.pricing.rulesets import OTHER_VALUES, RuleSet, rules_for
+from catalog.pricing.rulesets import OTHER_VALUES, SHIPPING, Layer, RuleSet, rules_for
 from catalog.pricing.validity import invalid_field, set_aside
 from catalog.promotions.prices import LOOKED_AHEAD
 from catalog.promotions.requests import LINE, Shop, edges, line_of, shops_of
@@ -174,6 +174,11 @@ class _Case:
         return ", ".join(f"{name}={value}".lower() for name, value in self.settings.items())
 
 
+def _of_goods(rules: RuleSet) -> tuple[Layer, ...]:
+    """All of the rules that the price of one unit can hang on: nothing is known of shipping."""
+    return tuple(layer for layer in rules.layers if layer.name != SHIPPING)
+
+
 def _matters(settings: Mapping[str, str | bool], promotions: Sequence[Promotion]) -> bool:
     """Whether the price of one unit with these promotions can hang on the settings."""
     for name in settings:
@@ -293,7 +298,7 @@ class _Ahead:
         certain: dict[int, tuple[_Case, _Loss]] = {}
         possible: dict[int, tuple[_Case, _Loss]] = {}
         for case in self._cases():
-            signature = (case.buyer, case.rules.layers)
+            signature = (case.buyer, _of_goods(case.rules))
             if signature not in risks:
                 risks[signature] = self._risks(case)
             for row, moments in risks[signature].items():
@@ -366,12 +371,12 @@ class _Ahead:
         pricing = self.shop.pricing
         buyers = ["", *sorted({tag for each in self.promotions for tag in each.audience})]
         others = [each for each in OTHER_VALUES[pricing.ruleset] if not each.keys() & pricing.settings.keys()]
-        seen: set[RuleSet] = set()
+        seen: set[object] = set()
         for settings in ({}, *others):
             rules = rules_for(pricing.ruleset, pricing.settings | settings)
-            if rules in seen or (settings and not _matters(settings, self.promotions)):
+            if _of_goods(rules) in seen or (settings and not _matters(settings, self.promotions)):
                 continue
-            seen.add(rules)
+            seen.add(_of_goods(rules))
             for buyer in buyers:
                 places = [
                     place for place, each in enumerate(self.promotions) if not each.audience or buyer in each.audience

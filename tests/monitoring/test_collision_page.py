@@ -8,7 +8,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import ChannelFees
+from catalog.promotions.services import save
+from config.formatting import moment
+from integrations.tasks import collision_lane
 from monitoring.admin.collisions import price_url, reason_text
+from monitoring.models import Alert
 from monitoring.services.collisions import scan
 from tests.factories import ChannelFactory, ListingFactory, PromotionFactory, SkuFactory
 from tests.staff import signed_in
@@ -96,3 +100,18 @@ def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(client, channel,
 )
 def test_reasons_in_words(reason, text):
     assert reason_text(reason) == text
+
+
+def test_a_saved_promotion_is_looked_through_by_the_clock_and_its_warning_leads_to_the_price(
+    client, channel, coupon, django_capture_on_commit_callbacks
+):
+    listing = listing_of(channel)
+    assert collision_lane().startswith("0 listings")
+    with django_capture_on_commit_callbacks(execute=True):
+        save(promotion=coupon, actor=None, now=timezone.now())
+    assert collision_lane() == "1 listings looked through: 1 certain and 0 possible losses, 0 cannot be told"
+    signed_in(client, "Viewer", channel)
+    text = client.get(reverse("admin:monitoring_alert_change", args=[Alert.objects.get().pk])).text
+    assert f"From {moment(coupon.start)} on, down to ¥49.00, less than it costs" in text
+    assert price_url(listing.pk, coupon.start).partition("?")[0] in text
+    assert "57.48" not in text

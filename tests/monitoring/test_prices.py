@@ -160,3 +160,53 @@ def test_an_exchange_rate_is_good_for_a_week(listing, fees, day, known):
     # 99.00 less 11.39 tax, 4.95 fee, 6.00 freight, 5.00 USD at 7.1234
     assert found.margin == (9900 - 1139 - 495 - 600 - 3562 if known else None)
     assert ("rate" in found.costs) == known
+
+
+BROKEN = [
+    {"value": None, "tiers": "many"},
+    {"layer": "basement"},
+    {"kind": "percent_off", "value": 20_000},
+    {"scope": {"items": 7}},
+    {"scope": ["7"]},
+    {"source": "file", "start": NOW + HOUR, "end": NOW},
+    {"currency": "USD"},
+    {"audience": "everybody"},
+    {"groups": {"a": 1}},
+    {"tiers": [[1, 2], [1, 3]], "measure": "amount"},
+    {"scope": {"items": ["0"], "not_items": ["0"]}},
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_one_broken_promotion_never_breaks_the_others(listing, fees, broken):
+    PromotionFactory(channel=listing.channel, platform_id="coupon:good", value=1_000)
+    PromotionFactory(channel=listing.channel, platform_id="coupon:bad", **broken)
+    requote(listing_ids=[listing.pk], now=NOW)
+    quote = last_quote(listing)
+    assert (quote.status, quote.answer["used"]) == ("ok", [{"id": "coupon:good", "discount": 1_000}])
+
+
+@pytest.mark.parametrize(
+    ("scope", "reason"),
+    [
+        ({"categories": ["tea"]}, "unknown:coupon:1"),
+        ({"not_categories": ["tea"]}, "unknown:coupon:1"),
+        ({"items": ["0"], "categories": ["tea"]}, "unknown:coupon:1"),
+        ({"items": ["0"], "not_categories": ["tea"]}, ""),  # of other goods whichever categories they are in
+    ],
+)
+def test_with_a_promotion_of_categories_nobody_can_tell_as_long_as_those_of_the_goods_are_not_known(
+    listing, fees, scope, reason
+):
+    PromotionFactory(channel=listing.channel, platform_id="coupon:1", value=1_000, scope=scope)
+    requote(listing_ids=[listing.pk], now=NOW)
+    quote = last_quote(listing)
+    assert (quote.status, quote.reason) == ("cannot_tell" if reason else "ok", reason)
+
+
+def test_a_listing_without_a_list_price_has_no_price_and_the_others_have_theirs(listing, fees):
+    other = ListingFactory(channel=listing.channel, list_price=None)
+    PromotionFactory(channel=listing.channel, value=1_000)
+    requote(listing_ids=[listing.pk, other.pk], now=NOW)
+    assert (last_quote(other).reason, last_quote(other).buy_one) == ("price:1", None)
+    assert last_quote(listing).status == "ok"

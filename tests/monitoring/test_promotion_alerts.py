@@ -4,12 +4,17 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.urls import reverse
+from django.utils import timezone
 
 from catalog.models import ChannelPricing, Promotion
+from config.formatting import moment
+from integrations.tasks import check_promotions, price_lane
 from monitoring.models import Alert
 from monitoring.services.prices import requote
 from monitoring.services.promotion_alerts import check_ending
 from tests.factories import ListingFactory, PromotionFactory
+from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -92,3 +97,16 @@ def test_what_is_left_is_told_as_it_is_now(listing):
     Promotion.objects.update(remaining=4)
     checked(listing)
     assert Alert.objects.get().limit == "4"
+
+
+def test_the_clock_tells_it_and_people_read_it(client, listing):
+    ends = timezone.now() + HOUR
+    PromotionFactory(channel=listing.channel, name="Ten off", end=ends)
+    price_lane()
+    assert check_promotions() == "1 promotions about to end"
+    signed_in(client, "Viewer", listing.channel)
+    board = client.get(reverse("admin:monitoring_alert_changelist")).text
+    assert "“Ten off” ends soon" in board
+    assert f"It ends {moment(ends)}" in board
+    page = client.get(reverse("admin:monitoring_alert_change", args=[Alert.objects.get().pk])).text
+    assert "prices are worked out with it" in page
