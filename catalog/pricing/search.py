@@ -116,7 +116,7 @@ class Search:
     def best(self) -> tuple[Use, ...]:
         """The used promotions in order; raises OutOfBudget or NoPlan."""
         promising = self._promising()
-        if (self._able & ~promising).bit_count() >= WORTH_LEAVING_OUT:
+        if len(self.basket.lines) > 1 and (self._able & ~promising).bit_count() >= WORTH_LEAVING_OUT:
             self._walk_some(promising)
         self._enter(0, _Way(self._known.amounts), self._known)
         if self._best is None:
@@ -278,6 +278,9 @@ class Search:
         turns: tuple[_Turn, ...],
         known: Outlook,
     ) -> None:
+        if free and not free & (free - 1):
+            self._assign_one(assigning, start, free, way, turns, known)
+            return
         for candidate in self._standing(assigning.layer, start, way) if free else ():
             self._spend(1)
             if not _is_payable(way, candidate.index):
@@ -301,6 +304,28 @@ class Search:
                 self._assign(assigning, candidate.index + 1, free & ~lines, on, (*turns, turn), known)
             turns = (*turns, _Turn(candidate, 0, way.amounts))
         self._complete(assigning, free, way, turns, known)
+
+    def _assign_one(
+        self, assigning: _Assigning, start: int, free: int, way: _Way, turns: tuple[_Turn, ...], known: Outlook
+    ) -> None:
+        """The same, where one line is free: whoever gets it is the last, so that the most promising one goes first."""
+        candidates = [each for each in self._standing(assigning.layer, start, way) if free & each.mask]
+        if candidates:
+            try:
+                known = self._looked(way, candidates[0].index, free, known)
+            except _Hopeless:
+                return
+        for candidate in sorted(candidates, key=lambda each: -known.alone[each.index][0]):
+            self._spend(1)
+            if self._best is not None:
+                most_off = known.most_with(candidate, free, free, way.amounts, is_last=True)
+                if self._comes_after(way, most_off, 1):
+                    break
+            outcome = self._assigned(assigning, candidate, free, way.amounts)
+            if not outcome.reason and not self._clashes(candidate, free, way):
+                self._enter(assigning.layer + 1, self._with(way, candidate, free, outcome), known)
+        left = tuple(_Turn(candidate, 0, way.amounts) for candidate in candidates)
+        self._complete(assigning, free, way, (*turns, *left), known)
 
     def _choices(self, candidate: Candidate, free: int, way: _Way) -> Iterator[int]:
         """The sets of free lines that the candidate may be assigned, the largest first."""

@@ -38,8 +38,6 @@ class ChannelSync(models.Model):
             "100: never asks."
         ),
     )
-    # Everything of it is to be looked at again: its rule or its warehouses changed.
-    rule_version = models.PositiveBigIntegerField(default=1)
     orders_read_until = models.DateTimeField(null=True)  # of the platform's change times; all before it is booked
     orders_due_at = models.DateTimeField(null=True, db_index=True)
     orders_lease_token = models.UUIDField(null=True)

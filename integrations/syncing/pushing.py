@@ -357,8 +357,10 @@ class PushingJob(Job):
             else:
                 counts = Counter(looked=len(ours))
                 if run is not None:
-                    in_sync = sum(after[result.pk].state == State.IN_SYNC for result in ours)
-                    runs.count(run, {"unchanged": in_sync})
+                    in_sync = [each for each in before if after[each].state == State.IN_SYNC]
+                    # What the run sent itself was counted then.
+                    unchanged = [each for each in in_sync if not _was_sent(before[each], run.started_at)]
+                    runs.count(run, {"unchanged": len(unchanged)})
                 looks = []
                 for result in ours:
                     outcome = _seen(before[result.pk], after[result.pk], result)
@@ -580,6 +582,10 @@ def _has_moved(result: Result, after: Standing) -> bool:
     if result.status is Status.STALE:
         return True
     return result.status is Status.READ and after.state == State.WAITING and after.cause == NOT_SHOWN
+
+
+def _was_sent(before: Standing, since: datetime) -> bool:
+    return before.state == State.SENT and before.pushed_at is not None and before.pushed_at >= since
 
 
 def _seen(before: Standing, after: Standing, result: Result) -> str:

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from catalog.models import Promotion, PurchaseOrder, Sku, Supplier, Transfer, User, Warehouse
+from catalog.models import Channel, Promotion, PurchaseOrder, Sku, Supplier, Transfer, User, Warehouse
 
 MOST_DAYS = 730
 
@@ -20,6 +20,22 @@ class _OfSkuQuerySet(models.QuerySet[_M]):
     def visible_to(self, user: User) -> Self:
         """Of the SKUs that this person sees."""
         return self if user.sees_all_channels else self.filter(sku__in=Sku.objects.visible_to(user))
+
+
+class AdviceQuerySet(_OfSkuQuerySet["Advice"]):
+    def visible_to(self, user: User) -> Self:
+        """Of the SKUs that this person sees, without what is about a channel of others."""
+        if user.sees_all_channels:
+            return self
+        channels = Channel.objects.visible_to(user)
+        return (
+            super()
+            .visible_to(user)
+            .filter(
+                Q(channel__isnull=True) | Q(channel__in=channels),
+                Q(promotion__isnull=True) | Q(promotion__channel__in=channels),
+            )
+        )
 
 
 class DemandHistory(models.Model):
@@ -394,7 +410,7 @@ class Advice(models.Model):
     judged_at = models.DateTimeField(null=True)
     outcome = models.CharField(_("what happened"), max_length=12, choices=Outcome, blank=True)
 
-    objects = _OfSkuQuerySet["Advice"].as_manager()
+    objects = AdviceQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("advice")

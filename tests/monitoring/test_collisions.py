@@ -290,7 +290,7 @@ def _by_asking_for_every_edge(listing, now):
         for at in sorted(moments):
             costs = costs_of([listing], at=at, known_at=now)[listing.pk]
             price = price_of(listing, shop, costs, at=at, settings=settings)
-            if price.is_below_break_even:
+            if price.margin is not None and price.is_below_break_even:
                 found.append((price.goods, price.margin.left, at))
         return [(min(found)[0], min(at for *_rest, at in found))] if found else []
 

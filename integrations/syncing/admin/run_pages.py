@@ -138,8 +138,7 @@ def _facts(request: HttpRequest, run: SyncRun) -> dict[str, Any]:
 
 
 def _progress(request: HttpRequest, run: SyncRun) -> dict[str, Any] | None:
-    """How far a run is that goes on. What was sent and then seen is counted twice, so that it is done a little sooner
-    than it ends."""
+    """How far a run is that goes on: what was sent counts as done, though it is still to be seen there."""
     if run.ended_at is not None:
         return None
     done = min(sum(getattr(run, name) for name in _COUNTED), run.total)

@@ -93,6 +93,10 @@ def build_demand(sku_ids: Collection[int] | None = None, *, now: datetime) -> in
             old.add(sku)
         elif begin <= until:
             recent[sku * _PLACES + warehouse] = begin
+    # What lies before the ledger is looked up once, as a place begins.
+    places = driver_rows(DemandHistory.objects.order_by(), ("sku", "warehouse"))
+    begun = {sku * _PLACES + warehouse for sku, warehouse in places}
+    old |= {key // _PLACES for key in recent if key not in begun}
     imported = ImportedSale.objects.exclude(sku__demand__isnull=False).order_by()
     old |= set(imported.values_list("sku", flat=True).distinct())
     recent = {key: begin for key, begin in recent.items() if key // _PLACES not in old}
@@ -359,7 +363,9 @@ def _store(
     opening = closing - change
     knows_end = was_counted[:, np.newaxis] | (np.cumsum(counted, axis=1) > 0)
     knows_begin = np.concatenate([was_counted[:, np.newaxis], knows_end[:, :-1]], axis=1)
-    units = np.where(knows_begin & (opening <= 0), -1, np.minimum(asked, _MOST_UNITS))
+    # A place that begins with its first count could not be sold, or not all of that day.
+    is_first = (zero + np.arange(shape[1]) == began[:, np.newaxis]) & ~knows_begin & knows_end
+    units = np.where(knows_begin & (opening <= 0) | is_first, -1, np.minimum(asked, _MOST_UNITS))
     marks = np.where(knows_end, Mark.COUNTED, 0) + np.where(knows_end & (closing <= 0), Mark.LOWER_BOUND, 0)
     marks = marks.astype(np.uint8)
     built_at = _stored_time(now)
@@ -426,8 +432,8 @@ def _imported(of_skus: Q, begins: Mapping[int, int]) -> dict[int, _Earlier]:
         first = min(days)
         last = min(last_of[key % _PLACES], begins.get(key, _MOST_UNITS) - 1)
         units_by_day = np.zeros(last - first + 1, np.int64)
-        for day, units in days.items():
-            units_by_day[day - first] = units
+        for number, units in days.items():
+            units_by_day[number - first] = units
         marks = np.full(len(units_by_day), Mark.IMPORTED, np.uint8)
         found[key] = _Earlier(first, units_by_day, marks, Source.IMPORT)
     return found
@@ -486,9 +492,9 @@ def _of_readings(readings: Sequence[tuple[datetime, int | None]], before: int) -
             )
             units[gap] += over_gap(float(balance.sold), gap.stop - gap.start)
             if gap.stop - gap.start > 1:
-                marks[gap] |= Mark.SPREAD
+                marks[gap] |= np.uint8(Mark.SPREAD)
             if balance.unexplained_receipts > 0:
-                marks[day - begin] |= Mark.INFERRED
+                marks[day - begin] |= np.uint8(Mark.INFERRED)
         last, was_gap = (day, stock), False
     if last is not None:
         opening[last[0] + 1 - begin :] = last[1]

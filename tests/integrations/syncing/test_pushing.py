@@ -375,6 +375,17 @@ def test_a_full_run_that_the_slice_does_not_finish_goes_on_in_the_next(open_shop
     assert (run.ended_at is not None, run.unchanged) == (True, 3)
 
 
+def test_a_full_run_counts_what_it_sent_once_though_it_is_seen_there_later(open_shop, settle):
+    shop = open_shop("shopify", 3)
+    settle()
+    shop.count(-1)
+    run = dirty.begin_full(shop.channel, now=timezone.now())
+    settle()
+    run.refresh_from_db()
+    assert (run.total, run.sent + run.unchanged) == (3, 3)
+    assert run.sent >= 1
+
+
 def test_a_person_may_have_what_was_refused_sent_again(shop, settle):
     ListingSync.objects.update(state="refused", cause="refused-by-rule", wanted=shop.shown() - 1)
     shop.count(-1)
