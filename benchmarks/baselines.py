@@ -217,7 +217,8 @@ def bare_coupons(
 ) -> npt.NDArray[np.int64]:
     """The same on arrays already in memory, by a table of steps, and nothing else; minimums ascend."""
     best = np.concatenate([[0], np.maximum.accumulate(values)])
-    return np.maximum(prices - best[np.searchsorted(minimums, prices, "right")], 0)
+    paid: npt.NDArray[np.int64] = np.maximum(prices - best[np.searchsorted(minimums, prices, "right")], 0)
+    return paid
 
 
 def per_sku_planning(

@@ -6,6 +6,7 @@ python -m benchmarks quotes
 import statistics
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -126,7 +127,7 @@ def main(database: str) -> None:
     for seed in range(BASKETS):
         basket = crowded(seed)
         answered[quote(basket).status] += 1
-        slowest.append((min(timed(lambda basket=basket: quote(basket)) for _ in range(ROUNDS)), seed))
+        slowest.append((min(timed(partial(quote, basket)) for _ in range(ROUNDS)), seed))
     worst, worst_seed = max(slowest)
     report(
         "explained prices",

@@ -44,6 +44,8 @@ _EDIT_COSTS = [
 _EDIT_PURCHASES = [
     f"{verb}_{model}" for model in ("purchaseorder", "suppliersku", "lane") for verb in ("add", "change", "delete")
 ]
+_VIEW_PLANS = ["view_skuplan", "view_advice", "view_planrun"]
+_DECIDE_PLANS = ["change_advice", "add_forecastoverride", "delete_forecastoverride", "add_planrun"]
 _EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
 _VIEW_TARGETS = ["view_target", "view_route", "view_delivery"]
 _EDIT_TARGETS = [
@@ -63,6 +65,8 @@ ROLES: dict[str, list[str]] = {
         *_EDIT_TARGETS,
         *_EDIT_THRESHOLDS,
         *_EDIT_PURCHASES,
+        *_VIEW_PLANS,
+        *_DECIDE_PLANS,
         "delete_threshold",
         "change_alert",
         "change_channelpricing",
@@ -82,6 +86,8 @@ ROLES: dict[str, list[str]] = {
         *_EDIT_PRICES,
         *_EDIT_THRESHOLDS,
         *_EDIT_STOCK,
+        *_VIEW_PLANS,
+        "change_advice",
         "change_alert",
         *(f"{verb}_{model}" for model in ("product", "sku", "listing", "listingwatch") for verb in ("add", "change")),
         "change_channel",
@@ -96,11 +102,13 @@ ROLES: dict[str, list[str]] = {
         *_BOOK_STOCK,
         *_VIEW_COSTS,
         *_EDIT_PURCHASES,
+        *_VIEW_PLANS,
+        *_DECIDE_PLANS,
         "add_supplier",
         "change_supplier",
         "change_sku",
     ],
-    gettext_noop("Viewer"): [*_VIEW_CATALOG, *_VIEW_WATCH, *_VIEW_STOCK, *_VIEW_PRICES],
+    gettext_noop("Viewer"): [*_VIEW_CATALOG, *_VIEW_WATCH, *_VIEW_STOCK, *_VIEW_PRICES, *_VIEW_PLANS],
 }
 
 

@@ -21,6 +21,7 @@ class IntegrationsConfig(AppConfig):
         listing_changed.connect(tasks.fetch_new_listings, dispatch_uid="integrations.fetch_new_listings")
         channel_changed.connect(tasks.fetch_changed_channels, dispatch_uid="integrations.fetch_changed_channels")
         stock_changed.connect(tasks.push_changed_stock, dispatch_uid="integrations.push_changed_stock")
+        stock_changed.connect(tasks.plan_changed_stock, dispatch_uid="integrations.plan_changed_stock")
         listing_changed.connect(tasks.book_mapped_listings, dispatch_uid="integrations.book_mapped_listings")
         listing_changed.connect(tasks.push_changed_listings, dispatch_uid="integrations.push_changed_listings")
         channel_changed.connect(tasks.push_changed_channels, dispatch_uid="integrations.push_changed_channels")

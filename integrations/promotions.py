@@ -21,6 +21,7 @@ from integrations.connectors.errors import ConnectorError
 logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200
+_TERMS = {"value", "tiers", "kind", "max_amount"}
 _KINDS = {"amount_off": StoredPromotion.Kind.AMOUNT_OFF, "percent_off": StoredPromotion.Kind.PERCENT_OFF}
 # What the connectors call a fact that could not be read, in the words of the contract.
 _UNKNOWN = {
@@ -111,7 +112,7 @@ def stored_of(read: Promotion, channel: Channel) -> StoredPromotion:
 
 def _name(row: StoredPromotion) -> str:
     """Of one without a title: what it does, in the site's language whoever has it read; else its id."""
-    if row.unknown:
+    if not _TERMS.isdisjoint(row.unknown):
         return row.platform_id
     with translation.override(settings.LANGUAGE_CODE):
         told = terms(row)

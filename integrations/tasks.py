@@ -31,6 +31,7 @@ from integrations.syncing.pruning import prune_log
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
 from monitoring.services.collisions import scan_due
+from monitoring.services.planning.crossing import check_points
 from monitoring.services.price_runs import end_runs
 from monitoring.services.prices import requote_due
 from monitoring.services.promotion_alerts import check_ending
@@ -177,6 +178,12 @@ def push_changed_stock(sender: Any, sku_ids: Sequence[int], **kwargs: Any) -> No
         due += dirty.compare(list(new.values_list("pk", flat=True)), now=now)
     if due:
         request_push_lane()
+
+
+def plan_changed_stock(sender: Any, sku_ids: Sequence[int], **kwargs: Any) -> None:
+    """Receiver of stock_changed: what falls to a point of its plan is told and planned anew, before the night."""
+    if crossed := check_points(sku_ids, now=timezone.now()):
+        async_task("integrations.tasks.plan_lane", crossed, cluster=BULK)
 
 
 def push_changed_listings(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:

@@ -72,6 +72,10 @@ def alert_title(alert: Alert) -> str:
             held = int(alert.new_value)
             text = ngettext("%(count)s listing would go to 0", "%(count)s listings would go to 0", held)
             return text % {"count": count(held)}
+        case AlertKind.BELOW_SAFETY_STOCK:
+            return _("Below the safety stock of %(limit)s") % {"limit": _units(alert.limit)}
+        case AlertKind.BELOW_REORDER_POINT:
+            return _("At the reorder point of %(limit)s") % {"limit": _units(alert.limit)}
         case _:
             return capfirst(str(alert.get_kind_display()))
 
@@ -136,6 +140,10 @@ def alert_sentence(alert: Alert) -> str:
             }
         case AlertKind.STOCK_HELD:
             return _("Nothing of that was sent. Look at them on the page of the channel, and decide.")
+        case AlertKind.BELOW_SAFETY_STOCK:
+            return _("%(place)s: %(units)s can be sold, the safety stock is %(limit)s") % _short(alert)
+        case AlertKind.BELOW_REORDER_POINT:
+            return _("%(place)s: %(units)s with what is on the way, to be ordered at %(limit)s") % _short(alert)
         case _:
             return ""
 
@@ -266,6 +274,10 @@ def _promotion_ends(alert: Alert) -> str:
         left = int(alert.limit)
         told.append(ngettext("%(count)s is left", "%(count)s are left", left) % {"count": count(left)})
     return joined([*told, _("prices are worked out with it")])
+
+
+def _short(alert: Alert) -> dict[str, str]:
+    return {"place": alert.old_value, "units": _units(alert.new_value), "limit": _units(alert.limit)}
 
 
 def _floor(alert: Alert) -> str:

@@ -1,6 +1,6 @@
 """One factory per model, each making the smallest valid row; a test sets the fields it is about."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import factory
@@ -26,7 +26,18 @@ from catalog.models import (
     Warehouse,
 )
 from integrations.models import Credential
-from monitoring.models import Alert, Delivery, ListingWatch, Notification, Route, Target, Threshold
+from monitoring.models import (
+    Advice,
+    Alert,
+    Delivery,
+    DemandHistory,
+    ListingWatch,
+    Notification,
+    Route,
+    SkuPlan,
+    Target,
+    Threshold,
+)
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
 
@@ -307,3 +318,62 @@ class LaneFactory(factory.django.DjangoModelFactory):
     destination = factory.SubFactory(WarehouseFactory)
     days = 2
     unit_cost = Decimal("0.50")
+
+
+class DemandHistoryFactory(factory.django.DjangoModelFactory):
+    """Two units on each of the four weeks before NOW."""
+
+    class Meta:
+        model = DemandHistory
+
+    sku = factory.SubFactory(SkuFactory)
+    warehouse = factory.SubFactory(WarehouseFactory)
+    source = DemandHistory.Source.ORDERS
+    first_day = NOW.date() - timedelta(days=28)
+    last_day = NOW.date() - timedelta(days=1)
+    units = (2).to_bytes(4, "little") * 28
+    marks = bytes(28)
+    built_at = NOW
+
+
+class SkuPlanFactory(factory.django.DjangoModelFactory):
+    """Of NOW: 2 units a day, and 20 of them here."""
+
+    class Meta:
+        model = SkuPlan
+
+    sku = factory.SubFactory(SkuFactory)
+    warehouse = factory.SubFactory(WarehouseFactory)
+    planned_at = NOW
+    status = SkuPlan.Status.PLANNED
+    on_hand = 20
+    reserved = 0
+    per_day = 2.0
+    lead_time_days = 14.0
+    protection_days = 14
+    service_target = Decimal("0.95")
+    expected = 28.0
+    safety_stock = 8.0
+    safety_stock_textbook = 11.0
+    reorder_point = 36.0
+    cover_days = 10.0
+    stock_out_on = NOW.date() + timedelta(days=10)
+    stock_out_probability = 0.9
+    order_by = NOW.date()
+    quantity = 16
+
+
+class AdviceFactory(factory.django.DjangoModelFactory):
+    """To buy 16 today."""
+
+    class Meta:
+        model = Advice
+
+    sku = factory.SubFactory(SkuFactory)
+    warehouse = factory.SubFactory(WarehouseFactory)
+    kind = Advice.Kind.BUY
+    subject = factory.LazyAttribute(lambda advice: str(advice.kind))
+    quantity = 16
+    by = NOW.date()
+    made_at = NOW
+    changed_at = NOW

@@ -39,6 +39,7 @@ class ApiKey(models.Model):
         ALERTS = "read:alerts", _("thresholds and alerts")
         SYNC = "read:sync", _("where the sync of stock stands")
         PRICES = "read:prices", _("promotions and after-coupon prices")
+        PLANS = "read:plans", _("plans, advice and the health of the stock")
         COST = "read:cost", _("cost prices, with the SKUs")
 
     name = models.CharField(_("name"), max_length=80, help_text=_("What uses it, for example the ERP."))

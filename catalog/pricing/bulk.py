@@ -125,14 +125,14 @@ def _best_single(candidates: Sequence[Candidate], prices: Integers) -> tuple[Int
     best = np.zeros(len(prices), np.int64)
     for place, candidate in enumerate(candidates):
         # One number tells the discount and, where it is equal, which candidate comes first.
-        rank = count - 1 - place
+        precedence = count - 1 - place
         minimum = candidate.tiers[0][0]
         if (flat := _flat_discount(candidate)) is not None:
-            key: Integers = (prices >= minimum) * np.int64(flat * count + rank)
+            key: Integers = (prices >= minimum) * np.int64(flat * count + precedence)
         else:
             key = _discount(candidate, prices)
             key *= count
-            key += rank
+            key += precedence
             if minimum > 0:
                 key *= prices >= minimum
         np.maximum(best, key, out=best)

@@ -52,7 +52,7 @@ def evaluate(basket: Basket, candidate: Candidate, amounts: Amounts, seen: Seque
         cap = candidate.promotion.max_discount
         off_shipping = min(off_shipping, amounts.shipping, off_shipping if cap is None else cap)
         shares = [(-1, off_shipping)]
-    reason = "" if any([discount for _, discount in shares]) else NotUsed.NO_EFFECT
+    reason = "" if any(discount for _, discount in shares) else NotUsed.NO_EFFECT
     return Outcome(reason, shares, first[0], first[1])
 
 

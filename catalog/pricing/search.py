@@ -315,12 +315,14 @@ class Search:
                 known = self._looked(way, candidates[0].index, free, known)
             except _Hopeless:
                 return
-        for candidate in sorted(candidates, key=lambda each: -known.alone[each.index][0]):
+        hopes = [
+            (known.most_with(candidate, free, free, way.amounts, is_last=True), -candidate.index, candidate)
+            for candidate in candidates
+        ]
+        for most_off, _place, candidate in sorted(hopes, reverse=True):
             self._spend(1)
-            if self._best is not None:
-                most_off = known.most_with(candidate, free, free, way.amounts, is_last=True)
-                if self._comes_after(way, most_off, 1):
-                    break
+            if self._best is not None and self._comes_after(way, most_off, 1):
+                break
             outcome = self._assigned(assigning, candidate, free, way.amounts)
             if not outcome.reason and not self._clashes(candidate, free, way):
                 self._enter(assigning.layer + 1, self._with(way, candidate, free, outcome), known)

@@ -10,6 +10,7 @@ from config.api.problems import unknown_address
 from config.api.root import Root
 from integrations.syncing.api import SyncStatusResource
 from monitoring.api import AlertResource, ThresholdResource
+from monitoring.plan_api import AdviceResource, HealthResource, PlanResource
 from monitoring.price_api import PricedListingResource, PriceQuoteResource
 
 router = SimpleRouter()
@@ -21,6 +22,9 @@ router.register("thresholds", ThresholdResource)
 router.register("alerts", AlertResource)
 router.register("promotions", PromotionResource)
 router.register("quotes", PriceQuoteResource)
+router.register("plans", PlanResource)
+router.register("advice", AdviceResource)
+router.register("health", HealthResource, basename="health")
 router.register("sync-status", SyncStatusResource, basename="sync-status")
 
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html")

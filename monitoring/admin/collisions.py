@@ -20,6 +20,7 @@ from catalog.admin.listing import VisibleRelatedFilter
 from catalog.models import Listing
 from catalog.pricing.reasons import CannotTell
 from catalog.promotions.requests import amount_of
+from catalog.promotions.rules_text import rule_name, value_text
 from config import formatting
 from config.admin_site import add_button, add_column, add_menu_item, add_tab
 from config.model_admin import FrameModelAdmin, ReadOnly
@@ -39,23 +40,7 @@ _REASONS: dict[str, Promise | str] = {
     CannotTell.BUDGET: _("too many ways to combine the promotions"),
     CannotTell.NO_PLAN: _("promotions that apply by themselves exclude each other"),
 }
-# What no platform confirms, and would have to be so.
-_RULES: dict[str, Promise | str] = {
-    "coupon.pick=many": _("if several coupons may be used together"),
-    "offer.pick=many": _("if several offers may be used together"),
-    "coupon.threshold_base=running": _("if coupons need their threshold after earlier discounts"),
-    "cross.threshold_base=running": _("if cross-shop promotions need their threshold after earlier discounts"),
-    "shipping.threshold_base=start": _("if free shipping needs its threshold before discounts"),
-    "platform.effect_base=item": _("if platform promotions count on the price before coupons"),
-    "coupon.effect_base=item": _("if coupons count on the price before offers"),
-    "coupon.effect_base=running": _("if coupons count one after the other"),
-    "subscribe.effect_base=running": _("if subscriptions count on the price after coupons"),
-    "item.rebase=true": _("if coupons count on the deal’s price"),
-    "item.rebase=false": _("if coupons count on the price before the deal"),
-    "rounding=half_up": _("if discounts are rounded half up"),
-    "rounding=half_down": _("if discounts are rounded half down"),
-    "rounding=down": _("if discounts are rounded down"),
-}
+_TRUTHS = {"true": True, "false": False}
 
 
 @admin.register(Collision)
@@ -86,6 +71,12 @@ def reason_text(reason: str) -> str:
         names = dict.fromkeys(str(COST_PARTS.get(name, name)) for name in about.split(","))
         return gettext("not known: %(parts)s") % {"parts": formatting.joined(names)}
     return str(_REASONS.get(code, code))
+
+
+def rule_text(rule: str) -> str:
+    """“Coupon: how many are used: several together”, of coupon.pick=many."""
+    name, _equals, text = rule.partition("=")
+    return formatting.labelled(rule_name(name), value_text(name, _TRUTHS.get(text, text)))
 
 
 def _listing(row: Collision) -> SafeString:
@@ -149,7 +140,7 @@ def _promotions(row: Collision) -> SafeString | str:
     if row.buyer:
         lines.append(gettext("only for %(buyers)s") % {"buyers": row.buyer})
     if row.rule:
-        lines.append(str(_RULES.get(row.rule, gettext("if %(rule)s") % {"rule": row.rule})))
+        lines.append(gettext("not confirmed: %(rule)s") % {"rule": rule_text(row.rule)})
     return format_html("{}<small>{}</small>", lines[0], " · ".join(lines[1:]))
 
 

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Channel, Listing, Promotion, User
+from catalog.models import Channel, Listing, Promotion, Sku, User, Warehouse
 from monitoring.thresholds.rules import Kind
 
 
@@ -40,6 +40,9 @@ class AlertKind(models.TextChoices):
     PLATFORM_DIFFERS = "platform_differs", _("platform tells another price")
     # Of channels: what the sync of stock holds back until a person decides; no threshold either.
     STOCK_HELD = "stock_held", _("stock held back")
+    # Of a SKU in a warehouse, by its plan.
+    BELOW_SAFETY_STOCK = "below_safety_stock", _("below the safety stock")
+    BELOW_REORDER_POINT = "below_reorder_point", _("at the reorder point")
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -81,6 +84,9 @@ class Alert(models.Model):
     )
     # What ends soon; null: it is about no promotion, or about one that was deleted since.
     promotion = models.ForeignKey(Promotion, models.SET_NULL, null=True, related_name="+")
+    # What runs short where; null: it is about no plan.
+    sku = models.ForeignKey(Sku, models.CASCADE, null=True, related_name="+")
+    warehouse = models.ForeignKey(Warehouse, models.CASCADE, null=True, related_name="+", db_index=False)
     fact = models.CharField(max_length=20, blank=True)  # of Facts, "" for what is not one
     old_value = models.CharField(_("before"), max_length=40, blank=True)  # "": not known
     new_value = models.CharField(_("now"), max_length=40, blank=True)
@@ -152,6 +158,11 @@ class Alert(models.Model):
                 fields=["kind", "channel"],
                 condition=Q(cleared_at__isnull=True, kind="stock_held"),
                 name="one_stock_alert_in_force",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "sku", "warehouse"],
+                condition=Q(cleared_at__isnull=True, kind__in=["below_safety_stock", "below_reorder_point"]),
+                name="one_plan_alert_in_force",
             ),
             models.CheckConstraint(
                 condition=~Q(status="resolved") | Q(resolved_at__isnull=False), name="alert_resolved_has_time"

@@ -7,7 +7,10 @@ from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
-LISTS = ["products", "skus", "channels", "listings", "thresholds", "alerts", "promotions", "quotes", "sync-status"]
+LISTS = [
+    *("products", "skus", "channels", "listings", "thresholds", "alerts", "promotions", "quotes"),
+    *("plans", "advice", "health", "sync-status"),
+]
 
 
 @pytest.mark.parametrize(
@@ -17,6 +20,7 @@ LISTS = ["products", "skus", "channels", "listings", "thresholds", "alerts", "pr
         pytest.param(["read:watch"], ["listings"], id="watch"),
         pytest.param(["read:alerts"], ["thresholds", "alerts"], id="alerts"),
         pytest.param(["read:prices"], ["promotions", "quotes"], id="prices"),
+        pytest.param(["read:plans"], ["plans", "advice", "health"], id="plans"),
         pytest.param(["read:sync"], ["sync-status"], id="sync"),
         pytest.param(["read:cost"], [], id="no list"),
     ],

@@ -8,10 +8,17 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from catalog.models import Listing
+from catalog.models import ChannelFees, Listing
 from monitoring.models import ListingWatch, Observation
 from tests.browser.conftest import fits
-from tests.factories import ListingFactory, ListingWatchFactory, ProductFactory, SkuFactory, UserFactory
+from tests.factories import (
+    ListingFactory,
+    ListingWatchFactory,
+    ProductFactory,
+    PromotionFactory,
+    SkuFactory,
+    UserFactory,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -191,3 +198,22 @@ def test_the_comparison_draws_each_listing(browser_page, owner, listing):
     names = page.locator(".chart-legend li").all_inner_texts()
     assert len(names) == 3
     assert names[-1] == "Not read"
+
+
+def test_the_price_ahead_is_drawn_with_what_it_loses_and_has_a_table(browser_page, owner):
+    sku = SkuFactory(cost_price=Decimal("42.00"), cost_currency="CNY")
+    listing = watched(sku=sku, list_price=Decimal("99.00"))
+    ChannelFees.objects.create(
+        channel=listing.channel, valid_from=timezone.now() - DAY, tax_rate=1300, fee_rate=500, freight=600
+    )
+    sku.costs.update(valid_from=timezone.now() - DAY)
+    starts = timezone.now() + 9 * DAY
+    PromotionFactory(channel=listing.channel, name="Half off", value=5000, start=starts, end=starts + 9 * DAY)
+    page = browser_page(user=owner)
+    page.goto(reverse("watch:listing-price", args=[listing.pk]))
+    page.wait_for_selector(".chart[aria-busy=false]")
+    assert pixels(page, "price", "--c1")["close"] > 300
+    assert pixels(page, "price", "--critical")["close"] > 300  # from the price up to break-even
+    page.locator("[data-chart-open]").click()
+    expect(page.locator("[data-chart-table] tbody tr")).to_have_count(3)
+    expect(page.locator("[data-chart-table]")).to_contain_text("Half off")

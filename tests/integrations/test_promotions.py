@@ -61,6 +61,7 @@ def test_each_fact_stands_in_its_field(fields, stored):
         ({}, "券"),
         ({"title": "", "minimum_amount": Decimal(199), "value": Decimal(20)}, "¥20.00 off from ¥199.00 on"),
         ({"title": "", "kind": "percent_off", "value": Decimal("12.5")}, "12.5% off"),
+        ({"title": "", "unknown": ("starts_at", "item_ids")}, "¥10.00 off"),
         ({"title": "", "value": Decimal("9.999")}, "7"),
         ({"title": "", "unknown": ("minimum",)}, "7"),
     ],

@@ -66,7 +66,7 @@ def test_possible_ones_name_their_rule_and_unknown_ones_their_reason(client, cha
         PromotionFactory(channel=channel, value=2500, platform_id=f"coupon:{number}")
     scan(listing_ids=[listing.pk, blind.pk], now=timezone.now())
     signed_in(client, "Manager")
-    assert "if several coupons may be used together" in page(client, tab="possible").text
+    assert "not confirmed: Coupon: how many are used: several together" in page(client, tab="possible").text
     assert "not known: cost price" in page(client, tab="cannot-tell").text
 
 

@@ -35,7 +35,7 @@ _MOST_UNITS = 2**31 - 1
 _OVERLAP = timedelta(hours=1)  # a booking may be seen later than the time it bears
 _DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1).toordinal()
-_PLACES = 10**7  # warehouses' keys are below it
+PLACES = 10**7  # warehouses' keys are below it
 _FIELDS = ("source", "first_day", "last_day", "units", "marks", "built_at")
 
 
@@ -55,7 +55,7 @@ class Demand:
 
 def place_keys(sku: Any, warehouse: Any) -> Ints:
     """One number for a SKU in a warehouse."""
-    return np.asarray(sku, np.int64) * _PLACES + np.asarray(warehouse, np.int64)
+    return np.asarray(sku, np.int64) * PLACES + np.asarray(warehouse, np.int64)
 
 
 def site_zone() -> ZoneInfo:
@@ -92,46 +92,54 @@ def build_demand(sku_ids: Collection[int] | None = None, *, now: datetime) -> in
         if begin < until - RECENT_DAYS:
             old.add(sku)
         elif begin <= until:
-            recent[sku * _PLACES + warehouse] = begin
+            recent[sku * PLACES + warehouse] = begin
     # What lies before the ledger is looked up once, as a place begins.
     places = driver_rows(DemandHistory.objects.order_by(), ("sku", "warehouse"))
-    begun = {sku * _PLACES + warehouse for sku, warehouse in places}
-    old |= {key // _PLACES for key in recent if key not in begun}
+    begun = {sku * PLACES + warehouse for sku, warehouse in places}
+    old |= {key // PLACES for key in recent if key not in begun}
     imported = ImportedSale.objects.exclude(sku__demand__isnull=False).order_by()
     old |= set(imported.values_list("sku", flat=True).distinct())
-    recent = {key: begin for key, begin in recent.items() if key // _PLACES not in old}
+    recent = {key: begin for key, begin in recent.items() if key // PLACES not in old}
     return _rebuild(sorted(old), now) + _continue(recent, now)
 
 
-def load_demand(sku_ids: Collection[int] | None = None, *, now: datetime, most_days: int = 365) -> Demand:
-    """The histories of these SKUs or of all, as far back as the longest of them, at most so many days."""
+def history_keys() -> Ints:
+    """Of all places that have a history."""
+    places = driver_rows(DemandHistory.objects.order_by(), ("sku", "warehouse"))
+    return np.sort(place_keys(*np.array(places, np.int64).reshape(-1, 2).T))
+
+
+def load_demand(keys: Ints | None = None, *, now: datetime, most_days: int = 365) -> Demand:
+    """The histories of these places, ascending, or of all; a place without one has only days that are not known.
+
+    As far back as the longest of all histories, at most so many days, so that a SKU is read alike whoever is with it.
+    """
     last = yesterday(now).toordinal()
-    rows = DemandHistory.objects.order_by("sku", "warehouse")
-    if sku_ids is not None:
-        rows = rows.filter(sku__in=among(sorted(sku_ids)))
-    longest = rows.order_by().aggregate(first=Min("first_day"))["first"]
+    rows = DemandHistory.objects.order_by()
+    longest = rows.aggregate(first=Min("first_day"))["first"]
     days = min(most_days, last - longest.toordinal() + 1) if longest else 0
-    count = rows.count()
-    units = np.full((count, max(days, 1)), -1, np.float32)
-    sku, warehouse = np.zeros((2, count), np.int64)
+    if keys is None:
+        keys = history_keys()
+    else:
+        rows = rows.filter(sku__in=among(np.unique(keys // PLACES).tolist()))
+    units = np.full((len(keys), max(days, 1)), np.nan, np.float32)
     begin = last - units.shape[1] + 1
+    place_of = {key: place for place, key in enumerate(keys.tolist())}
     columns = ("sku", "warehouse", "first_day", "last_day", "units", "marks")
-    place = 0
-    for place, (sku_id, warehouse_id, first_day, last_day, blob, marks) in enumerate(_blobs(rows, columns)):
-        if place == count:
-            break  # one that came meanwhile
-        sku[place], warehouse[place] = sku_id, warehouse_id
-        known = np.frombuffer(blob, "<i4")
-        first, final = first_day - begin, last_day - begin
+    for sku, warehouse, first_day, last_day, blob, marks in _blobs(rows, columns):
+        place = place_of.get(sku * PLACES + warehouse)
+        if place is None:
+            continue
+        known = np.frombuffer(blob, "<i4")[max(begin - first_day, 0) : max(last - first_day + 1, 0)]
+        start = max(first_day - begin, 0)
         row = units[place]
-        row[max(first, 0) : max(final + 1, 0)] = known[max(-first, 0) : max(last - first_day + 1, 0)]
+        row[start : start + len(known)] = known
         if not _ended_empty(marks):
-            row[max(final + 1, 0) :] = 0
-    found = place + 1 if count else 0
-    units = units[:found]
-    for part in np.array_split(units, max(found // 5_000, 1)):
+            row[max(last_day - begin + 1, 0) :] = 0
+    for start in range(0, len(units), SKUS_AT_ONCE):
+        part = units[start : start + SKUS_AT_ONCE]
         part[part < 0] = np.nan
-    return Demand(sku[:found], warehouse[:found], units, date.fromordinal(last))
+    return Demand(keys // PLACES, keys % PLACES, units, date.fromordinal(last))
 
 
 def local_day(moment: str) -> Any:
@@ -233,7 +241,7 @@ def _continue(begins: Mapping[int, int], now: datetime) -> int:
         return 0
     first = min(begins.values())
     keys = np.array(sorted(begins), np.int64)
-    skus = np.unique(keys // _PLACES).tolist()
+    skus = np.unique(keys // PLACES).tolist()
     of_skus = Q(sku__in=among(skus))
     movements = StockMovement.objects.filter(of_skus, created_at__gte=midnight(date.fromordinal(first)) - _DAY)
     lines = movements.filter(kind=StockMovement.Kind.RESERVE).values("order_line")
@@ -241,7 +249,7 @@ def _continue(begins: Mapping[int, int], now: datetime) -> int:
     wanted = set(begins)
     levels = StockLevel.objects.filter(of_skus).order_by()
     there = {
-        sku * _PLACES + warehouse: units
+        sku * PLACES + warehouse: units
         for sku, warehouse, units in driver_rows(levels, ("sku", "warehouse", "available"))
     }
     since = dict.fromkeys(begins, 0)
@@ -253,7 +261,7 @@ def _continue(begins: Mapping[int, int], now: datetime) -> int:
     rows = DemandHistory.objects.filter(of_skus).order_by()
     columns = ("sku", "warehouse", "first_day", "last_day", "units", "marks", "source")
     for sku, warehouse, first_day, _last_day, blob, marks, source in _blobs(rows, columns):
-        if (key := sku * _PLACES + warehouse) in wanted and first_day < first:
+        if (key := sku * PLACES + warehouse) in wanted and first_day < first:
             kept = first - first_day
             units = np.frombuffer(blob, "<i4")[:kept].astype(np.int64)
             earlier[key] = _padded(_Earlier(first_day, units, np.frombuffer(marks, np.uint8)[:kept], source), first)
@@ -300,14 +308,14 @@ def _events(movements: Any, of_open: Any, first: int | None = None) -> _Events:
         by_day, ("sku", "warehouse", "day", "change", "asked", "known")
     ):
         if first is None or day >= first:
-            events.add(sku * _PLACES + warehouse, day, change=change, asked=asked, is_counted=known)
+            events.add(sku * PLACES + warehouse, day, change=change, asked=asked, is_counted=known)
     has_promises = StockLevel.objects.filter(sku=OuterRef("sku"), warehouse=OuterRef("warehouse")).exclude(reserved=0)
     waiting = of_open.filter(is_promise & of_order, Exists(has_promises)).order_by()
     waiting = waiting.values("sku", "warehouse", "order_line")
     waiting = waiting.annotate(day=Min(local_day("happened_at")), left=Sum("quantity")).exclude(left=0)
     for sku, warehouse, day, left in driver_rows(waiting, ("sku", "warehouse", "day", "left")):
         if first is None or day >= first:
-            events.add(sku * _PLACES + warehouse, day, change=-left)
+            events.add(sku * PLACES + warehouse, day, change=-left)
     _add_ordered(events, movements, first)
     return events
 
@@ -326,7 +334,7 @@ def _add_ordered(events: _Events, movements: Any, first: int | None) -> None:
         if text not in components:
             components[text] = [(int(sku), int(units)) for sku, units in json.loads(text)]
         for sku, units in components[text]:
-            key = sku * _PLACES + warehouse
+            key = sku * PLACES + warehouse
             if key in there:
                 events.add(key, day, asked=pieces * units)
                 events.of_orders.add(key)
@@ -363,8 +371,9 @@ def _store(
     opening = closing - change
     knows_end = was_counted[:, np.newaxis] | (np.cumsum(counted, axis=1) > 0)
     knows_begin = np.concatenate([was_counted[:, np.newaxis], knows_end[:, :-1]], axis=1)
-    # A place that begins with its first count could not be sold, or not all of that day.
-    is_first = (zero + np.arange(shape[1]) == began[:, np.newaxis]) & ~knows_begin & knows_end
+    # A place that begins with its first count could not be sold from, or not all of that day.
+    is_new = np.array([first is None or key not in earlier for key in keys.tolist()], dtype=bool)
+    is_first = (zero + np.arange(shape[1]) == np.where(is_new, began, -1)[:, np.newaxis]) & ~knows_begin & knows_end
     units = np.where(knows_begin & (opening <= 0) | is_first, -1, np.minimum(asked, _MOST_UNITS))
     marks = np.where(knows_end, Mark.COUNTED, 0) + np.where(knows_end & (closing <= 0), Mark.LOWER_BOUND, 0)
     marks = marks.astype(np.uint8)
@@ -393,7 +402,7 @@ def _store(
             )
         else:
             continue  # all of it is of today
-        sku, warehouse = divmod(key, _PLACES)
+        sku, warehouse = divmod(key, PLACES)
         stored.append(
             (
                 sku,
@@ -424,13 +433,13 @@ def _imported(of_skus: Q, begins: Mapping[int, int]) -> dict[int, _Earlier]:
     last_of = {warehouse: last.toordinal() for warehouse, last in told}
     by_place: dict[int, dict[int, int]] = {}
     for sku, warehouse, day, units in rows:
-        key = sku * _PLACES + warehouse
+        key = sku * PLACES + warehouse
         if day.toordinal() < begins.get(key, day.toordinal() + 1):
             by_place.setdefault(key, {})[day.toordinal()] = units
     found = {}
     for key, days in by_place.items():
         first = min(days)
-        last = min(last_of[key % _PLACES], begins.get(key, _MOST_UNITS) - 1)
+        last = min(last_of[key % PLACES], begins.get(key, _MOST_UNITS) - 1)
         units_by_day = np.zeros(last - first + 1, np.int64)
         for number, units in days.items():
             units_by_day[number - first] = units
@@ -445,7 +454,7 @@ def _snapshots(sku_ids: Sequence[int], begins: Mapping[int, int], now: datetime)
     Several listings may show the same stock: the one that was read to move most often speaks for its SKU.
     """
     warehouse = Warehouse.objects.filter(is_active=True).values_list("pk", flat=True).first()
-    begins = {key: day for key, day in begins.items() if key % _PLACES == warehouse}
+    begins = {key: day for key, day in begins.items() if key % PLACES == warehouse}
     if not begins:
         return {}
     own = Listing.objects.filter(sku__in=among(sku_ids), ownership=Listing.Ownership.OWN)
@@ -453,13 +462,13 @@ def _snapshots(sku_ids: Sequence[int], begins: Mapping[int, int], now: datetime)
     columns = ("listing__sku", "listing", "listing__pack_factor", "observed_at", "is_gap", "stock")
     readings: dict[int, dict[int, list[tuple[datetime, int | None]]]] = {}
     for sku, listing, pack, at, is_gap, stock in driver_rows(read, columns):
-        if sku * _PLACES + (warehouse or 0) in begins:
+        if sku * PLACES + (warehouse or 0) in begins:
             told = None if is_gap or stock is None else stock * pack
             readings.setdefault(sku, {}).setdefault(listing, []).append((moment_of(at), told))
     found = {}
     for sku, listings in readings.items():
         chosen = max(listings, key=lambda listing: (len(listings[listing]), -listing))
-        key = sku * _PLACES + (warehouse or 0)
+        key = sku * PLACES + (warehouse or 0)
         if (history := _of_readings(listings[chosen], begins[key])) is not None:
             found[key] = history
     return found

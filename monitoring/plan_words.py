@@ -1,0 +1,194 @@
+"""What an advice says, and why nobody can tell, in the language of the page."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from config.formatting import UNKNOWN, count, day, joined, sentences
+from monitoring.advice_words import order_sentence
+from monitoring.models import Advice, SkuPlan
+from monitoring.planning.advice_text import OrderSum, Part, Rounding, Term
+
+Kind, State, Status = Advice.Kind, Advice.State, SkuPlan.Status
+
+_REASONS: Mapping[str, Promise | str] = {
+    "no-demand-history": gettext_lazy("Nothing of it was ever sold here."),
+    "no-history": gettext_lazy("Nothing of it was ever sold here."),
+    "never-sold": gettext_lazy("Nothing of it was ever sold here."),
+    "no-lead-time": gettext_lazy("Nobody says how long the supplier takes. Set its lead time."),
+    "lead-time": gettext_lazy("Nobody says how long the supplier takes. Set its lead time."),
+    "no-stock": gettext_lazy("Nobody has counted what is there. Count it."),
+    "not-counted": gettext_lazy("Nobody has counted what is there. Count it."),
+    "on-hand": gettext_lazy("Nobody has counted what is there. Count it."),
+    "no-supplier": gettext_lazy("Nobody says from whom it is bought. Choose its supplier."),
+    "service-target": gettext_lazy("Its service target is not between 0.5 and 1. Correct it."),
+}
+_STATUS_LINES: Mapping[str, Promise | str] = {
+    Status.NEW: gettext_lazy("It is sold for fewer than 28 days. Set a forecast by hand, or wait."),
+    Status.CANNOT_TELL: gettext_lazy("What is needed for its plan is not known."),
+    Status.NO_DEMAND: gettext_lazy("Nothing of it is sold, so nothing is needed."),
+    Status.RETIRED: gettext_lazy("It is retired: nothing more is bought."),
+}
+
+
+def read_sum(stored: Mapping[str, Any]) -> OrderSum | None:
+    """The sum of an advice as the table keeps it; None: it has none, or none that this version can read."""
+    try:
+        return OrderSum(
+            quantity=stored["quantity"],
+            unrounded=stored["unrounded"],
+            parts=tuple(Part(Term(each["term"]), each["pieces"], each.get("days")) for each in stored["parts"]),
+            rounding=Rounding(stored["rounding"]),
+            pack=stored["pack"],
+            minimum=stored["minimum"],
+            not_counted=stored.get("not_counted", 0),
+            unknown=tuple(Term(each) for each in stored.get("unknown", ())),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def advice_sentence(advice: Advice) -> str:
+    """The sum as one sentence, or what it is about where there is nothing to add up."""
+    figures = {"units": count(advice.quantity), "warehouse": advice.warehouse, "channel": advice.channel or UNKNOWN}
+    match advice.kind:
+        case Kind.BUY:
+            found = read_sum(advice.sum)
+            return order_sentence(found) if found and found.parts else _("Buy %(units)s.") % figures
+        case Kind.TRANSFER:
+            return _move_sentence(advice)
+        case Kind.LOWER_CAP:
+            return _("Show at most %(units)s on %(channel)s, so that what is left lasts.") % figures
+        case _:
+            name = {**figures, "promotion": advice.promotion or UNKNOWN}
+            if not advice.quantity:
+                return _("End “%(promotion)s” on %(channel)s: it sells what nothing replaces in time.") % name
+            return _("Limit “%(promotion)s” on %(channel)s to %(units)s, since nothing arrives in time.") % name
+
+
+def _move_sentence(advice: Advice) -> str:
+    """“Move 150 from Shanghai first (6 d). It keeps 262, its reorder point is 198.”"""
+    days, keeps, point = (advice.sum.get(name) for name in ("days", "keeps", "reorder_point"))
+    figures = {"units": count(advice.quantity), "source": advice.source or UNKNOWN, "days": days}
+    if days is None:
+        first = _("Move %(units)s from %(source)s first.") % figures
+    else:
+        first = _("Move %(units)s from %(source)s first (%(days)s d).") % figures
+    if keeps is None or point is None:
+        return first
+    kept = {"keeps": count(round(keeps)), "point": count(round(point))}
+    return sentences(first, _("It keeps %(keeps)s; its reorder point is %(point)s.") % kept)
+
+
+def accept_label(advice: Advice) -> str:
+    """What the button says, with its number."""
+    figures = {"units": count(advice.quantity)}
+    match advice.kind:
+        case Kind.BUY:
+            return _("Accept: buy %(units)s") % figures
+        case Kind.TRANSFER:
+            return _("Accept: move %(units)s") % figures
+        case Kind.LOWER_CAP:
+            return _("Accept: show at most %(units)s") % figures
+        case _:
+            return _("Accept: limit to %(units)s") % figures if advice.quantity else _("Accept: end it")
+
+
+def done_sentence(advice: Advice) -> str:
+    """What was done about it, and what a person does next."""
+    figures = {
+        "units": count(advice.decided_quantity),
+        "sku": advice.sku,
+        "order": advice.order or UNKNOWN,
+        "source": advice.source or UNKNOWN,
+        "warehouse": advice.warehouse,
+        "channel": advice.channel or UNKNOWN,
+        "promotion": advice.promotion or UNKNOWN,
+    }
+    match advice.kind:
+        case Kind.BUY:
+            return _("%(units)s × %(sku)s are in the draft %(order)s. Send it when it is complete.") % figures
+        case Kind.TRANSFER:
+            return _("%(units)s × %(sku)s are on their way from %(source)s to %(warehouse)s.") % figures
+        case Kind.LOWER_CAP:
+            return _("%(channel)s shows at most %(units)s × %(sku)s.") % figures
+        case _ if advice.decided_quantity:
+            return _("“%(promotion)s” is limited to %(units)s.") % figures
+        case _:
+            return _("“%(promotion)s” is ended.") % figures
+
+
+def decided_before(advice: Advice) -> str:
+    """Why a button changed nothing."""
+    if advice.state == State.GONE:
+        return _("Nothing was changed: a newer plan does not need it any more.")
+    if advice.decided_at is None:
+        return _("Nothing was changed: it is so already.")
+    who = advice.decided_by.get_full_name() or advice.decided_by.get_username() if advice.decided_by else UNKNOWN
+    return _("Nothing was changed: it was decided before (%(state)s, %(person)s).") % {
+        "state": advice.get_state_display(),
+        "person": who,
+    }
+
+
+def plan_reason(plan: SkuPlan) -> str:
+    """Why nobody can tell, or nothing is needed."""
+    known = [_REASONS[slug] for slug in plan.reason.split(",") if slug in _REASONS]
+    return sentences(*known) or str(_STATUS_LINES.get(plan.status, ""))
+
+
+def shown_day(when: date | None, now: datetime) -> str:
+    """The date as the page writes days."""
+    if when is None:
+        return UNKNOWN
+    return day(datetime(when.year, when.month, when.day, 12, tzinfo=UTC), now, UTC)
+
+
+def days_ahead(when: date, now: datetime) -> str:
+    days = (when - timezone.localdate(now)).days
+    if days < 0:
+        return ngettext("%(count)s d ago", "%(count)s d ago", -days) % {"count": count(-days)}
+    return _("in %(count)s d") % {"count": count(days)} if days else _("today")
+
+
+def likely(probability: float | None) -> str:
+    if probability is None:
+        return _("likelihood not known")
+    share = round(probability * 100)
+    shown = ">99%" if share == 100 and probability < 1 else "<1%" if share == 0 and probability > 0 else f"{share}%"
+    return _("%(share)s likely") % {"share": shown}
+
+
+def units_text(value: float | None) -> str:
+    """Pieces of a calculation, with one decimal where it matters."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
+    return text.removesuffix(".0").replace("-", "−")
+
+
+def decided_line(advice: Advice) -> str:
+    """What somebody decided, and why."""
+    parts = [str(advice.get_state_display())]
+    if advice.decided_quantity is not None and advice.decided_quantity != advice.quantity:
+        parts.append(
+            _("%(units)s instead of %(advised)s")
+            % {
+                "units": count(advice.decided_quantity),
+                "advised": count(advice.quantity),
+            }
+        )
+    if advice.reason:
+        parts.append(advice.reason)
+    if advice.outcome:
+        parts.append(str(advice.get_outcome_display()))
+    return joined(parts)
+
+
+def week_ahead(now: datetime) -> date:
+    return timezone.localdate(now) + timedelta(days=7)
