@@ -3,8 +3,9 @@
 PYTHON ?= python3
 PORT ?= 8000
 SIMULATOR_PORT ?= 8900
-# Tests run in this many processes; PYTEST_ARGS are passed on: make test PYTEST_ARGS="-k lane"
-JOBS ?= 2
+# Tests run in this many processes, one more than there are cores, since many of them wait for servers and processes;
+# PYTEST_ARGS are passed on: make test PYTEST_ARGS="-k lane"
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 PYTEST_ARGS ?=
 # How many fault schedules, and the seed of the first one
 SCHEDULES ?= 300

@@ -15,7 +15,7 @@ BENCHMARKS = (
     *("fetch", "quotas", "second_pass", "thresholds", "memory", "pages", "api", "shopify"),
     "collision_scan",
     *("push", "push_quota", "push_faults", "push_changes", "push_dead", "sale_to_channels"),
-    *("transfers", "forecast", "service_level"),
+    *("transfers", "forecast", "service_level", "plan"),
     *("bulk", "quotes"),
 )
 

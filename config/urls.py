@@ -12,6 +12,7 @@ urlpatterns = [
     path("api/", include("config.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("watch/", include("monitoring.urls")),
+    path("plan/", include("monitoring.plan_urls")),
     path("connect/", include("integrations.urls")),
     path("", admin.site.urls),
 ]

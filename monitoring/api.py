@@ -38,6 +38,7 @@ from monitoring.charts import series
 from monitoring.charts.data import FACTS, PRICES, Row, moment_of, range_rows, unknown_since
 from monitoring.charts.series import Step
 from monitoring.freshness import OF_LISTING
+from monitoring.low_stock import low_stock
 from monitoring.models import GAP_INTERVALS, Alert, AlertKind, Severity, Threshold
 from monitoring.timing import CLOCK_SKEW
 
@@ -74,6 +75,11 @@ class ListingSerializer(ReadSerializer):
     fresh_until = serializers.DateTimeField(
         read_only=True, allow_null=True, help_text="Until when that reading speaks for now, unless another follows."
     )
+    is_low_stock = serializers.BooleanField(
+        read_only=True,
+        allow_null=True,
+        help_text="Whether its SKU is below the safety stock in a warehouse; null: not planned, or cannot tell.",
+    )
     removed_at = serializers.DateTimeField(allow_null=True, help_text="Since when it is no longer read nor shown.")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField(help_text="The last change of anything but the time of reading.")
@@ -85,7 +91,9 @@ class ListingSerializer(ReadSerializer):
         now = timezone.now()
         latest = now + CLOCK_SKEW
         spans: dict[int, timedelta] = {}
+        low = low_stock({row["sku"] for row in rows if row["sku"] is not None})
         for row in rows:
+            row["is_low_stock"] = low.get(row["sku"])
             own, read_at = row.pop("interval"), row["read_at"]
             seconds = own or row["channel_interval"]
             del row["channel_interval"]

@@ -13,6 +13,7 @@ from config.api.filters import IdFilter, OneOfFilter, ResourceFilters, TextFilte
 from config.api.reading import AmountField, ReadSerializer
 from config.api.resources import Resource
 from monitoring.models import Advice, SkuPlan
+from monitoring.plan_pages.health import weights_of
 from monitoring.planning.health import WEIGHTS
 
 PLAN_COSTS = ("stock_value", "money_at_stake", "currency")  # they say what a unit costs, or what is left of it
@@ -187,16 +188,10 @@ class HealthSerializer(ReadSerializer):
     def complete(cls, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in rows:
             row["parts"] = {name: row["parts"].get(name) for name in WEIGHTS}
-            row["weights"] = weights_of(row["parts"])
+            row["weights"] = {
+                name: None if weight is None else round(weight, 4) for name, weight in weights_of(row["parts"]).items()
+            }
         return rows
-
-
-def weights_of(parts: dict[str, float | None]) -> dict[str, float | None]:
-    """How much each part counts; null for one that is not known, since the others make up for it."""
-    known = sum(weight for name, weight in WEIGHTS.items() if parts.get(name) is not None)
-    return {
-        name: None if parts.get(name) is None else round(weight / known, 4) for name, weight in WEIGHTS.items()
-    }
 
 
 @extend_schema_view(list=extend_schema(summary="Health of the stock"), retrieve=extend_schema(summary="One health"))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -12,21 +11,15 @@ from django.utils.translation import gettext_lazy, ngettext
 from config.formatting import UNKNOWN, count, day, joined, sentences
 from monitoring.advice_words import order_sentence
 from monitoring.models import Advice, SkuPlan
-from monitoring.planning.advice_text import OrderSum, Part, Rounding, Term
+from monitoring.services.planning.running import NO_HISTORY, NO_LEAD_TIME, NO_STOCK_COUNT
+from monitoring.services.planning.sums import order_of
 
 Kind, State, Status = Advice.Kind, Advice.State, SkuPlan.Status
 
 _REASONS: Mapping[str, Promise | str] = {
-    "no-demand-history": gettext_lazy("Nothing of it was ever sold here."),
-    "no-history": gettext_lazy("Nothing of it was ever sold here."),
-    "never-sold": gettext_lazy("Nothing of it was ever sold here."),
-    "no-lead-time": gettext_lazy("Nobody says how long the supplier takes. Set its lead time."),
-    "lead-time": gettext_lazy("Nobody says how long the supplier takes. Set its lead time."),
-    "no-stock": gettext_lazy("Nobody has counted what is there. Count it."),
-    "not-counted": gettext_lazy("Nobody has counted what is there. Count it."),
-    "on-hand": gettext_lazy("Nobody has counted what is there. Count it."),
-    "no-supplier": gettext_lazy("Nobody says from whom it is bought. Choose its supplier."),
-    "service-target": gettext_lazy("Its service target is not between 0.5 and 1. Correct it."),
+    NO_STOCK_COUNT: gettext_lazy("Nobody has counted what is there. Count it."),
+    NO_LEAD_TIME: gettext_lazy("Nobody says how long the supplier takes. Set its lead time."),
+    NO_HISTORY: gettext_lazy("Nothing tells what is sold of it here. Set a forecast by hand, or wait."),
 }
 _STATUS_LINES: Mapping[str, Promise | str] = {
     Status.NEW: gettext_lazy("It is sold for fewer than 28 days. Set a forecast by hand, or wait."),
@@ -36,32 +29,21 @@ _STATUS_LINES: Mapping[str, Promise | str] = {
 }
 
 
-def read_sum(stored: Mapping[str, Any]) -> OrderSum | None:
-    """The sum of an advice as the table keeps it; None: it has none, or none that this version can read."""
-    try:
-        return OrderSum(
-            quantity=stored["quantity"],
-            unrounded=stored["unrounded"],
-            parts=tuple(Part(Term(each["term"]), each["pieces"], each.get("days")) for each in stored["parts"]),
-            rounding=Rounding(stored["rounding"]),
-            pack=stored["pack"],
-            minimum=stored["minimum"],
-            not_counted=stored.get("not_counted", 0),
-            unknown=tuple(Term(each) for each in stored.get("unknown", ())),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
+def advice_sentence(advice: Advice, *, keeps: int | None = None, point: float | None = None) -> str:
+    """The sum as one sentence, or what it is about where there is nothing to add up.
 
-
-def advice_sentence(advice: Advice) -> str:
-    """The sum as one sentence, or what it is about where there is nothing to add up."""
+    Of a transfer, `keeps` is what its warehouse has left, and `point` that warehouse's reorder point.
+    """
     figures = {"units": count(advice.quantity), "warehouse": advice.warehouse, "channel": advice.channel or UNKNOWN}
     match advice.kind:
         case Kind.BUY:
-            found = read_sum(advice.sum)
-            return order_sentence(found) if found and found.parts else _("Buy %(units)s.") % figures
+            return order_sentence(order_of(advice.sum)) if advice.sum else _("Buy %(units)s.") % figures
         case Kind.TRANSFER:
-            return _move_sentence(advice)
+            moved = _("Move %(units)s from %(source)s first.") % {**figures, "source": advice.source or UNKNOWN}
+            if keeps is None or point is None:
+                return moved
+            kept = {"keeps": count(keeps), "point": count(round(point))}
+            return sentences(moved, _("It keeps %(keeps)s; its reorder point is %(point)s.") % kept)
         case Kind.LOWER_CAP:
             return _("Show at most %(units)s on %(channel)s, so that what is left lasts.") % figures
         case _:
@@ -69,20 +51,6 @@ def advice_sentence(advice: Advice) -> str:
             if not advice.quantity:
                 return _("End “%(promotion)s” on %(channel)s: it sells what nothing replaces in time.") % name
             return _("Limit “%(promotion)s” on %(channel)s to %(units)s, since nothing arrives in time.") % name
-
-
-def _move_sentence(advice: Advice) -> str:
-    """“Move 150 from Shanghai first (6 d). It keeps 262, its reorder point is 198.”"""
-    days, keeps, point = (advice.sum.get(name) for name in ("days", "keeps", "reorder_point"))
-    figures = {"units": count(advice.quantity), "source": advice.source or UNKNOWN, "days": days}
-    if days is None:
-        first = _("Move %(units)s from %(source)s first.") % figures
-    else:
-        first = _("Move %(units)s from %(source)s first (%(days)s d).") % figures
-    if keeps is None or point is None:
-        return first
-    kept = {"keeps": count(round(keeps)), "point": count(round(point))}
-    return sentences(first, _("It keeps %(keeps)s; its reorder point is %(point)s.") % kept)
 
 
 def accept_label(advice: Advice) -> str:
@@ -138,8 +106,7 @@ def decided_before(advice: Advice) -> str:
 
 def plan_reason(plan: SkuPlan) -> str:
     """Why nobody can tell, or nothing is needed."""
-    known = [_REASONS[slug] for slug in plan.reason.split(",") if slug in _REASONS]
-    return sentences(*known) or str(_STATUS_LINES.get(plan.status, ""))
+    return str(_REASONS.get(plan.reason) or _STATUS_LINES.get(plan.status, ""))
 
 
 def shown_day(when: date | None, now: datetime) -> str:

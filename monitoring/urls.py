@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 from monitoring import views
-from monitoring.admin import mapping_check, price_runs
+from monitoring.admin import mapping_check, price_runs, sales_history
 
 app_name = "watch"
 urlpatterns = [
@@ -28,5 +28,9 @@ urlpatterns = [
     path("mapping/undo/", admin.site.admin_view(mapping_check.undo), name="mapping-undo"),
     path("mapping/dismiss/", admin.site.admin_view(mapping_check.dismiss), name="mapping-dismiss"),
     path("mapping/take-back/", admin.site.admin_view(mapping_check.take_back), name="mapping-take-back"),
+    path("sales-history/", admin.site.admin_view(sales_history.history_page), name="sales-history"),
+    path("sales-history/template/", admin.site.admin_view(sales_history.template), name="sales-history-template"),
+    path("sales-history/apply/", admin.site.admin_view(sales_history.apply), name="sales-history-apply"),
+    path("sales-history/<int:pk>/remove/", admin.site.admin_view(sales_history.remove), name="sales-history-remove"),
     re_path(r"^moves/(?P<what>price|stock)\.csv$", views.MovesCsv.as_view(), name="moves-csv"),
 ]

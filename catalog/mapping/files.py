@@ -177,6 +177,7 @@ def read_table(
     needed: Sequence[str],
     *,
     also_called: Mapping[str, Sequence[str]] | None = None,
+    most_rows: int = MOST_ROWS,
 ) -> list[tuple[int, dict[str, Any]]]:
     """The lines of a CSV or Excel file with their numbers, each cell by the name of its column; empty lines left out.
 
@@ -195,8 +196,9 @@ def read_table(
             if any(cell not in (None, "") for cell in cells):
                 named = {name: cells[place] if place < len(cells) else None for name, place in places.items()}
                 rows.append((number, named))
-            if len(rows) > MOST_ROWS:
-                raise Unreadable(gettext("The file has more than 20,000 rows. Split it."))
+            if len(rows) > most_rows:
+                text = gettext("The file has more than %(most)s rows. Split it.")
+                raise Unreadable(text % {"most": formatting.count(most_rows)})
     except _DAMAGED as error:
         if isinstance(error, Unreadable):
             raise

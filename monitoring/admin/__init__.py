@@ -7,6 +7,7 @@ from monitoring.admin import (
     mapping_check,
     preflight,
     price_runs,
+    sales_history,
     thresholds,
     watching,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "mapping_check",
     "preflight",
     "price_runs",
+    "sales_history",
     "thresholds",
     "watching",
 ]

@@ -11,6 +11,7 @@ from monitoring.models.planning import (
     ImportedSale,
     PlanPolicy,
     PlanRun,
+    SalesImport,
     SkuPlan,
 )
 from monitoring.models.prices import Collision, ListingPrice, PriceQuote, PriceRun
@@ -38,6 +39,7 @@ __all__ = [
     "PriceQuote",
     "PriceRun",
     "Route",
+    "SalesImport",
     "Severity",
     "SkuPlan",
     "Target",

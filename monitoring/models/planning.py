@@ -80,6 +80,32 @@ class DemandHistory(models.Model):
         return f"{self.sku} · {self.warehouse}"
 
 
+class SalesImportQuerySet(models.QuerySet["SalesImport"]):
+    def visible_to(self, user: User) -> Self:
+        """Of a person who does not see every channel, what they brought themselves."""
+        return self if user.sees_all_channels else self.filter(imported_by=user)
+
+
+class SalesImport(models.Model):
+    """A file of sales that somebody brought."""
+
+    name = models.CharField(_("file"), max_length=200)
+    imported_at = models.DateTimeField(_("imported at"))
+    imported_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("by")
+    )
+
+    objects = SalesImportQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name = _("import of sales")
+        verbose_name_plural = _("imports of sales")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ImportedSale(models.Model):
     """Units of a day before the ledger began, as a file told them; the last file counts."""
 
@@ -87,6 +113,7 @@ class ImportedSale(models.Model):
     warehouse = models.ForeignKey(Warehouse, models.CASCADE, related_name="+", verbose_name=_("warehouse"))
     day = models.DateField(_("day"))
     units = models.PositiveIntegerField(_("units"))
+    file = models.ForeignKey(SalesImport, models.CASCADE, null=True, related_name="sales")  # null: from no file
 
     class Meta:
         verbose_name = _("imported sale")

@@ -12,7 +12,16 @@ from django.utils import timezone
 from catalog.models import ApiKey
 from monitoring.models import Observation
 from monitoring.services.prices import requote
-from tests.factories import AlertFactory, ApiKeyFactory, ListingWatchFactory, PromotionFactory, SkuFactory, UserFactory
+from tests.factories import (
+    AdviceFactory,
+    AlertFactory,
+    ApiKeyFactory,
+    ListingWatchFactory,
+    PromotionFactory,
+    SkuFactory,
+    SkuPlanFactory,
+    UserFactory,
+)
 
 EXAMPLES = 10  # for each operation and kind of data
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
@@ -28,6 +37,8 @@ def fill():
             at = now - timedelta(hours=age)
             Observation.objects.create(listing=listing, observed_at=at, list_price=9, shelf_state="on_shelf")
         AlertFactory(listing=listing)
+        SkuPlanFactory(sku=listing.sku)
+        AdviceFactory(sku=listing.sku)
         PromotionFactory(channel=listing.channel)
         requote(listing_ids=[listing.pk], now=now)
 

@@ -120,7 +120,7 @@ def snooze(*, advice_id: int, actor: User, until: datetime, reason: str, now: da
         before, advice.snoozed_until = advice.snoozed_until, until
         advice.state, advice.reason, advice.changed_at = State.SNOOZED, _checked(reason), now
         advice.save(update_fields=["state", "reason", "changed_at", "snoozed_until"])
-        changes = {"snoozed_until": [before, until], "reason": ["", advice.reason]}
+        changes: dict[str, list[Any]] = {"snoozed_until": [before, until], "reason": ["", advice.reason]}
         audit(action="snoozed", obj=advice, actor=actor, now=now, changes=changes)
     return Decision(advice, is_new=True)
 

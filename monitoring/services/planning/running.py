@@ -2,17 +2,19 @@
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 from numpy.typing import NDArray
 
 from catalog.database import among, copy_rows, driver_rows, parts, put_rows, update_rows
-from catalog.models import Lane
+from catalog.models import Lane, StockLevel
 from monitoring.models import Advice, ForecastReport, PlanRun, SkuPlan
 from monitoring.planning import classes, health, ordering, risk, safety
 from monitoring.planning.advice_text import order_sum
@@ -115,21 +117,32 @@ class Move:
     units: int
 
 
-def plan(sku_ids: Collection[int] | None = None, *, now: datetime, run: PlanRun) -> Planned:
+Tell = Callable[[str, int], None]  # what is being done now, and for how many places
+
+
+def _silent(_step: str, _places: int) -> None:
+    """Nobody wants to know."""
+
+
+def plan(sku_ids: Collection[int] | None = None, *, now: datetime, run: PlanRun, tell: Tell = _silent) -> Planned:
     """Plan these SKUs, or all: bring demand up to yesterday, forecast, and store plans and advice.
 
     Methods are chosen on the same sample of all histories whichever SKUs are planned, so that a SKU's plan does not
     hang on who is planned with it.
     """
+    tell("Demand", 0)
     build_demand(sku_ids, now=now)
     keys = places_to_plan(sku_ids)
+    tell("Stock, orders and terms", len(keys))
     inputs = inputs_of(keys, now=now)
     demand = load_demand(keys, now=now)
     PlanRun.objects.filter(pk=run.pk).update(total=len(keys))
     sample = _sample(demand, now)
+    tell("Forecasts", len(keys))
     figures = figure_out(demand, sample, inputs, now=now)
+    tell("Plans and advice", len(keys))
     with transaction.atomic():
-        _save_plans(figures, now, whole=sku_ids is None, sku_ids=sku_ids)
+        _save_plans(figures, now, sku_ids=sku_ids)
         advised, gone = _save_advice(figures, now, sku_ids=sku_ids)
         if sku_ids is None:
             _save_report(sample, figures, run)
@@ -304,7 +317,8 @@ def _forecasts(
     """By horizon, each with a forecaster of its own; a period between two horizons is read off the longer one: the mean
     in proportion, the spread with the root, which is no less than what it should be."""
     count = len(period)
-    found = Forecast(*np.full((2, count), np.nan), np.full(count, "", object), *np.full((2, count), np.nan))
+    mean, held, probability, missing = np.full((4, count), np.nan)
+    found = Forecast(mean, held, np.full(count, "", object), probability, missing)
     of_pattern = {name: number for number, name in enumerate(classes.Pattern) if name}
     horizon = _horizons(period)
     for days in np.unique(horizon[~np.isnan(horizon)]).astype(int).tolist():
@@ -378,7 +392,8 @@ def _override(forecast: Forecast, inputs: Inputs, period: Floats, now: datetime)
         before = forecast.mean[place]
         holds = min((row.until - today).days + 1, days)
         rest = 0.0 if holds == days else (days - holds) / days * before
-        told = float(row.factor) * before * holds / days if row.factor is not None else float(row.per_day) * holds
+        daily = float(row.per_day or 0) if row.factor is None else float(row.factor) * before / days
+        told = daily * holds
         after = told + rest
         if math.isnan(after):
             continue
@@ -582,15 +597,20 @@ def _money(array: Floats) -> list[str | None]:
     return [None if value != value else f"{value:.4f}" for value in array.tolist()]
 
 
-def _save_plans(figures: Figures, now: datetime, *, whole: bool, sku_ids: Collection[int] | None) -> None:
+def _save_plans(figures: Figures, now: datetime, *, sku_ids: Collection[int] | None) -> None:
     today = now.astimezone(site_zone()).date()
     inputs, forecast = figures.inputs, figures.forecast
     planned_at = connection.ops.adapt_datetimefield_value(now)
     advised = np.where(figures.status == str(Status.CANNOT_TELL), np.nan, figures.quantity)
-    position = ordering.inventory_position(inputs.on_hand, inputs.reserved, inputs.on_the_way)
-    with np.errstate(invalid="ignore"):
-        below_safety = (inputs.on_hand - inputs.reserved) < figures.safety_stock
-        below_point = position <= figures.point
+    # What was compared with its points keeps what it stood at: crossing.py tells when that changes.
+    compared = SkuPlan.objects.filter(Q(is_below_safety=True) | Q(is_below_reorder=True)).order_by()
+    flags = {
+        sku * PLACES + warehouse: (bool(is_low), bool(is_due))
+        for sku, warehouse, is_low, is_due in driver_rows(
+            compared, ("sku", "warehouse", "is_below_safety", "is_below_reorder")
+        )
+    }
+    below = [flags.get(key, (False, False)) for key in inputs.keys.tolist()]
     cost = [
         None if each is None or here != here else f"{int(each) * int(here) / 10_000:.4f}"
         for each, here in zip(inputs.cost.tolist(), np.maximum(inputs.on_hand, 0).tolist(), strict=True)
@@ -613,7 +633,7 @@ def _save_plans(figures: Figures, now: datetime, *, whole: bool, sku_ids: Collec
     count = len(inputs.keys)
     nothing = [None] * count
     last_sold = np.where(figures.last_sold < 0, np.nan, -figures.last_sold.astype(float))
-    notes = {(): "[]"}
+    notes: dict[tuple[str, ...], str] = {}
     columns: list[Sequence[Any]] = [
         inputs.sku.tolist(),
         inputs.warehouse.tolist(),
@@ -659,8 +679,8 @@ def _save_plans(figures: Figures, now: datetime, *, whole: bool, sku_ids: Collec
         nothing,
         nothing,
         _dates(last_sold, today),
-        below_safety.tolist(),
-        below_point.tolist(),
+        [is_low for is_low, _is_due in below],
+        [is_due for _is_low, is_due in below],
     ]
     put_rows(SkuPlan, ("sku", "warehouse"), _PLAN_FIELDS, list(zip(*columns, strict=True)))
     stale = SkuPlan.objects.filter(planned_at__lt=now)
@@ -698,13 +718,12 @@ def _advice(figures: Figures, now: datetime) -> Iterator[tuple[int, str, str, tu
     money, probability = _money(at_stake), _values(forecast.probability)
     changed_at = connection.ops.adapt_datetimefield_value(now)
     stored_today = connection.ops.adapt_datefield_value(today)
-    rank = 0
-    for place in order[wanted[order]].tolist():
+    for rank, place in enumerate(order[wanted[order]].tolist()):
         risks = (out[place], probability[place], money[place], str(inputs.currency[place]), rank, changed_at)
         for move in incoming.get(place, ()):
             source = int(inputs.warehouse[move.source])
-            values = (source, None, move.units, stored_today, "{}", *risks)
-            yield place, str(Kind.TRANSFER), f"{Kind.TRANSFER}:{source}", values
+            moved = (source, None, move.units, stored_today, "{}", *risks)
+            yield place, str(Kind.TRANSFER), f"{Kind.TRANSFER}:{source}", moved
         if buys[place]:
             pack, minimum = (
                 int(np.nan_to_num(figure[place], nan=instead))
@@ -725,9 +744,8 @@ def _advice(figures: Figures, now: datetime) -> Iterator[tuple[int, str, str, tu
             )
             supplier = int(inputs.supplier[place]) or None
             due = stored_today if by[place] is None else by[place]
-            values = (None, supplier, int(figures.quantity[place]), due, as_json(told), *risks)
-            yield place, _BUY, _BUY, values
-        rank += 1
+            bought = (None, supplier, int(figures.quantity[place]), due, as_json(told), *risks)
+            yield place, _BUY, _BUY, bought
 
 
 def _save_advice(figures: Figures, now: datetime, *, sku_ids: Collection[int] | None) -> tuple[int, int]:
@@ -793,3 +811,34 @@ def _save_report(sample: Array, figures: Figures, run: PlanRun) -> None:
             )
         )
     ForecastReport.objects.bulk_create(reports)
+
+
+# --- Runs -----------------------------------------------------------------------------------------------------------
+
+
+def run_plan(
+    sku_ids: Collection[int] | None = None,
+    *,
+    now: datetime,
+    asked_by_id: int | None = None,
+    tell: Tell = _silent,
+) -> tuple[PlanRun, Planned]:
+    """Plan as one run that is kept, with why it ended early where it did; the error is raised all the same."""
+    kind = PlanRun.Kind.FULL if sku_ids is None else PlanRun.Kind.CHANGES
+    run = PlanRun.objects.create(kind=kind, started_at=now, asked_by_id=asked_by_id)
+    try:
+        planned = plan(sku_ids, now=now, run=run, tell=tell)
+    except Exception as error:
+        PlanRun.objects.filter(pk=run.pk).update(ended_at=timezone.now(), problem=type(error).__name__[:200])
+        raise
+    PlanRun.objects.filter(pk=run.pk).update(ended_at=max(timezone.now(), now))
+    run.refresh_from_db()
+    return run, planned
+
+
+def changed_skus(*, now: datetime) -> list[int]:
+    """SKUs whose stock, orders or terms moved since they were planned; those of no plan yet, too."""
+    planned = SkuPlan.objects.filter(sku=OuterRef("sku"), warehouse=OuterRef("warehouse"))
+    newer = planned.filter(planned_at__gte=OuterRef("updated_at"))
+    levels = StockLevel.objects.filter(~Exists(newer), warehouse__is_active=True).order_by()
+    return sorted(set(levels.values_list("sku", flat=True)))
