@@ -134,26 +134,33 @@ def add_up(
 
 
 def put_rows(
-    model: type[models.Model], identity: Sequence[str], fields: Sequence[str], rows: Sequence[Sequence[Any]]
+    model: type[models.Model],
+    identity: Sequence[str],
+    fields: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    only_new: Sequence[str] = (),
 ) -> None:
     """Insert rows of many columns, or replace the `fields` of those that are there; for any kind of column.
 
-    A row is (values of `identity`, of `fields`) as the driver takes them: of times and bytes what Django stores, JSON
+    A row is (values of `identity`, of `fields`, of `only_new`) as the driver takes them: of times and bytes what Django stores, JSON
     as text, amounts as text. `identity` is unique in the table and in the rows. No defaults are filled in.
     """
     if not rows:
         return
-    names = [_name(_field(model, name)) for name in (*identity, *fields)]
+    names = [_name(_field(model, name)) for name in (*identity, *fields, *only_new)]
     table = connection.ops.quote_name(model._meta.db_table)
-    replaced = ", ".join(f"{name} = excluded.{name}" for name in names[len(identity) :])
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in names[len(identity) : len(identity) + len(fields)])
     tail = f"ON CONFLICT ({', '.join(names[: len(identity)])}) DO UPDATE SET {replaced}"
     listed = ", ".join(names)
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
             marks = ", ".join(["%s"] * len(names))
-            cursor.executemany(f"INSERT INTO {table} ({listed}) VALUES ({marks}) {tail}", rows)
+            cursor.executemany(f"INSERT INTO {table} ({listed}) VALUES ({marks}) {tail}", rows)  # noqa: S608
             return
-        cursor.execute(f"CREATE TEMP TABLE put_rows ON COMMIT DROP AS SELECT {listed} FROM {table} WITH NO DATA")
+        cursor.execute(
+            f"CREATE TEMP TABLE put_rows ON COMMIT DROP AS SELECT {listed} FROM {table} WITH NO DATA"  # noqa: S608
+        )
         with connection.wrap_database_errors, cursor.copy(f"COPY put_rows ({listed}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)

@@ -13,6 +13,7 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("watch/", include("monitoring.urls")),
     path("plan/", include("monitoring.plan_urls")),
+    path("plan/", include("monitoring.plan_pages.urls")),
     path("connect/", include("integrations.urls")),
     path("", admin.site.urls),
 ]

@@ -23,11 +23,13 @@ from integrations import discovery, fetching
 from integrations.connections import Unconnected, connector_for
 from integrations.connectors.base import DiscoveredListing
 from integrations.connectors.errors import ConnectorError
+from integrations.demo_plan import add_planning
 from integrations.demo_prices import add_prices
 from integrations.demo_stock import add_stock
 from integrations.models import Credential
 from integrations.services import save_as_holder
 from monitoring.models import ListingWatch, PollRun, Route, Severity, Target, Threshold
+from monitoring.services.planning.running import run_plan
 
 TOKEN_LIFE = timedelta(days=365)
 # One shop's authorisation ends soon, and one shop could not be reached for a while.
@@ -210,6 +212,8 @@ def load_demo(*, size: Size, now: datetime, progress: Callable[[int, int], None]
     synced = [channels[key] for key in SYNCED]
     add_stock(synced=synced, waiting=channels[NOT_YET_SYNCED], owner=owner, now=timezone.now())
     add_prices(list(channels.values()), owner=owner, now=timezone.now())
+    add_planning(owner=owner, now=timezone.now())
+    run_plan(now=timezone.now())
     progress(len(moments), len(moments))
     audit(action=LOADED, obj=owner, actor=None, now=now)
     return {

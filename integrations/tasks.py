@@ -28,10 +28,12 @@ from integrations.notifying import lane as notifying
 from integrations.promotions import read_all
 from integrations.syncing import alerting, dirty, dry_runs, orders, pushing
 from integrations.syncing.pruning import prune_log
+from monitoring.models import PlanRun
 from monitoring.services import check_authorisations, check_blind, end_abandoned, wake_snoozed
 from monitoring.services import prune as prune_history
 from monitoring.services.collisions import scan_due
 from monitoring.services.planning.crossing import check_points
+from monitoring.services.planning.running import run_plan
 from monitoring.services.price_runs import end_runs
 from monitoring.services.prices import requote_due
 from monitoring.services.promotion_alerts import check_ending
@@ -46,6 +48,7 @@ FETCH_DEADLINE_SECONDS = 25
 SHOP_TIMEOUT_SECONDS = 550  # one call may wait for minutes until the platform has put its answer together
 FINISHED_TASKS_KEPT = timedelta(days=14)
 _PRICING_SECONDS = 50.0  # of one slice: the next one begins with the next minute
+_PLANNING_SECONDS = 120.0  # longer than a whole run takes
 _BEAT_EVERY_SECONDS = 5.0
 _SHORTEST_PAUSE_SECONDS = 1.0  # between two slices of a lane, so that what becomes due one by one is read together
 
@@ -316,6 +319,28 @@ def collision_lane() -> str:
     """Look through what is ahead of prices for losses: what a change touches at once, and each listing every night."""
     with _only_one("collisions") as turn:
         return str(scan_due(seconds=_PRICING_SECONDS)) if turn else "another one is at it"
+
+
+def plan_all() -> str:
+    """What to buy and what to move, of everything, once a day."""
+    with _only_one("plan") as turn:
+        return str(run_plan(now=timezone.now())[1]) if turn else "another one is at it"
+
+
+def plan_lane(sku_ids: Sequence[int] | None = None) -> str:
+    """Plan these SKUs anew, or what people asked for."""
+    ends = time.monotonic() + _PLANNING_SECONDS
+    while True:
+        with _only_one("plan") as turn:
+            if turn is not None:
+                if sku_ids is not None:
+                    return str(run_plan(sku_ids, now=timezone.now())[1])
+                # Nobody else is at it: it waits, or was cut off.
+                asked = PlanRun.objects.filter(kind=PlanRun.Kind.FULL, ended_at__isnull=True).order_by("pk").first()
+                return str(run_plan(now=timezone.now(), run=asked)[1]) if asked else "nothing was asked for"
+        if sku_ids is None or time.monotonic() > ends:
+            return "another one is at it"
+        time.sleep(_SHORTEST_PAUSE_SECONDS)
 
 
 def check_promotions() -> str:

@@ -14,4 +14,8 @@ urlpatterns = [
     path("advice/<int:advice_id>/reject/", views.RejectView.as_view(), name="reject"),
     path("advice/<int:advice_id>/snooze/", views.SnoozeView.as_view(), name="snooze"),
     path("advice/<int:advice_id>/wake/", views.WakeView.as_view(), name="wake"),
+    path("skus/<int:sku_id>/", views.SkuPlanPage.as_view(), name="sku"),
+    path("skus/<int:sku_id>/days.csv", views.SkuCsv.as_view(), name="sku-csv"),
+    path("skus/<int:sku_id>/forecast/", views.OverrideView.as_view(), name="override"),
+    path("skus/<int:sku_id>/forecast/<int:override_id>/end/", views.OverrideEndView.as_view(), name="override-end"),
 ]

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -21,15 +22,20 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView, View
 
+from catalog.admin.stock.scope import product_line
+from catalog.models import Sku, StockLevel, Warehouse
 from catalog.stock.ledger import StockError
 from config.admin_site import add_menu_item
 from monitoring.admin.alert_deeds import next_page
-from monitoring.models import Advice
+from monitoring.models import Advice, ForecastOverride, SkuPlan
 from monitoring.plan_board import PER_PAGE, Board, csv_rows
-from monitoring.plan_forms import ChangeForm, RejectForm, SnoozeAdviceForm
+from monitoring.plan_forms import ChangeForm, OverrideForm, RejectForm, SnoozeAdviceForm
+from monitoring.plan_page import csv_rows as sku_rows
+from monitoring.plan_page import sku_page
 from monitoring.plan_words import advice_sentence, decided_before, done_sentence
 from monitoring.services.planning.asking import ask_for_run
 from monitoring.services.planning.deeds import DECIDE, Decision, accept, may_accept, reject, snooze, wake
+from monitoring.services.planning.overrides import end_forecast, set_forecast
 from monitoring.views import WatchView
 
 VIEW, RUN = "monitoring.view_advice", "monitoring.add_planrun"
@@ -45,7 +51,7 @@ class BoardPage(PlanView, TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         board = Board(self.user, self.request.GET, self.now)
         board.load()
-        is_planned = bool(board.last_run or any(board.counts.values()))
+        is_planned = bool(board.last_run or board.is_narrowed or any(board.counts.values()))
         return {
             **admin.site.each_context(self.request),
             **super().get_context_data(**kwargs),
@@ -216,6 +222,102 @@ class SnoozeView(AskView):
 
     def done(self, advice: Advice) -> str:
         return gettext("Snoozed. It comes back by itself.")
+
+
+class SkuView(PlanView):
+    """A SKU in the warehouse that the address names, or the first one that it is planned in."""
+
+    @cached_property
+    def sku(self) -> Sku:
+        seen = Sku.objects.visible_to(self.user).select_related("product", "supplier")
+        return get_object_or_404(seen, pk=self.kwargs["sku_id"])
+
+    @cached_property
+    def warehouses(self) -> list[Warehouse]:
+        """Those that it is planned in, or has stock in."""
+        is_here = Q(pk__in=SkuPlan.objects.filter(sku=self.sku).values("warehouse"))
+        has_stock = Q(pk__in=StockLevel.objects.filter(sku=self.sku).values("warehouse"))
+        return list(Warehouse.objects.filter(is_here | has_stock))
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        asked = self.request.GET.get("warehouse", "")
+        for each in self.warehouses:
+            if asked in ("", str(each.pk)):
+                return each
+        raise Http404
+
+    @property
+    def address(self) -> str:
+        return f"{reverse('plan:sku', args=[self.sku.pk])}?warehouse={self.warehouse.pk}"
+
+
+class SkuPlanPage(SkuView, TemplateView):
+    template_name = "monitoring/plan/sku.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {
+            **admin.site.each_context(self.request),
+            **super().get_context_data(**kwargs),
+            "title": product_line(self.sku),
+            "sku": self.sku,
+            "warehouse": self.warehouse,
+            "warehouses": self.warehouses,
+            "page": sku_page(self.sku, self.warehouse, now=self.now),
+            "now": self.now,
+        }
+
+
+class SkuCsv(SkuView, View):
+    """The days of the charts of a SKU's page."""
+
+    def get(self, request: HttpRequest, sku_id: int) -> HttpResponseBase:
+        page = sku_page(self.sku, self.warehouse, now=self.now)
+        return self.export(f"plan-{self.sku.pk}-{self.warehouse.pk}.csv", sku_rows(page), self.sku)
+
+
+class OverrideView(SkuView, View):
+    """A forecast by hand, with its reason and its last day."""
+
+    permission_required = (*PlanView.permission_required, "monitoring.add_forecastoverride")
+
+    def get(self, request: HttpRequest, sku_id: int) -> HttpResponse:
+        return self._page(OverrideForm(instance=self._new()))
+
+    def post(self, request: HttpRequest, sku_id: int) -> HttpResponse:
+        form = OverrideForm(request.POST, instance=self._new())
+        if not form.is_valid():
+            return self._page(form)
+        set_forecast(override=form.instance, actor=self.user, now=self.now)
+        messages.success(request, gettext("Kept. It counts from the next plan on."))
+        return HttpResponseRedirect(self.address)
+
+    def _new(self) -> ForecastOverride:
+        return ForecastOverride(sku=self.sku, warehouse=self.warehouse, made_at=self.now, made_by=self.user)
+
+    def _page(self, form: OverrideForm) -> HttpResponse:
+        context = {
+            **admin.site.each_context(self.request),
+            "title": gettext("Set the forecast by hand"),
+            "sku": self.sku,
+            "warehouse": self.warehouse,
+            "form": form,
+            "back": self.address,
+        }
+        return TemplateResponse(self.request, "monitoring/plan/override.html", context)
+
+
+class OverrideEndView(SkuView, View):
+    permission_required = (*PlanView.permission_required, "monitoring.delete_forecastoverride")
+
+    def post(self, request: HttpRequest, sku_id: int, override_id: int) -> HttpResponse:
+        override = ForecastOverride.objects.filter(sku=self.sku, pk=override_id).first()
+        if override is None:
+            messages.warning(request, gettext("Nothing was changed: it is gone already."))
+        else:
+            end_forecast(override=override, actor=self.user, now=self.now)
+            messages.success(request, gettext("Taken away. The next plan goes by its own forecast."))
+        return HttpResponseRedirect(self.address)
 
 
 add_menu_item("plan", _("Plan"), "plan:board", permission=VIEW, order=1)

@@ -47,7 +47,7 @@ def history_page(request: HttpRequest) -> HttpResponse:
     )
     if form.is_valid():
         shown = sales_history.preview(rows=form.cleaned_data["file"], user=person(request), now=timezone.now())
-        name = request.FILES["file"].name or ""
+        name = str(request.FILES["file"])
         context = {
             "title": gettext("What the file stores"),
             **preview_context(request, "sales", shown, shown.sales, name, changes=shown.places, errors=shown.errors),

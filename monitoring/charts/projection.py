@@ -6,6 +6,7 @@ of the time ahead; what is drawn never goes below 0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from math import ceil
 
 WIDTH, HEIGHT, MARGIN = 172, 40, 5
@@ -72,8 +73,14 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class DayTick:
+    at: int
+    label: str  # MM-DD
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
-    """The chart of a page. `days` are ticks of the axis, their values counted in days from today on."""
+    """The chart of a page."""
 
     width: int
     height: int
@@ -84,7 +91,7 @@ class Chart:
     cross: str
     today: int
     ticks: list[Tick]
-    days: list[Tick]
+    days: list[DayTick]
     plot: tuple[int, int, int, int]  # left, top, right, bottom
     arrivals: list[Tick] = field(default_factory=list)  # where something comes, and how many units
 
@@ -96,6 +103,7 @@ def chart(
     *,
     safety: float | None,
     arrivals: dict[int, int],
+    today: date,
     width: int = 1000,
 ) -> Chart:
     """`band`: for each day ahead between which stocks it will be, today among them."""
@@ -126,7 +134,10 @@ def chart(
         cross="" if out is None else _cross(x(out), y(0), 6),
         today=x(0),
         ticks=[Tick(y(value), value) for value in range(0, top + 1, step)],
-        days=[Tick(x(day), day) for day in range(-(back // between) * between, forward + 1, between)],
+        days=[
+            DayTick(x(day), f"{today + timedelta(days=day):%m-%d}")
+            for day in range(-(back // between) * between, forward + 1, between)
+        ],
         plot=(_LEFT, _TOP, right, bottom),
         arrivals=[Tick(x(day), units) for day, units in sorted(arrivals.items()) if 0 <= day <= forward],
     )

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Avg, Count, ExpressionWrapper, F, FloatField, Q, Sum
+from django.db.models import Avg, Count, ExpressionWrapper, F, FloatField, Q, Sum, Value
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, NullIf
 
 from config.formatting import UNKNOWN
 from monitoring.history import safe_cell
@@ -49,7 +49,9 @@ def weights_of(parts: Mapping[str, float | None]) -> dict[str, float | None]:
 def groups(scope: PlanScope, by: str) -> list[Group]:
     """By warehouse or brand, the worst first; one query."""
     value = Cast("stock_value", FloatField())
-    shares = {name: Cast(KT(f"health_parts__{name}"), FloatField()) for name in WEIGHTS}
+    # A null of JSON is the text "null" on SQLite, which would become 0.
+    texts = {name: NullIf(KT(f"health_parts__{name}"), Value("null")) for name in WEIGHTS}
+    shares = {name: Cast(text, FloatField()) for name, text in texts.items()}
     valued = Q(share__isnull=False, stock_value__gt=0)
     figures = {f"mean_{name}": Avg(share) for name, share in shares.items() if name != BY_VALUE}
     weighed = ExpressionWrapper(F("share") * value, output_field=FloatField())

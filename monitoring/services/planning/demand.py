@@ -73,17 +73,24 @@ def midnight(day: date) -> datetime:
 
 
 def build_demand(sku_ids: Collection[int] | None = None, *, now: datetime) -> int:
-    """Bring the histories up to yesterday: of these SKUs from their beginning, or of all that moved since the last
-    whole run. Returns how many were worked out."""
-    if sku_ids is not None:
-        return _rebuild(sorted(sku_ids), now)
+    """Work out the histories of these SKUs from their beginning, or those of all that moved since the last whole run;
+    up to yesterday. Returns how many were worked out."""
+    return catch_up(now=now) if sku_ids is None else _rebuild(sorted(sku_ids), now)
+
+
+def catch_up(sku_ids: Collection[int] | None = None, *, now: datetime) -> int:
+    """Work out what moved since the last whole run, of these SKUs or of all; returns how many histories did."""
     last = PlanRun.objects.filter(kind=PlanRun.Kind.FULL, ended_at__isnull=False, problem="").order_by("-pk").first()
     if last is None:
-        return _rebuild(None, now)
+        return _rebuild(None if sku_ids is None else sorted(sku_ids), now)
     until = yesterday(now).toordinal()
     # What was booked on the day of that run was left to the next one.
     since = midnight(last.started_at.astimezone(site_zone()).date()) - _OVERLAP
     news = StockMovement.objects.filter(created_at__gte=since).order_by().values("sku", "warehouse")
+    imported = ImportedSale.objects.exclude(sku__demand__isnull=False).order_by()
+    if sku_ids is not None:
+        of_skus = Q(sku__in=among(sorted(sku_ids)))
+        news, imported = news.filter(of_skus), imported.filter(of_skus)
     first = news.annotate(day=Min(local_day("happened_at")), ordered=Min(local_day("order_line__order__ordered_at")))
     recent: dict[int, int] = {}
     old: set[int] = set()
@@ -97,7 +104,6 @@ def build_demand(sku_ids: Collection[int] | None = None, *, now: datetime) -> in
     places = driver_rows(DemandHistory.objects.order_by(), ("sku", "warehouse"))
     begun = {sku * PLACES + warehouse for sku, warehouse in places}
     old |= {key // PLACES for key in recent if key not in begun}
-    imported = ImportedSale.objects.exclude(sku__demand__isnull=False).order_by()
     old |= set(imported.values_list("sku", flat=True).distinct())
     recent = {key: begin for key, begin in recent.items() if key // PLACES not in old}
     return _rebuild(sorted(old), now) + _continue(recent, now)

@@ -8,8 +8,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import orjson
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -28,7 +29,7 @@ from monitoring.services.planning.demand import (
     PLACES,
     Demand,
     Ints,
-    build_demand,
+    catch_up,
     history_keys,
     load_demand,
     site_zone,
@@ -131,7 +132,7 @@ def plan(sku_ids: Collection[int] | None = None, *, now: datetime, run: PlanRun,
     hang on who is planned with it.
     """
     tell("Demand", 0)
-    build_demand(sku_ids, now=now)
+    catch_up(sku_ids, now=now)
     keys = places_to_plan(sku_ids)
     tell("Stock, orders and terms", len(keys))
     inputs = inputs_of(keys, now=now)
@@ -564,9 +565,10 @@ _PLAN_FIELDS = (
     *("pattern", "abc", "xyz", "per_day", "spread_per_day", "lead_time_days", "lead_time_spread_days", "review_days"),
     *("protection_days", "service_target", "expected", "expected_high", "safety_stock", "safety_stock_textbook"),
     *("reorder_point", "cover_days", "stock_out_on", "stock_out_probability", "order_by", "is_late", "unrounded"),
-    *("quantity", "money_at_stake", "currency", "stock_value", "turns", "health", "health_parts", "wape", "bias"),
-    *("coverage", "last_sold_on", "is_below_safety", "is_below_reorder"),
+    *("quantity", "money_at_stake", "currency", "stock_value", "health", "health_parts", "last_sold_on"),
 )
+# A plan that is there keeps what it stood at when it was last compared with its points: crossing.py tells of changes.
+_NEW_PLAN_FIELDS = ("is_below_safety", "is_below_reorder")
 
 
 def _values(array: Floats, digits: int | None = None) -> list[float | None]:
@@ -577,6 +579,12 @@ def _values(array: Floats, digits: int | None = None) -> list[float | None]:
 
 def _whole(array: Floats) -> list[int | None]:
     return [None if value != value else int(value) for value in array.tolist()]
+
+
+def _counts(array: Floats) -> list[int]:
+    """For places of which all is known; 0 elsewhere."""
+    counts: list[int] = np.nan_to_num(array).astype(np.int64).tolist()
+    return counts
 
 
 def _dates(days: Floats, today: date) -> list[Any]:
@@ -602,36 +610,19 @@ def _save_plans(figures: Figures, now: datetime, *, sku_ids: Collection[int] | N
     inputs, forecast = figures.inputs, figures.forecast
     planned_at = connection.ops.adapt_datetimefield_value(now)
     advised = np.where(figures.status == str(Status.CANNOT_TELL), np.nan, figures.quantity)
-    # What was compared with its points keeps what it stood at: crossing.py tells when that changes.
-    compared = SkuPlan.objects.filter(Q(is_below_safety=True) | Q(is_below_reorder=True)).order_by()
-    flags = {
-        sku * PLACES + warehouse: (bool(is_low), bool(is_due))
-        for sku, warehouse, is_low, is_due in driver_rows(
-            compared, ("sku", "warehouse", "is_below_safety", "is_below_reorder")
-        )
-    }
-    below = [flags.get(key, (False, False)) for key in inputs.keys.tolist()]
     cost = [
         None if each is None or here != here else f"{int(each) * int(here) / 10_000:.4f}"
         for each, here in zip(inputs.cost.tolist(), np.maximum(inputs.on_hand, 0).tolist(), strict=True)
     ]
+    scored = figures.health
     parts_of_health = [
-        json.dumps({name: value for name, value in zip(health.WEIGHTS, values, strict=True) if value is not None})
+        orjson.dumps({name: value for name, value in zip(health.WEIGHTS, values, strict=True) if value is not None})
         for values in zip(
-            *(
-                _values(part, 4)
-                for part in (
-                    figures.health.availability,
-                    figures.health.cover,
-                    figures.health.turnover,
-                    figures.health.freshness,
-                )
-            ),
+            *(_values(part, 4) for part in (scored.availability, scored.cover, scored.turnover, scored.freshness)),
             strict=True,
         )
     ]
     count = len(inputs.keys)
-    nothing = [None] * count
     last_sold = np.where(figures.last_sold < 0, np.nan, -figures.last_sold.astype(float))
     notes: dict[tuple[str, ...], str] = {}
     columns: list[Sequence[Any]] = [
@@ -672,17 +663,14 @@ def _save_plans(figures: Figures, now: datetime, *, sku_ids: Collection[int] | N
         _money(_at_stake(figures)),
         inputs.currency.tolist(),
         cost,
-        nothing,
         _values(figures.health.score, 2),
-        parts_of_health,
-        nothing,
-        nothing,
-        nothing,
+        [text.decode() for text in parts_of_health],
         _dates(last_sold, today),
-        [is_low for is_low, _is_due in below],
-        [is_due for _is_low, is_due in below],
+        [False] * count,
+        [False] * count,
     ]
-    put_rows(SkuPlan, ("sku", "warehouse"), _PLAN_FIELDS, list(zip(*columns, strict=True)))
+    rows = list(zip(*columns, strict=True))
+    put_rows(SkuPlan, ("sku", "warehouse"), _PLAN_FIELDS, rows, only_new=_NEW_PLAN_FIELDS)
     stale = SkuPlan.objects.filter(planned_at__lt=now)
     if sku_ids is not None:
         stale = stale.filter(sku__in=among(sorted(sku_ids)))
@@ -718,33 +706,35 @@ def _advice(figures: Figures, now: datetime) -> Iterator[tuple[int, str, str, tu
     money, probability = _money(at_stake), _values(forecast.probability)
     changed_at = connection.ops.adapt_datetimefield_value(now)
     stored_today = connection.ops.adapt_datefield_value(today)
+    currency, supplier = inputs.currency.tolist(), inputs.supplier.tolist()
+    needed, held = forecast.mean.tolist(), figures.safety_stock.tolist()
+    days, quantity = _counts(figures.period), _counts(figures.quantity)
+    on_hand, reserved, overdue = _counts(inputs.on_hand), _counts(inputs.reserved), _counts(inputs.overdue)
+    on_the_way = _counts(inputs.on_the_way + figures.moved)
+    pack, minimum = _counts(np.nan_to_num(inputs.pack, nan=1)), _counts(inputs.minimum)
+    presence = _counts(figures.rules.presence)
     for rank, place in enumerate(order[wanted[order]].tolist()):
-        risks = (out[place], probability[place], money[place], str(inputs.currency[place]), rank, changed_at)
+        risks = (out[place], probability[place], money[place], currency[place], rank, changed_at)
         for move in incoming.get(place, ()):
             source = int(inputs.warehouse[move.source])
             moved = (source, None, move.units, stored_today, "{}", *risks)
             yield place, str(Kind.TRANSFER), f"{Kind.TRANSFER}:{source}", moved
         if buys[place]:
-            pack, minimum = (
-                int(np.nan_to_num(figure[place], nan=instead))
-                for figure, instead in ((inputs.pack, 1), (inputs.minimum, 0))
-            )
             told = order_sum(
-                needed=float(forecast.mean[place]),
-                days=int(figures.period[place]),
-                safety_stock=float(figures.safety_stock[place]),
-                on_hand=int(inputs.on_hand[place]),
-                on_the_way=int(inputs.on_the_way[place] + figures.moved[place]),
-                reserved=int(inputs.reserved[place]),
-                not_counted=int(inputs.overdue[place]),
-                presence=int(figures.rules.presence[place]),
-                pack=pack,
-                minimum=minimum,
-                quantity=float(figures.quantity[place]),
+                needed=needed[place],
+                days=days[place],
+                safety_stock=held[place],
+                on_hand=on_hand[place],
+                on_the_way=on_the_way[place],
+                reserved=reserved[place],
+                not_counted=overdue[place],
+                presence=presence[place],
+                pack=pack[place],
+                minimum=minimum[place],
+                quantity=quantity[place],
             )
-            supplier = int(inputs.supplier[place]) or None
             due = stored_today if by[place] is None else by[place]
-            bought = (None, supplier, int(figures.quantity[place]), due, as_json(told), *risks)
+            bought = (None, supplier[place] or None, quantity[place], due, as_json(told), *risks)
             yield place, _BUY, _BUY, bought
 
 
@@ -820,12 +810,16 @@ def run_plan(
     sku_ids: Collection[int] | None = None,
     *,
     now: datetime,
-    asked_by_id: int | None = None,
+    run: PlanRun | None = None,
     tell: Tell = _silent,
 ) -> tuple[PlanRun, Planned]:
-    """Plan as one run that is kept, with why it ended early where it did; the error is raised all the same."""
-    kind = PlanRun.Kind.FULL if sku_ids is None else PlanRun.Kind.CHANGES
-    run = PlanRun.objects.create(kind=kind, started_at=now, asked_by_id=asked_by_id)
+    """Plan as one run that is kept, with why it ended early where it did; the error is raised all the same.
+
+    `run` is one that somebody asked for.
+    """
+    if run is None:
+        kind = PlanRun.Kind.FULL if sku_ids is None else PlanRun.Kind.CHANGES
+        run = PlanRun.objects.create(kind=kind, started_at=now)
     try:
         planned = plan(sku_ids, now=now, run=run, tell=tell)
     except Exception as error:

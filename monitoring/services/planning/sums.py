@@ -1,15 +1,16 @@
 """The sum behind an advice as it is stored."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from monitoring.planning.advice_text import OrderSum, Part, Rounding, Term
 
 
 def as_json(order: OrderSum) -> str:
     parts = [[str(part.term), part.pieces, part.days] for part in order.parts]
-    return json.dumps(
+    text: bytes = orjson.dumps(
         {
             "quantity": order.quantity,
             "unrounded": order.unrounded,
@@ -20,6 +21,7 @@ def as_json(order: OrderSum) -> str:
             "not_counted": order.not_counted,
         }
     )
+    return text.decode()
 
 
 def order_of(stored: Mapping[str, Any]) -> OrderSum:

@@ -1,0 +1,16 @@
+"""Pages about the plans as a whole, under /plan/ beside the board."""
+
+from django.urls import path
+
+from monitoring.plan_pages import views
+
+app_name = "planning"
+urlpatterns = [
+    path("heat/", views.HeatPage.as_view(), name="heat"),
+    path("heat/cover.csv", views.HeatCsv.as_view(), name="heat-csv"),
+    path("classes/", views.ClassesPage.as_view(), name="classes"),
+    path("classes/list/", views.PlansPage.as_view(), name="list"),
+    path("classes/plans.csv", views.PlansCsv.as_view(), name="list-csv"),
+    path("health/", views.HealthPage.as_view(), name="health"),
+    path("health/health.csv", views.HealthCsv.as_view(), name="health-csv"),
+]
