@@ -143,8 +143,9 @@ def put_rows(
 ) -> None:
     """Insert rows of many columns, or replace the `fields` of those that are there; for any kind of column.
 
-    A row is (values of `identity`, of `fields`, of `only_new`) as the driver takes them: of times and bytes what Django stores, JSON
-    as text, amounts as text. `identity` is unique in the table and in the rows. No defaults are filled in.
+    A row is (values of `identity`, of `fields`, of `only_new`) as the driver takes them: times and days as the backend
+    adapts them, JSON and amounts as text. What is there keeps its `only_new`. `identity` is unique in the table and in
+    the rows. No defaults are filled in.
     """
     if not rows:
         return

@@ -19,7 +19,7 @@ _TERMS = ((14, Decimal(3), 7), (21, Decimal(5), 7), (30, Decimal(6), 14))
 _PACKS = (1, 6, 12)
 _SHARE_OF_PRICE = Decimal("0.9")  # of the cost price, which counts freight and duty too
 # For how many days what is there lasts, by SKU and warehouse in turn: from sold out within the week to dead.
-_COVERS = (5, 40, 12, 90, 25, 60, 8, 400, 18, 33)
+_COVERS = (5, 70, 55, 120, 12, 90, 100, 400, 28, 9)
 _WEEKEND = 1.35
 _LEAST_RATE = 0.15  # units a day, of what is sold out
 _SEED = 20_261_111

@@ -130,7 +130,7 @@ class AdviceSerializer(ReadSerializer):
     warehouse = serializers.IntegerField(source="warehouse_id")
     kind = serializers.ChoiceField(Advice.Kind.choices)
     state = serializers.ChoiceField(Advice.State.choices)
-    source = serializers.IntegerField(source="source_id", allow_null=True, help_text="The warehouse it comes from.")
+    source_warehouse = serializers.IntegerField(source="source_id", allow_null=True, help_text="Of a transfer.")
     supplier = serializers.IntegerField(source="supplier_id", allow_null=True)
     promotion = serializers.IntegerField(source="promotion_id", allow_null=True)
     channel = serializers.IntegerField(source="channel_id", allow_null=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from math import sqrt
 
 import numpy as np
@@ -104,7 +105,7 @@ class SkuPage:
     reports: Sequence[tuple[str, str, str, str, str]]
     report_line: str
     advice: Sequence[tuple[Advice, str, str]]
-    overrides: Sequence[ForecastOverride]
+    overrides: Sequence[tuple[ForecastOverride, str]]
 
 
 def sku_page(sku: Sku, warehouse: Warehouse, *, now: datetime) -> SkuPage:
@@ -154,12 +155,23 @@ def sku_page(sku: Sku, warehouse: Warehouse, *, now: datetime) -> SkuPage:
                 :_ADVICE_SHOWN
             ]
         ],
-        overrides=list(overrides.filter(until__gte=stock.today).select_related("made_by")),
+        overrides=[
+            (each, _override_text(each)) for each in overrides.filter(until__gte=stock.today).select_related("made_by")
+        ],
     )
 
 
 def _short_day(day: date) -> str:
     return f"{day:%m-%d}"
+
+
+def _override_text(override: ForecastOverride) -> str:
+    if override.per_day is not None:
+        text = _("%(units)s units a day") % {"units": f"{override.per_day.normalize():f}"}
+    else:
+        text = _("%(factor)s times the forecast") % {"factor": f"{(override.factor or Decimal(0)).normalize():f}"}
+    until = _("until %(time)s") % {"time": override.until.isoformat()}
+    return f"{text} · {until}"
 
 
 def _facts(plan: SkuPlan | None, stock: Stock, place: tuple[int, int], now: datetime) -> list[Fact]:

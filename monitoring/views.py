@@ -55,7 +55,7 @@ class BadRange(ValueError):
 class WatchView(PermissionRequiredMixin):
     """What all of these share: signed-in staff with the right to see listings and what was read of them."""
 
-    permission_required = ("catalog.view_listing", "monitoring.view_observation")
+    permission_required: tuple[str, ...] = ("catalog.view_listing", "monitoring.view_observation")
     ranges: Mapping[str, timedelta] = RANGES
     default_range = DEFAULT_RANGE
     request: HttpRequest

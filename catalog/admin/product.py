@@ -196,6 +196,8 @@ def _sku_facts(request: HttpRequest, sku: Sku) -> dict[str, Any]:
 
 
 add_panel("product", "catalog/panels/skus.html", _skus, area="full", order=40)
+
+
 def _costs(request: HttpRequest, sku: Sku) -> dict[str, Any] | None:
     """What it costs and will cost, the latest first."""
     if not request.user.has_perm("catalog.view_skucost"):

@@ -3,14 +3,13 @@
 from typing import Any
 
 from django.contrib import admin
-from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config import formatting
-from config.admin_site import add_column
+from config.admin_site import Text, add_column
 from config.model_admin import FrameModelAdmin, ReadOnly
 from config.templatetags import evenshelf as parts
 from monitoring.models import PlanRun
@@ -57,7 +56,7 @@ def _took(run: PlanRun) -> SafeString | str:
     return formatting.duration(run.ended_at - run.started_at)
 
 
-_COLUMNS: list[tuple[str, Promise | str, Any, str]] = [
+_COLUMNS: list[tuple[str, Text, Any, str]] = [
     ("run", _("Run"), _run, ""),
     ("state", _("State"), _state, ""),
     ("progress", _("Planned"), _progress, "num"),

@@ -13,4 +13,6 @@ urlpatterns = [
     path("classes/plans.csv", views.PlansCsv.as_view(), name="list-csv"),
     path("health/", views.HealthPage.as_view(), name="health"),
     path("health/health.csv", views.HealthCsv.as_view(), name="health-csv"),
+    path("prices/", views.PricesPage.as_view(), name="prices"),
+    path("prices/swings.csv", views.PricesCsv.as_view(), name="prices-csv"),
 ]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.core.paginator import Page
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -16,10 +17,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.generic import TemplateView, View
 
+from catalog.models import Channel
 from config.admin_site import add_menu_item
 from config.formatting import UNKNOWN, count, percent
 from monitoring.models import SkuPlan
-from monitoring.plan_pages import classes, health, heat
+from monitoring.plan_pages import classes, health, heat, prices
 from monitoring.plan_pages.classes import DEAD_DAYS
 from monitoring.plan_pages.scope import NO_CLASS, PlanScope, page_of
 from monitoring.planning.health import WEIGHTS
@@ -45,7 +47,7 @@ _STANDINGS: dict[str, Promise] = {
 
 
 class PlansView(WatchView):
-    permission_required = (VIEW,)
+    permission_required = (VIEW, "catalog.view_sku")
 
     @cached_property
     def scope(self) -> PlanScope:
@@ -328,6 +330,64 @@ def health_group(request: HttpRequest) -> str:
     return by
 
 
+# --- Prices ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MoverRow:
+    mover: prices.Mover
+
+    @property
+    def figures(self) -> list[str]:
+        return [_share(figure) for figure in (self.mover.variation, self.mover.change, self.mover.range_share)]
+
+
+class PricesView(WatchView):
+    """Of one channel, since only prices of one currency are compared."""
+
+    @cached_property
+    def form(self) -> prices.PriceFilters:
+        return prices.PriceFilters(self.request.GET, self.user)
+
+    @cached_property
+    def channel(self) -> Channel | None:
+        """The chosen one, the first without a choice; None where there is none."""
+        if not self.form.is_valid():
+            return None
+        chosen: Channel | None = self.form.cleaned_data["channel"]
+        return chosen or Channel.objects.visible_to(self.user).order_by("name", "pk").first()
+
+
+class PricesPage(PricesView, TemplateView):
+    template_name = "monitoring/plan/prices.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page: Page[Any] | None = None
+        rows: list[prices.Mover] = []
+        if self.channel is not None:
+            page, rows = prices.page_of_movers(self.channel, self.request.GET, self.now)
+        query = urlencode({"channel": self.channel.pk}) if self.channel else ""
+        return {
+            **admin.site.each_context(self.request),
+            **super().get_context_data(**kwargs),
+            "title": _("Price swings"),
+            "line": _("How much prices moved in the last %(days)d days") % {"days": prices.DAYS},
+            "number": page.paginator.count if page else None,
+            "form": self.form,
+            "page": page,
+            "rows": [MoverRow(mover) for mover in rows],
+            "query": query,
+            "csv_url": f"{reverse('planning:prices-csv')}?{query}" if query else "",
+        }
+
+
+class PricesCsv(PricesView, View):
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        if self.channel is None:
+            raise Http404
+        return self.export("price-swings.csv", prices.csv_rows(self.channel, self.now), self.channel)
+
+
 def _tenth(value: float) -> str:
     return f"{value:,.1f}"
 
@@ -343,3 +403,6 @@ def _share(share: float | None) -> str:
 add_menu_item("plan", gettext_lazy("Days of cover"), "planning:heat", permission=VIEW, order=20)
 add_menu_item("plan", gettext_lazy("Classes of stock"), "planning:classes", permission=VIEW, order=22)
 add_menu_item("plan", gettext_lazy("Health of the stock"), "planning:health", permission=VIEW, order=24)
+add_menu_item(
+    "plan", gettext_lazy("Price swings"), "planning:prices", permission="monitoring.view_observation", order=26
+)

@@ -26,7 +26,6 @@ from monitoring.planning.report import OURS, SEASONAL_NAIVE, TEXTBOOK, report_ca
 from monitoring.planning.safety import Flags, Floats
 from monitoring.planning.transfers import Lanes, plan_transfers, shortage, surplus
 from monitoring.services.planning.demand import (
-    PLACES,
     Demand,
     Ints,
     catch_up,

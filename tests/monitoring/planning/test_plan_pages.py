@@ -24,6 +24,7 @@ from tests.factories import (
     UserFactory,
     WarehouseFactory,
 )
+from tests.monitoring.watching import miss, observe, watched
 from tests.staff import member
 
 pytestmark = pytest.mark.django_db
@@ -309,3 +310,62 @@ def test_who_took_a_file_is_logged_and_its_cells_are_harmless(client, boss, name
     assert not [cell for row in rows for cell in row if cell.startswith("=")]
     event = AuditEvent.objects.get(action="exported")
     assert (event.actor, event.object_id) == (boss, str(boss.pk))
+
+
+# --- Prices ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_three_measures_of_a_price_come_from_its_days(client, boss):
+    listing = watched(read=timedelta(minutes=1))
+    for days, price in enumerate(("10.2", "11", "10", "10.5", "10")):
+        observe(listing, days * DAY + timedelta(hours=1), live_price=Decimal(price))
+    [row] = get(client, "prices").context["rows"]
+    mover = row.mover
+    assert (mover.is_live, mover.days) == (True, 5)
+    assert (mover.variation, mover.change, mover.range_share) == (
+        pytest.approx(0.040803, abs=1e-6),
+        pytest.approx(0.080516, abs=1e-6),
+        pytest.approx(0.096712, abs=1e-6),
+    )
+    assert row.figures == ["4.1%", "8.1%", "9.7%"]
+    assert lines(client, "prices-csv")[0][3:] == ["live", "5", "0.040803", "0.080516", "0.096712", "CNY"]
+
+
+def test_days_that_were_not_read_have_no_price(client, boss):
+    listing = watched(read=timedelta(minutes=1))
+    observe(listing, 9 * DAY, list_price=Decimal(10))
+    miss(listing, 8 * DAY - timedelta(hours=1))
+    observe(listing, timedelta(hours=1), list_price=Decimal(12))
+    [row] = get(client, "prices").context["rows"]
+    # What was in force at the end of the day before the gap began, and now.
+    assert (row.mover.is_live, row.mover.days) == (False, 2)
+
+
+def test_one_price_is_not_said_to_be_steady(client, boss):
+    observe(watched(read=timedelta(minutes=1)), timedelta(hours=1), list_price=Decimal(10))
+    [row] = get(client, "prices").context["rows"]
+    assert row.figures == ["—", "—", "—"]
+
+
+def test_prices_of_the_channels_of_others_are_not_shown(client):
+    own, other = watched(read=timedelta(minutes=1)), watched(read=timedelta(minutes=1))
+    for listing in (own, other):
+        observe(listing, timedelta(hours=1), list_price=Decimal(10))
+    client.force_login(member("Viewer", own.channel))
+    assert [row.mover.listing for row in get(client, "prices").context["rows"]] == [own]
+    page = get(client, "prices", channel=other.channel_id)
+    assert page.context["rows"] == []
+    assert client.get(reverse("planning:prices-csv"), {"channel": other.channel_id}).status_code == 404
+
+
+def test_prices_take_the_same_queries_for_many_as_for_few(client, boss):
+    first = watched(read=timedelta(minutes=1))
+    counts = []
+    for number in (1, 8):
+        for _each in range(number):
+            observe(watched(read=timedelta(minutes=1), channel=first.channel), timedelta(hours=1), list_price=10)
+        get(client, "prices")
+        with CaptureQueriesContext(connection) as captured:
+            get(client, "prices")
+        counts.append(len(captured))
+    assert counts[0] == counts[1] <= 20
