@@ -224,7 +224,7 @@ class Board:
         self.groups = self._grouped(rows, told)
         runs = PlanRun.objects.order_by("-pk")
         self.last_run = runs.filter(ended_at__isnull=False, problem="").first()
-        self.open_run = runs.filter(ended_at=None).first()
+        self.open_run = runs.filter(kind=PlanRun.Kind.FULL, ended_at=None).first()
 
     def _plans(self, plans: QuerySet[SkuPlan]) -> list[SkuPlan]:
         return list(plans.select_related("sku__product", "warehouse"))

@@ -275,14 +275,16 @@ def _days(plan: SkuPlan | None, history: DemandHistory | None, stock: Stock, pla
     rows.append(DayRow(stock.today, stock=past[PAST_DAYS], demand=asked.get(stock.today)))
     if coming:
         rows[-1] = DayRow(stock.today, past[PAST_DAYS], coming[0], coming[0], coming[0], demand=asked.get(stock.today))
+    left = coming[0] if coming else 0.0  # what would be left if what is not met were owed: it never rises by itself
     for ahead, expected in enumerate(coming[1:], 1):
         spread = held * sqrt(ahead)
+        left += due.get(ahead, 0) - (plan.per_day or 0.0 if plan else 0.0)
         rows.append(
             DayRow(
                 stock.today + timedelta(days=ahead),
                 expected=expected,
                 low=max(expected - spread, 0.0),
-                high=expected + spread,
+                high=max(expected, left + spread),
                 arrives=due.get(ahead),
             )
         )

@@ -25,7 +25,6 @@ from django.views.generic import TemplateView, View
 from catalog.admin.stock.scope import product_line
 from catalog.models import Sku, StockLevel, Warehouse
 from catalog.stock.ledger import StockError
-from config.admin_site import add_menu_item
 from monitoring.admin.alert_deeds import next_page
 from monitoring.models import Advice, ForecastOverride, SkuPlan
 from monitoring.plan_board import PER_PAGE, Board, csv_rows
@@ -42,7 +41,7 @@ VIEW, RUN = "monitoring.view_advice", "monitoring.add_planrun"
 
 
 class PlanView(WatchView):
-    permission_required = (VIEW, "monitoring.view_skuplan")
+    permission_required: tuple[str, ...] = (VIEW, "monitoring.view_skuplan")
 
 
 class BoardPage(PlanView, TemplateView):
@@ -318,6 +317,3 @@ class OverrideEndView(SkuView, View):
             end_forecast(override=override, actor=self.user, now=self.now)
             messages.success(request, gettext("Taken away. The next plan goes by its own forecast."))
         return HttpResponseRedirect(self.address)
-
-
-add_menu_item("plan", _("Plan"), "plan:board", permission=VIEW, order=1)

@@ -1,4 +1,4 @@
-"""Planning runs: how far one is, when it was, and who asked for it."""
+"""The board in the menu, and planning runs: how far one is, when it was, and who asked for it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config import formatting
-from config.admin_site import Text, add_column
+from config.admin_site import Text, add_column, add_menu_item
 from config.model_admin import FrameModelAdmin, ReadOnly
 from config.templatetags import evenshelf as parts
 from monitoring.models import PlanRun
@@ -64,3 +64,4 @@ _COLUMNS: list[tuple[str, Text, Any, str]] = [
 ]
 for _place, (_name, _label, _cell, _classes) in enumerate(_COLUMNS):
     add_column(PlanRun, _name, _label, _cell, order=10 * _place, classes=_classes)
+add_menu_item("plan", _("Plan"), "plan:board", permission="monitoring.view_advice", order=1)

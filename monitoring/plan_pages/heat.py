@@ -80,7 +80,7 @@ def heat(scope: PlanScope, data: Mapping[str, Any]) -> Heat:
 
 
 def _cell(plan: SkuPlan) -> Cell:
-    url = reverse("planning:list") + f"?sku={plan.sku_id}"
+    url = f"{reverse('plan:sku', args=[plan.sku_id])}?warehouse={plan.warehouse_id}"
     days = plan.cover_days
     if days is None:
         return Cell(UNKNOWN, None, plan.get_status_display(), url)

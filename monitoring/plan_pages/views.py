@@ -261,7 +261,7 @@ class PlansCsv(PlansView, View):
 
 def sku_address(plan: SkuPlan) -> str:
     """The page about what a plan is for."""
-    return reverse("admin:catalog_sku_change", args=[plan.sku_id])
+    return f"{reverse('plan:sku', args=[plan.sku_id])}?warehouse={plan.warehouse_id}"
 
 
 # --- Health ---------------------------------------------------------------------------------------------------------

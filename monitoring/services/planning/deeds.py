@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from catalog.models import (
     Listing,
@@ -174,7 +174,7 @@ def _decide(
     told = {"state": [before, state], **changes}
     if advice.reason:
         told["reason"] = ["", advice.reason]
-    action = "rejected" if state == State.REJECTED else "accepted"
+    action = "rejected" if state == State.REJECTED else gettext_noop("accepted")
     audit(action=action, obj=advice, actor=actor, now=now, changes=told)
 
 

@@ -23,7 +23,7 @@ from catalog.models import (
     Warehouse,
 )
 from catalog.pricing.currencies import exponent
-from catalog.purchasing.lead_times import Basis, lead_times
+from catalog.purchasing.lead_times import lead_times
 from catalog.purchasing.on_the_way import arrivals
 from monitoring.models import ForecastOverride, PlanPolicy
 from monitoring.planning.safety import Flags, Floats
@@ -148,17 +148,14 @@ def _terms(supplier: Ints, sku: Ints, now: datetime) -> tuple[Floats, Floats, Fl
     sold = {(of, sku_id): (pack, minimum) for of, sku_id, pack, minimum in rows}
     times = lead_times(wanted, now=now)
     review = dict(Supplier.objects.order_by().values_list("pk", "review_days"))
-    found = np.full((5, len(pairs)), np.nan)
-    for place, pair in enumerate(pairs):
-        if not pair[0]:
-            continue
-        found[0:2, place] = sold.get(pair, (math.nan, math.nan))
-        time = times[pair]
-        if time.basis != Basis.UNKNOWN:
-            found[2, place] = time.days if time.days is not None else math.nan
-            found[3, place] = time.spread_days if time.spread_days is not None else math.nan
-        found[4, place] = review.get(pair[0], math.nan)
-    return found[0], found[1], found[2], found[3], found[4]
+    unsold, nan = (math.nan, math.nan), math.nan
+    of_pairs = [sold.get(pair, unsold) for pair in pairs]
+    known = [times.get(pair) for pair in pairs]
+    lead = [nan if time is None or time.days is None else time.days for time in known]
+    spread = [nan if time is None or time.spread_days is None else time.spread_days for time in known]
+    packs, minimums = np.array(of_pairs, np.float64).reshape(-1, 2).T
+    reviews = [review.get(of, nan) for of, _sku in pairs]
+    return packs, minimums, np.array(lead, np.float64), np.array(spread, np.float64), np.array(reviews, np.float64)
 
 
 def _sales(

@@ -140,6 +140,7 @@ def plan(sku_ids: Collection[int] | None = None, *, now: datetime, run: PlanRun,
     sample = _sample(demand, now)
     tell("Forecasts", len(keys))
     figures = figure_out(demand, sample, inputs, now=now)
+    del demand  # the largest of all, and not needed any more
     tell("Plans and advice", len(keys))
     with transaction.atomic():
         _save_plans(figures, now, sku_ids=sku_ids)
@@ -189,8 +190,8 @@ def without_one_offs(demand: Array) -> tuple[Array, NDArray[np.intp]]:
 
 def figure_out(demand: Demand, sample: Array, inputs: Inputs, *, now: datetime) -> Figures:
     """All figures of the places, in memory; nothing is read or stored."""
-    units, one_offs = without_one_offs(demand.units)
     count = len(inputs.keys)
+    units, one_offs = without_one_offs(demand.units)
     known_days, last_sold, year = np.zeros((3, count), np.int64)
     per_day_91, spread = np.full((2, count), np.nan)
     pattern, xyz = np.full(count, "", "<U12"), np.full(count, "", "<U1")
@@ -570,13 +571,17 @@ _PLAN_FIELDS = (
 _NEW_PLAN_FIELDS = ("is_below_safety", "is_below_reorder")
 
 
-def _values(array: Floats, digits: int | None = None) -> list[float | None]:
-    """None where not known; at most six digits after the point."""
-    rounded = np.round(array, 6 if digits is None else digits)
+def _values(array: Floats, digits: int = 6) -> list[float | None]:
+    """None where not known, or without end."""
+    rounded = np.round(array, digits)
+    if np.isfinite(rounded).all():
+        return rounded.tolist()
     return [None if value != value or math.isinf(value) else value for value in rounded.tolist()]
 
 
 def _whole(array: Floats) -> list[int | None]:
+    if not np.isnan(array).any():
+        return array.astype(np.int64).tolist()
     return [None if value != value else int(value) for value in array.tolist()]
 
 

@@ -3,6 +3,7 @@
 The last file counts: it replaces what others told of the same day. What the ledger knows itself is left out.
 """
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ _ALSO_CALLED: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 MOST_ROWS = 100_000  # of a file
 OLDEST_DAYS = 5 * 366
+GAP_DAYS = 28  # so many days without one row look like a part of the history that is missing
 _ROWS_AT_ONCE = 5_000
 _DATE = re.compile(r"(\d{4})([-/.年])(\d{1,2})([-/.月])(\d{1,2})日?(?:[ T]0?0:00(?::00)?)?")
 _UNITS = re.compile(r"([0-9]{1,9})(?:\.0+)?")
@@ -73,6 +75,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Days of a warehouse, both inclusive, of which the file tells nothing, and which count as without sales."""
+
+    warehouse: str
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
 class RowError:
     number: int
     text: str
@@ -86,6 +97,7 @@ class Preview:
     sales: list[Sale] = field(default_factory=list)
     unchanged: int = 0
     in_ledger: int = 0  # lines of days that the stock ledger knows
+    gaps: list[Gap] = field(default_factory=list)
     errors: list[RowError] = field(default_factory=list)
 
 
@@ -152,7 +164,17 @@ def preview(*, rows: Sequence[Row], user: User, now: datetime) -> Preview:
         place.replaced += before is not None
         shown.sales.append((*key, units))
     shown.places = list(places.values())
+    told: dict[str, set[int]] = {}
+    for _sku, warehouse_id, day in (*seen, *known):
+        told.setdefault(finder.names[warehouse_id], set()).add(day)
+    shown.gaps = [gap for warehouse, days in told.items() for gap in _gaps(warehouse, sorted(days))]
     return shown
+
+
+def _gaps(warehouse: str, days: Sequence[int]) -> Iterator[Gap]:
+    for before, after in itertools.pairwise(days):
+        if after - before > GAP_DAYS:
+            yield Gap(warehouse, date.fromordinal(before + 1), date.fromordinal(after - 1))
 
 
 class _Finder:
@@ -173,6 +195,7 @@ class _Finder:
         warehouses = list(Warehouse.objects.all())
         by_name = {each.name.casefold(): each for each in reversed(warehouses) if each.name}
         self._warehouses = by_name | {each.code.casefold(): each for each in warehouses}
+        self.names = {each.pk: str(each) for each in warehouses}
         self._first = next((each for each in warehouses if each.is_active), None)
         self._last_day = yesterday(now).toordinal()
         self._days: dict[str, int | None] = {}

@@ -151,6 +151,8 @@ def test_the_button_writes_the_order_once_and_the_next_press_says_so(client):
     assert "Nothing was changed: it was decided before (accepted, " in again
     assert str(manager.username) in again
     assert order.lines.get().quantity == 16
+    log = client.get(reverse("admin:catalog_auditevent_changelist"), {"q": str(advice.sku)}).text
+    assert "Accepted" in log or "accepted" in log
 
 
 def test_what_was_advised_anew_meanwhile_is_not_bought_unseen(client):

@@ -86,6 +86,7 @@ def test_the_sku_that_is_short_anywhere_comes_first(client, boss):
         [("40", 4), ("41", 4)],
         [("—", None), ("—", None)],
     ]
+    assert client.get(heat.rows[0].cells[1].url).status_code == 200
     # What cannot be told says so; what is not stocked here leads nowhere.
     assert [(cell.line, bool(cell.url)) for cell in heat.rows[2].cells] == [("cannot tell", True), ("", False)]
 

@@ -159,6 +159,15 @@ def test_days_that_the_ledger_knows_are_left_out_and_told(manager, kettle, wareh
     assert len([sale for sale in shown.sales if sale[1] == other.pk]) == 3
 
 
+@pytest.mark.parametrize(("last", "gaps"), [("2026-06-29", 0), ("2026-06-30", 1)])
+def test_a_gap_of_weeks_is_told_before_it_counts_as_no_sales(manager, kettle, warehouse, last, gaps):
+    rows = [[day, "EV-KET-600", "3", "HZ"] for day in ("2026-06-01", last)]
+    found = looked_at(manager, *rows).gaps
+    assert len(found) == gaps
+    if found:
+        assert (found[0].warehouse, found[0].first, found[0].last) == ("Hangzhou", date(2026, 6, 2), date(2026, 6, 29))
+
+
 def test_the_last_file_counts_and_what_is_known_is_not_stored_again(manager, kettle, warehouse):
     stored(manager, ["2026-11-01", "EV-KET-600", "1", ""], ["2026-11-02", "EV-KET-600", "2", ""], name="first")
     shown = looked_at(manager, ["2026-11-01", "EV-KET-600", "1", ""], ["2026-11-02", "EV-KET-600", "7", ""])
