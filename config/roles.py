@@ -67,6 +67,9 @@ ROLES: dict[str, list[str]] = {
         *_EDIT_PURCHASES,
         *_VIEW_PLANS,
         *_DECIDE_PLANS,
+        "add_transfer",  # as a plan advises
+        "add_stockrule",
+        "change_stockrule",
         "delete_threshold",
         "change_alert",
         "change_channelpricing",

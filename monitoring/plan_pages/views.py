@@ -18,7 +18,6 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.generic import TemplateView, View
 
 from catalog.models import Channel
-from config.admin_site import add_menu_item
 from config.formatting import UNKNOWN, count, percent
 from monitoring.models import SkuPlan
 from monitoring.plan_pages import classes, health, heat, prices
@@ -398,11 +397,3 @@ def _times(turns: float | None) -> str:
 
 def _share(share: float | None) -> str:
     return percent(None if share is None else Decimal(str(share)))
-
-
-add_menu_item("plan", gettext_lazy("Days of cover"), "planning:heat", permission=VIEW, order=20)
-add_menu_item("plan", gettext_lazy("Classes of stock"), "planning:classes", permission=VIEW, order=22)
-add_menu_item("plan", gettext_lazy("Health of the stock"), "planning:health", permission=VIEW, order=24)
-add_menu_item(
-    "plan", gettext_lazy("Price swings"), "planning:prices", permission="monitoring.view_observation", order=26
-)

@@ -1,6 +1,5 @@
 """The planning run: what is known of each SKU in each warehouse becomes its plan, and advice where something is due."""
 
-import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +44,7 @@ LADDER = (7, 14, 28, 60, 120)
 LONGEST_HORIZON = 180
 FRESH_DAYS = 90  # what was not sold for longer is dead
 PROJECTED_DAYS = 400
+_PLANS_AT_ONCE = 20_000
 _BUY = str(Kind.BUY)
 _DAY = timedelta(days=1)
 # The sentence of each is in the pages that show plans.
@@ -575,13 +575,13 @@ def _values(array: Floats, digits: int = 6) -> list[float | None]:
     """None where not known, or without end."""
     rounded = np.round(array, digits)
     if np.isfinite(rounded).all():
-        return rounded.tolist()
+        return list(rounded.tolist())
     return [None if value != value or math.isinf(value) else value for value in rounded.tolist()]
 
 
 def _whole(array: Floats) -> list[int | None]:
     if not np.isnan(array).any():
-        return array.astype(np.int64).tolist()
+        return list(array.astype(np.int64).tolist())
     return [None if value != value else int(value) for value in array.tolist()]
 
 
@@ -610,75 +610,84 @@ def _money(array: Floats) -> list[str | None]:
 
 
 def _save_plans(figures: Figures, now: datetime, *, sku_ids: Collection[int] | None) -> None:
-    today = now.astimezone(site_zone()).date()
-    inputs, forecast = figures.inputs, figures.forecast
-    planned_at = connection.ops.adapt_datetimefield_value(now)
-    advised = np.where(figures.status == str(Status.CANNOT_TELL), np.nan, figures.quantity)
-    cost = [
-        None if each is None or here != here else f"{int(each) * int(here) / 10_000:.4f}"
-        for each, here in zip(inputs.cost.tolist(), np.maximum(inputs.on_hand, 0).tolist(), strict=True)
-    ]
-    scored = figures.health
-    parts_of_health = [
-        orjson.dumps({name: value for name, value in zip(health.WEIGHTS, values, strict=True) if value is not None})
-        for values in zip(
-            *(_values(part, 4) for part in (scored.availability, scored.cover, scored.turnover, scored.freshness)),
-            strict=True,
-        )
-    ]
-    count = len(inputs.keys)
-    last_sold = np.where(figures.last_sold < 0, np.nan, -figures.last_sold.astype(float))
-    notes: dict[tuple[str, ...], str] = {}
-    columns: list[Sequence[Any]] = [
-        inputs.sku.tolist(),
-        inputs.warehouse.tolist(),
-        [each or None for each in inputs.supplier.tolist()],
-        [planned_at] * count,
-        figures.status.tolist(),
-        figures.reason.tolist(),
-        [notes.setdefault(tuple(each), json.dumps(each)) for each in figures.notes],
-        _whole(inputs.on_hand),
-        _whole(inputs.reserved),
-        _whole(inputs.on_the_way),
-        _whole(inputs.overdue),
-        forecast.method.tolist(),
-        figures.pattern.tolist(),
-        figures.abc.tolist(),
-        figures.xyz.tolist(),
-        _values(figures.per_day),
-        _values(figures.spread),
-        _values(figures.lead.days),
-        _values(figures.lead.spread_days),
-        _whole(figures.review),
-        _whole(figures.period),
-        [f"{target:.4f}" for target in figures.rules.target.tolist()],
-        _values(forecast.mean),
-        _values(forecast.mean + forecast.held),
-        _values(figures.safety_stock),
-        _values(figures.textbook),
-        _values(figures.point),
-        _values(figures.cover),
-        _dates(figures.stock_out_day, today),
-        _values(forecast.probability),
-        _dates(figures.order_day, today),
-        figures.is_late.tolist(),
-        _values(figures.unrounded),
-        _whole(advised),
-        _money(_at_stake(figures)),
-        inputs.currency.tolist(),
-        cost,
-        _values(figures.health.score, 2),
-        [text.decode() for text in parts_of_health],
-        _dates(last_sold, today),
-        [False] * count,
-        [False] * count,
-    ]
-    rows = list(zip(*columns, strict=True))
-    put_rows(SkuPlan, ("sku", "warehouse"), _PLAN_FIELDS, rows, only_new=_NEW_PLAN_FIELDS)
+    for start in range(0, len(figures.inputs.keys), _PLANS_AT_ONCE):
+        rows = _plan_rows(figures, slice(start, start + _PLANS_AT_ONCE), now)
+        put_rows(SkuPlan, ("sku", "warehouse"), _PLAN_FIELDS, rows, only_new=_NEW_PLAN_FIELDS)
     stale = SkuPlan.objects.filter(planned_at__lt=now)
     if sku_ids is not None:
         stale = stale.filter(sku__in=among(sorted(sku_ids)))
     stale.delete()
+
+
+def _plan_rows(figures: Figures, part: slice, now: datetime) -> list[tuple[Any, ...]]:
+    """Values of these places, in the order of the fields."""
+    today = now.astimezone(site_zone()).date()
+    inputs, forecast, lead, scored = figures.inputs, figures.forecast, figures.lead, figures.health
+    planned_at = connection.ops.adapt_datetimefield_value(now)
+    status = figures.status[part]
+    advised = np.where(status == str(Status.CANNOT_TELL), np.nan, figures.quantity[part])
+    on_hand = inputs.on_hand[part]
+    stock_value = [
+        None if each is None or here != here else f"{int(each) * int(here) / 10_000:.4f}"
+        for each, here in zip(inputs.cost[part].tolist(), np.maximum(on_hand, 0).tolist(), strict=True)
+    ]
+    parts_of_health = [
+        orjson.dumps({name: value for name, value in zip(health.WEIGHTS, values, strict=True) if value is not None})
+        for values in zip(
+            *(
+                _values(each[part], 4)
+                for each in (scored.availability, scored.cover, scored.turnover, scored.freshness)
+            ),
+            strict=True,
+        )
+    ]
+    last_sold = figures.last_sold[part]
+    count = len(status)
+    columns: list[Sequence[Any]] = [
+        inputs.sku[part].tolist(),
+        inputs.warehouse[part].tolist(),
+        [each or None for each in inputs.supplier[part].tolist()],
+        [planned_at] * count,
+        status.tolist(),
+        figures.reason[part].tolist(),
+        [orjson.dumps(each).decode() for each in figures.notes[part]],
+        _whole(on_hand),
+        _whole(inputs.reserved[part]),
+        _whole(inputs.on_the_way[part]),
+        _whole(inputs.overdue[part]),
+        forecast.method[part].tolist(),
+        figures.pattern[part].tolist(),
+        figures.abc[part].tolist(),
+        figures.xyz[part].tolist(),
+        _values(figures.per_day[part]),
+        _values(figures.spread[part]),
+        _values(lead.days[part]),
+        _values(lead.spread_days[part]),
+        _whole(figures.review[part]),
+        _whole(figures.period[part]),
+        [f"{target:.4f}" for target in figures.rules.target[part].tolist()],
+        _values(forecast.mean[part]),
+        _values(forecast.mean[part] + forecast.held[part]),
+        _values(figures.safety_stock[part]),
+        _values(figures.textbook[part]),
+        _values(figures.point[part]),
+        _values(figures.cover[part]),
+        _dates(figures.stock_out_day[part], today),
+        _values(forecast.probability[part]),
+        _dates(figures.order_day[part], today),
+        figures.is_late[part].tolist(),
+        _values(figures.unrounded[part]),
+        _whole(advised),
+        _money(_at_stake(figures)[part]),
+        inputs.currency[part].tolist(),
+        stock_value,
+        _values(scored.score[part], 2),
+        [text.decode() for text in parts_of_health],
+        _dates(np.where(last_sold < 0, np.nan, -last_sold.astype(float)), today),
+        [False] * count,
+        [False] * count,
+    ]
+    return list(zip(*columns, strict=True))
 
 
 def _at_stake(figures: Figures) -> Floats:

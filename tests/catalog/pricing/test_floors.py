@@ -43,8 +43,7 @@ def of_one_unit(seed):
         return None
     if refusal(asked):
         return None
-    asked = replace(asked, lines=(replace(asked.lines[0], qty=1, minimum_order=1),), shipping=None)
-    return asked
+    return replace(asked, lines=(replace(asked.lines[0], qty=1, minimum_order=1),), shipping=None)
 
 
 def test_it_is_never_above_the_exact_price():

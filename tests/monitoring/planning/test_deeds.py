@@ -251,7 +251,7 @@ def test_nobody_decides_about_what_they_do_not_see():
 @pytest.mark.parametrize(
     ("role", "kinds"),
     [
-        ("Manager", {"buy", "limit-promotion"}),
+        ("Manager", {"buy", "transfer", "lower-cap", "limit-promotion"}),
         ("Operator", {"transfer", "lower-cap", "limit-promotion"}),
         ("Buyer", {"buy", "transfer"}),
         ("Viewer", set()),
