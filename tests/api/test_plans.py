@@ -1,6 +1,7 @@
 """Planning as programs read it: plans, advice, health, and the low-stock flag of listings."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import time_machine
@@ -24,7 +25,7 @@ from tests.staff import member
 pytestmark = pytest.mark.django_db
 
 RESOURCES = ("plans", "advice", "health")
-MAKERS = {"plans": SkuPlanFactory, "advice": AdviceFactory, "health": SkuPlanFactory}
+MAKERS: dict[str, Any] = {"plans": SkuPlanFactory, "advice": AdviceFactory, "health": SkuPlanFactory}
 
 
 @pytest.fixture(autouse=True)

@@ -149,6 +149,10 @@ def test_what_cannot_be_told_exactly_is_refused_by_its_reason(channel, cells, re
     assert reason in error(channel, list(cells), list(cells.values()))
 
 
+def utc(month, day, hour, minute=0):
+    return datetime(2026, month, day, hour, minute, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("starts", "ends", "window"),
     [
@@ -160,7 +164,7 @@ def test_what_cannot_be_told_exactly_is_refused_by_its_reason(channel, cells, re
 )
 def test_times_are_those_of_the_channel_unless_they_say_otherwise(channel, starts, ends, window):
     found = told(channel, ["discount", "starts", "ends"], ["5", starts, ends])
-    assert (found["start"], found["end"]) == tuple(datetime(2026, 11, *parts, tzinfo=UTC) for parts in window)
+    assert (found["start"], found["end"]) == tuple(utc(11, *parts) for parts in window)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +178,7 @@ def test_dates_of_a_spreadsheet_are_whole_days_where_no_end_has_a_time_of_day(ch
     rows = [[str(place), 5, datetime.fromisoformat(end)] for place, end in enumerate(ends)]
     content = as_excel(["id", "discount", "ends"], *rows)
     found = [change.values["end"] for change in looked_at(channel, content).changes]
-    assert found == [datetime(2026, 12, *parts, tzinfo=UTC) for parts in expected]
+    assert found == [utc(12, *parts) for parts in expected]
 
 
 def test_amounts_in_fen_are_taken_as_they_stand(channel):

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import F
 
 from catalog.models import ChannelFees
 from monitoring.models import PriceQuote
@@ -127,7 +128,7 @@ def test_every_stored_quote_is_worked_out_again_and_what_differs_is_named(listin
         requote(listing_ids=[listing.pk], now=at)
     assert run("--replay") == "3 stored quotes worked out again, 0 differences.\n"
     [first, _, third] = PriceQuote.objects.order_by("pk")
-    PriceQuote.objects.filter(pk=first.pk).update(margin=first.margin + 1)
+    PriceQuote.objects.filter(pk=first.pk).update(margin=F("margin") + 1)
     PriceQuote.objects.filter(pk=third.pk).update(answer=third.answer | {"total": 1})
     with pytest.raises(CommandError, match=f"These quotes differ: {first.pk}, {third.pk}$"):
         run("--replay")

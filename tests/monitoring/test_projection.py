@@ -1,6 +1,7 @@
 """Stock as it was and will be, as paths of SVG."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,12 @@ def test_demand_takes_from_the_stock_and_arrivals_add(available, per_day, arriva
 
 
 def test_what_nobody_knew_is_a_hole_and_the_end_has_a_cross():
-    drawn = small([30, None, 20], [20, 10, 0], safety=5)
+    drawn: Any = small([30, None, 20], [20, 10, 0], safety=5)
     assert drawn.past == "M5 5M86 15"
     assert drawn.ahead == "M86 15L126.5 25L167 35"
     assert drawn.cross == "M163 31L171 39M163 39L171 31"
-    assert small([30, 20], [20, 15], safety=None).cross == ""
+    drawn = small([30, 20], [20, 15], safety=None)
+    assert drawn.cross == ""
 
 
 def test_where_nothing_is_known_nothing_is_drawn():

@@ -1,7 +1,7 @@
 """Stock that falls to what its plan keeps for safety, or to where it is to be ordered: told as it happens."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -81,6 +81,7 @@ def _check(sku_ids: Sequence[int], now: datetime) -> set[int]:
         coming = by_place(arrivals(sku_ids, now=now))
         found: dict[Place, list[Short]] = {}
         moved: list[tuple[int, bool, bool]] = []
+        crossed: set[tuple[int, AlertKind]] = set()  # plans that went below a point
         for plan in plans:
             place = (plan.sku_id, plan.warehouse_id)
             to_come = coming.get(place)
@@ -93,14 +94,20 @@ def _check(sku_ids: Sequence[int], now: datetime) -> set[int]:
             flags = [was if each.holds is None else each.holds for each, was in zip(found[place], before, strict=True)]
             if flags != list(before):
                 moved.append((plan.pk, flags[0], flags[1]))
+            crossed |= {(plan.pk, each.kind) for each, was in zip(found[place], before, strict=True) if not was}
         update_rows(SkuPlan, "id", ["is_below_safety", "is_below_reorder"], moved)
-        _tell(plans, found, now)
+        _tell(plans, found, crossed, now)
     changed = {pk for pk, *_flags in moved}
     return {plan.sku_id for plan in plans if plan.pk in changed}
 
 
-def _tell(plans: Sequence[SkuPlan], found: Mapping[Place, Sequence[Short]], now: datetime) -> None:
-    """Open and end the alerts of these plans."""
+def _tell(
+    plans: Sequence[SkuPlan],
+    found: Mapping[Place, Sequence[Short]],
+    crossed: Container[tuple[int, AlertKind]],
+    now: datetime,
+) -> None:
+    """Open the alerts of plans that went below a point, unless they have one, and end those that are over."""
     sku_ids = sorted({plan.sku_id for plan in plans})
     known = Alert.objects.filter(kind__in=list(KINDS), sku__in=among(sku_ids), cleared_at=None).order_by()
     rows = driver_rows(known, ("sku", "warehouse", "kind", "pk"))
@@ -110,7 +117,7 @@ def _tell(plans: Sequence[SkuPlan], found: Mapping[Place, Sequence[Short]], now:
     for plan in plans:
         for each in found[plan.sku_id, plan.warehouse_id]:
             alert_id = in_force.get((plan.sku_id, plan.warehouse_id, each.kind.value))
-            if each.holds and alert_id is None:
+            if each.holds and alert_id is None and (plan.pk, each.kind) in crossed:
                 opened.append((plan, each))
             elif each.holds is False and alert_id is not None:
                 over.append(alert_id)

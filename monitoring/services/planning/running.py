@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -24,6 +24,7 @@ from monitoring.planning.forecasting import CHUNK, DAYS, Array
 from monitoring.planning.report import OURS, SEASONAL_NAIVE, TEXTBOOK, report_card
 from monitoring.planning.safety import Flags, Floats
 from monitoring.planning.transfers import Lanes, plan_transfers, shortage, surplus
+from monitoring.services.planning.crossing import check_points
 from monitoring.services.planning.demand import (
     Demand,
     Ints,
@@ -568,6 +569,7 @@ _PLAN_FIELDS = (
     *("quantity", "money_at_stake", "currency", "stock_value", "health", "health_parts", "last_sold_on"),
 )
 # A plan that is there keeps what it stood at when it was last compared with its points: crossing.py tells of changes.
+# What is below a point when it is planned first has not crossed it: the board says so, and no alert.
 _NEW_PLAN_FIELDS = ("is_below_safety", "is_below_reorder")
 
 
@@ -627,6 +629,7 @@ def _plan_rows(figures: Figures, part: slice, now: datetime) -> list[tuple[Any, 
     status = figures.status[part]
     advised = np.where(status == str(Status.CANNOT_TELL), np.nan, figures.quantity[part])
     on_hand = inputs.on_hand[part]
+    available = on_hand - inputs.reserved[part]
     stock_value = [
         None if each is None or here != here else f"{int(each) * int(here) / 10_000:.4f}"
         for each, here in zip(inputs.cost[part].tolist(), np.maximum(on_hand, 0).tolist(), strict=True)
@@ -642,12 +645,11 @@ def _plan_rows(figures: Figures, part: slice, now: datetime) -> list[tuple[Any, 
         )
     ]
     last_sold = figures.last_sold[part]
-    count = len(status)
     columns: list[Sequence[Any]] = [
         inputs.sku[part].tolist(),
         inputs.warehouse[part].tolist(),
         [each or None for each in inputs.supplier[part].tolist()],
-        [planned_at] * count,
+        [planned_at] * len(status),
         status.tolist(),
         figures.reason[part].tolist(),
         [orjson.dumps(each).decode() for each in figures.notes[part]],
@@ -684,8 +686,8 @@ def _plan_rows(figures: Figures, part: slice, now: datetime) -> list[tuple[Any, 
         _values(scored.score[part], 2),
         [text.decode() for text in parts_of_health],
         _dates(np.where(last_sold < 0, np.nan, -last_sold.astype(float)), today),
-        [False] * count,
-        [False] * count,
+        (available < np.ceil(figures.safety_stock[part])).tolist(),
+        (available + inputs.on_the_way[part] <= np.floor(figures.point[part])).tolist(),
     ]
     return list(zip(*columns, strict=True))
 
@@ -753,7 +755,10 @@ def _advice(figures: Figures, now: datetime) -> Iterator[tuple[int, str, str, tu
 
 def _save_advice(figures: Figures, now: datetime, *, sku_ids: Collection[int] | None) -> tuple[int, int]:
     """Change what is undecided, add what is new, and end what is not needed any more; returns how many of each."""
-    undecided = Advice.objects.filter(state__in=Advice.UNDECIDED, kind__in=(Kind.BUY, Kind.TRANSFER))
+    # Locked: what a person decides meanwhile is either seen here, or waits and finds what it is about changed.
+    undecided = Advice.objects.select_for_update().filter(
+        state__in=Advice.UNDECIDED, kind__in=(Kind.BUY, Kind.TRANSFER)
+    )
     if sku_ids is not None:
         undecided = undecided.filter(sku__in=among(sorted(sku_ids)))
     known = {
@@ -838,9 +843,25 @@ def run_plan(
     except Exception as error:
         PlanRun.objects.filter(pk=run.pk).update(ended_at=timezone.now(), problem=type(error).__name__[:200])
         raise
+    check_points(_crossed(sku_ids), now=now)
     PlanRun.objects.filter(pk=run.pk).update(ended_at=max(timezone.now(), now))
     run.refresh_from_db()
     return run, planned
+
+
+def _crossed(sku_ids: Collection[int] | None) -> list[int]:
+    """SKUs that stand otherwise to their points than they did: the points moved, or what is on its way."""
+    plans = SkuPlan.objects.annotate(there=F("on_hand") - F("reserved"), to_come=F("there") + F("on_the_way"))
+    is_below, is_due = Q(there__lt=F("safety_stock")), Q(to_come__lte=F("reorder_point"))
+    moved = (
+        (is_below & Q(is_below_safety=False))
+        | (Q(there__gte=F("safety_stock")) & Q(is_below_safety=True))
+        | (is_due & Q(is_below_reorder=False))
+        | (Q(to_come__gt=F("reorder_point")) & Q(is_below_reorder=True))
+    )
+    if sku_ids is not None:
+        plans = plans.filter(sku__in=among(sorted(sku_ids)))
+    return sorted(set(plans.filter(moved).order_by().values_list("sku", flat=True)))
 
 
 def changed_skus(*, now: datetime) -> list[int]:

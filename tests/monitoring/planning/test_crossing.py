@@ -74,6 +74,7 @@ def test_the_alert_says_where_how_many_and_from_where_on(plan):
     alert = Alert.objects.get(kind=SAFETY)
     assert alert_title(alert) == "Below the safety stock of 8"
     assert alert_sentence(alert) == "HZ · EV-KET-600: 5 can be sold, the safety stock is 8"
+    assert alert.listing is not None
     assert (alert.listing.sku, alert.channel) == (plan.sku, alert.listing.channel)
     ordering = Alert.objects.get(kind=REORDER)
     assert alert_title(ordering) == "At the reorder point of 36"

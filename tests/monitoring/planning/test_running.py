@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -10,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from catalog.models import PurchaseOrder
 from catalog.stock.ledger import Kind, Movement, Source, record_movements
 from monitoring.advice_words import order_sentence
-from monitoring.models import Advice, ForecastOverride, ForecastReport, PlanPolicy, PlanRun, SkuPlan
+from monitoring.models import Advice, Alert, ForecastOverride, ForecastReport, PlanPolicy, PlanRun, SkuPlan
+from monitoring.services.planning import running
 from monitoring.services.planning.running import plan
 from monitoring.services.planning.sums import order_of
 from tests.factories import (
@@ -71,6 +73,10 @@ def sells(sku, warehouse, daily, *, left, days=DAYS, now=NOW):
     record_movements(movements, now=first)
 
 
+def the_plan(**which) -> Any:
+    return SkuPlan.objects.get(**which)
+
+
 def run_plan(sku_ids=None, *, now=NOW):
     run = PlanRun.objects.create(kind=PlanRun.Kind.FULL, started_at=now)
     summary = plan(sku_ids, now=now, run=run)
@@ -90,7 +96,7 @@ def test_a_steady_seller_is_planned_and_bought_with_the_sum_in_one_sentence(sku,
     )
     PurchaseOrderLineFactory(order=order, sku=sku, quantity=40)
     assert run_plan().places == 1
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert (found.status, found.reason, found.pattern, found.abc) == ("planned", "", "smooth", "A")
     assert (found.on_hand, found.reserved, found.on_the_way, found.protection_days) == (150, 0, 40, 14)
     assert found.expected == pytest.approx(280, rel=0.02)
@@ -114,7 +120,7 @@ def test_a_steady_seller_is_planned_and_bought_with_the_sum_in_one_sentence(sku,
 def test_what_is_there_for_long_is_not_bought(sku, warehouse):
     sells(sku, warehouse, 20, left=5000)
     run_plan()
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert (found.quantity, found.is_late) == (0, False)
     assert found.order_by > TODAY + 200 * DAY
     assert not Advice.objects.exists()
@@ -131,7 +137,7 @@ def test_an_advice_is_changed_while_it_is_open_and_gone_when_it_is_not_needed(sk
     record_movements([receipt], now=NOW)
     assert run_plan(now=NOW + timedelta(hours=1)).gone == 1
     assert Advice.objects.get().state == "gone"
-    assert SkuPlan.objects.get().on_hand == 5150
+    assert the_plan().on_hand == 5150
 
 
 def test_what_was_decided_stays_as_it_was(sku, warehouse):
@@ -158,7 +164,7 @@ def test_a_new_sku_says_so(sku, warehouse):
         sells(other, warehouse, [2, 0, 3], left=500)
     sells(sku, warehouse, 4, left=3, days=10)
     run_plan()
-    found = SkuPlan.objects.get(sku=sku)
+    found = the_plan(sku=sku)
     assert found.status == "new"
     assert "pooled-spread" in found.notes
     assert 0 < found.per_day < 5
@@ -168,7 +174,7 @@ def test_a_new_sku_says_so(sku, warehouse):
 def test_without_any_history_nobody_can_tell(sku, warehouse):
     record_movements([Movement(sku.pk, warehouse.pk, Kind.COUNT, 9, "first", Source.MANUAL)], now=NOW)
     run_plan()
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert (found.status, found.reason, found.quantity, found.per_day) == ("cannot-tell", "no-history", None, None)
 
 
@@ -178,12 +184,12 @@ def test_nothing_sold_needs_nothing_but_the_least_stock(sku, warehouse):
         now=NOW - 90 * DAY,
     )
     run_plan()
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert (found.status, found.per_day, found.safety_stock, found.quantity) == ("no-demand", 0, 0, 0)
     assert (found.cover_days, found.stock_out_on, found.stock_out_probability) == (None, None, 0)
     PlanPolicy.objects.create(sku=sku, presence=5)
     run_plan()
-    assert SkuPlan.objects.get().quantity == 2
+    assert the_plan().quantity == 2
 
 
 def test_out_of_stock_comes_first_and_its_rate_is_that_of_the_days_before(supplier, warehouse):
@@ -192,7 +198,7 @@ def test_out_of_stock_comes_first_and_its_rate_is_that_of_the_days_before(suppli
         ListingFactory(sku=each, list_price=Decimal("60.00"))
         sells(each, warehouse, 10 if each == low else 2, left=left)
     run_plan()
-    found = SkuPlan.objects.get(sku=out)
+    found = the_plan(sku=out)
     assert (found.stock_out_probability, found.cover_days, found.stock_out_on) == (1, 0, TODAY)
     assert found.per_day == pytest.approx(2, rel=0.05)
     assert list(Advice.objects.order_by("rank").values_list("sku", flat=True)) == [out.pk, low.pk]
@@ -202,7 +208,7 @@ def test_oversold_units_keep_their_sign_in_what_to_buy(sku, warehouse):
     sells(sku, warehouse, 2, left=0)
     record_movements([Movement(sku.pk, warehouse.pk, Kind.SALE, -7, "over", Source.MANUAL)], now=NOW)
     run_plan()
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert (found.on_hand, found.cover_days, "oversold" in found.notes) == (-7, 0, True)
     assert found.unrounded == pytest.approx(found.reorder_point + 7, abs=0.01)
 
@@ -217,7 +223,7 @@ def test_a_sku_whose_stock_was_never_counted_is_not_planned(sku, warehouse):
         now=NOW - 60 * DAY,
     )
     run_plan()
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert (found.status, found.reason, found.on_hand, found.quantity) == ("cannot-tell", "not-counted", None, None)
     assert not Advice.objects.exists()
 
@@ -226,7 +232,7 @@ def test_a_retired_sku_is_not_bought(sku, warehouse):
     sells(sku, warehouse, 20, left=5)
     type(sku).objects.update(status="retired")
     run_plan()
-    assert (SkuPlan.objects.get().status, SkuPlan.objects.get().quantity) == ("retired", 0)
+    assert (the_plan().status, the_plan().quantity) == ("retired", 0)
     assert not Advice.objects.exists()
 
 
@@ -245,7 +251,7 @@ def test_lead_times_that_are_not_known_are_told(sku, warehouse, of_supplier, of_
         PlanPolicy.objects.create(warehouse=warehouse, lead_time_days=of_rule)
     sells(sku, warehouse, 20, left=150)
     run_plan()
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert (found.status, found.lead_time_days, found.notes) == expected
     if of_supplier == 0:
         assert (found.expected, found.safety_stock, found.quantity) == (0, 0, 0)
@@ -253,13 +259,13 @@ def test_lead_times_that_are_not_known_are_told(sku, warehouse, of_supplier, of_
 
 def test_the_rule_nearest_to_a_sku_counts(sku, warehouse):
     sells(sku, warehouse, [1, 9, 30, 2], left=100)
-    held = []
+    held: list[Any] = []
     PlanPolicy.objects.create(service_target=Decimal("0.8"))
     for fields in ({}, {"warehouse": warehouse}, {"abc": "A"}, {"sku": sku}):
         if fields:
             PlanPolicy.objects.create(service_target=Decimal("0.8") + len(held) * Decimal("0.05"), **fields)
         run_plan()
-        held.append((SkuPlan.objects.get().service_target, SkuPlan.objects.get().safety_stock))
+        held.append((the_plan().service_target, the_plan().safety_stock))
     assert [float(target) for target, _held in held] == [0.8, 0.85, 0.9, 0.95]
     assert sorted(held) == held
 
@@ -267,18 +273,18 @@ def test_the_rule_nearest_to_a_sku_counts(sku, warehouse):
 def test_a_person_who_expects_more_is_believed_until_the_day_that_they_said(sku, warehouse):
     sells(sku, warehouse, 20, left=5000)
     run_plan()
-    before = SkuPlan.objects.get().expected
+    before = the_plan().expected
     row = ForecastOverride.objects.create(sku=sku, factor=2, reason="festival", until=TODAY + 6 * DAY, made_at=NOW)
     run_plan()
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert found.expected == pytest.approx(before * 1.5)  # 7 of 14 days
     assert (found.method, "by-hand" in found.notes) == ("by-hand", True)
     ForecastOverride.objects.filter(pk=row.pk).update(factor=None, per_day=50, until=TODAY + 60 * DAY)
     run_plan()
-    assert SkuPlan.objects.get().expected == pytest.approx(700)
+    assert the_plan().expected == pytest.approx(700)
     ForecastOverride.objects.filter(pk=row.pk).update(until=TODAY - DAY)
     run_plan()
-    assert SkuPlan.objects.get().expected == pytest.approx(before)
+    assert the_plan().expected == pytest.approx(before)
 
 
 def test_overdue_units_are_shown_and_not_counted_on(sku, warehouse):
@@ -292,7 +298,7 @@ def test_overdue_units_are_shown_and_not_counted_on(sku, warehouse):
     )
     PurchaseOrderLineFactory(order=order, sku=sku, quantity=40)
     run_plan()
-    found = SkuPlan.objects.get()
+    found = the_plan()
     assert (found.on_the_way, found.overdue, "overdue" in found.notes) == (0, 40, True)
     assert order_sentence(order_of(Advice.objects.get().sum)).endswith("40 overdue not counted")
 
@@ -306,7 +312,7 @@ def test_what_another_warehouse_has_too_much_of_is_moved_before_anything_is_boug
     run_plan()
     [advice] = Advice.objects.all()
     assert (advice.kind, advice.warehouse, advice.source) == ("transfer", warehouse, other)
-    here, there = SkuPlan.objects.get(warehouse=warehouse), SkuPlan.objects.get(warehouse=other)
+    here, there = the_plan(warehouse=warehouse), the_plan(warehouse=other)
     assert advice.quantity == pytest.approx(here.reorder_point - 20, abs=1)
     assert there.on_hand - advice.quantity >= there.reorder_point
     assert here.quantity == 0
@@ -318,7 +324,7 @@ def test_a_margin_that_is_not_known_makes_no_money_at_stake(sku, supplier, wareh
     for each in (sku, priced):
         sells(each, warehouse, [5, 25], left=100)
     run_plan()
-    known, unknown = SkuPlan.objects.get(sku=priced), SkuPlan.objects.get(sku=sku)
+    known, unknown = the_plan(sku=priced), the_plan(sku=sku)
     assert unknown.money_at_stake is None
     assert known.money_at_stake > 0
     assert known.currency == "CNY"
@@ -364,20 +370,42 @@ def test_a_whole_run_keeps_its_report_card(supplier, warehouse):
     for number in range(12):
         sells(SkuFactory(supplier=supplier), warehouse, [number, 3, 0, 8, 1], left=4, days=250)
     run_plan()
-    cards = {card.of: card for card in ForecastReport.objects.all()}
+    cards: dict[str, Any] = {card.of: card for card in ForecastReport.objects.all()}
     assert set(cards) == {"ours", "seasonal-naive", "textbook"}
     assert cards["ours"].horizon == 14
     assert 0 <= cards["ours"].wape < 0.5
     assert cards["seasonal-naive"].quantile_loss is None
 
 
-def test_what_crossed_a_point_is_still_known_to_have_crossed_it_after_a_run(sku, warehouse):
-    sells(sku, warehouse, 20, left=150)
+def test_what_is_below_its_points_when_it_is_planned_first_has_not_crossed_them(sku, warehouse):
+    ListingFactory(sku=sku)
+    sells(sku, warehouse, 20, left=10)
     run_plan()
-    assert not SkuPlan.objects.get().is_below_reorder  # nobody has compared it yet
-    SkuPlan.objects.update(is_below_reorder=True)
+    assert the_plan().is_below_safety
+    assert the_plan().is_below_reorder
+    assert not Alert.objects.exists()
+
+
+def test_a_point_that_rises_above_what_is_there_is_crossed_as_well(sku, warehouse):
+    ListingFactory(sku=sku)
+    sells(sku, warehouse, 2, left=60)
     run_plan()
-    assert SkuPlan.objects.get().is_below_reorder
+    assert not the_plan().is_below_reorder
+    sku.supplier.lead_time_days = 60
+    sku.supplier.save()
+    running.run_plan(now=NOW + DAY)
+    assert the_plan().is_below_reorder
+    assert Alert.objects.get().kind == "below_reorder_point"
+
+
+def test_an_advice_that_was_accepted_while_a_run_was_at_it_stays_accepted(sku, warehouse):
+    sells(sku, warehouse, 20, left=10)
+    run_plan()
+    Advice.objects.update(state=Advice.State.ACCEPTED, decided_at=NOW)
+    figures = Advice.objects.values().get()
+    SkuPlan.objects.all().delete()
+    run_plan(now=NOW + DAY)
+    assert Advice.objects.filter(pk=figures["id"]).values().get() == figures
 
 
 def test_an_empty_database_has_nothing_to_plan(db):

@@ -222,7 +222,7 @@ def test_the_page_shows_stores_lists_and_removes(client, kettle, warehouse):
     content = as_csv([first, "EV-KET-600", "1", ""], [last, "EV-KET-600", "6", ""])
     page = client.post(PAGE, {"file": SimpleUploadedFile("sales.csv", content)}).text
     assert 'value="Store 2 rows"' in page
-    token = re.search(r'name="token" value="([^"]+)"', page)[1]
+    [token] = re.findall(r'name="token" value="([^"]+)"', page)
     answer = client.post(APPLY, {"token": token}, follow=True).text
     assert "Stored the sales of 2 days of SKUs. The next plan counts with them." in answer
     assert first in answer
