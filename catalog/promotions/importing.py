@@ -376,7 +376,7 @@ class _Reader:
         if is_rate and kind != "percent_off":
             raise _Wrong(gettext("It is a percentage, but its kind is not."))
         if kind == "percent_off" and not is_rate:
-            raise _Wrong(gettext("Write a percentage as 8折, which is 20 % off, or as 20%."))
+            raise _Wrong(gettext("Write a percentage as 8折, or as 20%, which is the same."))
         value = self._cell(_rate_off if kind == "percent_off" else self._amount_of, text, "discount")
         found: dict[str, Any] = {"kind": kind, "repeat": repeat, "measure": "none", "value": value, "tiers": None}
         if least.casefold() not in _NO_THRESHOLD:
