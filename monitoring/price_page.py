@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from catalog.costs import ListingCosts, RateUsed, costs_of
 from catalog.models import ChannelPricing, Listing
 from catalog.pricing.unit_prices import UnitPrices
-from catalog.promotions.prices import Price, price_of, unit_prices_of
+from catalog.promotions.prices import Price, price_of, prices_by_tag, unit_prices_of
 from catalog.promotions.requests import Shop, shops_of
 from catalog.promotions.words import Words
 from config.formatting import change_percent, count, moment, percent, sentences
@@ -50,6 +50,17 @@ class UsedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BuyerRow:
+    """What buyers of one kind pay, where it is another price than everybody's."""
+
+    tag: str
+    pays: str | None  # None: cannot tell
+    left: str | None
+    is_bad: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TickText:
     at: int
     text: str
@@ -68,6 +79,7 @@ class Explained:
     facts: Sequence[Fact]
     used: Sequence[UsedRow]
     not_used: Sequence[tuple[str, str, str]]  # name, layer, reason
+    buyers: Sequence[BuyerRow]
     wide: Picture | None
     narrow: Picture | None
     summary: str  # of the picture, in a sentence
@@ -84,10 +96,11 @@ def explain(listing: Listing, *, at: datetime, now: datetime, quantity: int, wit
     """
     shop = shops_of([listing.channel])[listing.channel_id]
     costs = costs_of([listing], at=at, known_at=now)[listing.pk]
-    price = price_of(listing, shop, costs, at=at, quantity=quantity)
+    by_tag = prices_by_tag(listing, shop, costs, at=at, quantity=quantity)
+    price = by_tag.pop("")
     words = Words(price.request, shop.names)
     if price.quote.total is None:
-        return Explained((), (), _not_used(price, words), None, None, "", "", "", "", words.no_price(price.quote))
+        return Explained((), (), _not_used(price, words), (), None, None, "", "", "", "", words.no_price(price.quote))
     next_price = None
     if price.valid_until is not None:
         next_price = price_of(
@@ -116,6 +129,11 @@ def explain(listing: Listing, *, at: datetime, now: datetime, quantity: int, wit
             for step in price.quote.steps
         ],
         not_used=_not_used(price, words),
+        buyers=[
+            _buyer(tag, each, Words(each.request, shop.names), with_costs=with_costs)
+            for tag, each in by_tag.items()
+            if each.goods != price.goods
+        ],
         wide=wide,
         narrow=narrow,
         summary=_summary(price, words),
@@ -214,6 +232,14 @@ def _margin(price: Price, words: Words) -> Fact:
     share = percent(Decimal(left) / received) if received else percent(None)
     line = _("%(share)s of what comes in") % {"share": share}
     return Fact(_("Margin"), words.money(left), line, is_bad=left < 0)
+
+
+def _buyer(tag: str, price: Price, words: Words, *, with_costs: bool) -> BuyerRow:
+    if price.goods is None:
+        return BuyerRow(tag, None, None, False, words.no_price(price.quote))
+    left = price.margin.left if with_costs and price.margin is not None else None
+    used = ", ".join(words.name(step.id) for step in price.quote.steps)
+    return BuyerRow(tag, words.money(price.goods), None if left is None else words.money(left), (left or 0) < 0, used)
 
 
 def _not_used(price: Price, words: Words) -> list[tuple[str, str, str]]:

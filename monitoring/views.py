@@ -251,8 +251,8 @@ class PricePage(ListingView, TemplateView):
         at = (form.cleaned_data["at"] or self.now) if is_asked else self.now
         quantity = (form.cleaned_data["quantity"] or 1) if is_asked else 1
         explained = None
+        with_costs = self.user.has_perm("catalog.view_cost")
         if is_asked or not form.is_bound:
-            with_costs = self.user.has_perm("catalog.view_cost")
             explained = price_page.explain(self.listing, at=at, now=self.now, quantity=quantity, with_costs=with_costs)
         return {
             **admin.site.each_context(self.request),
@@ -262,6 +262,7 @@ class PricePage(ListingView, TemplateView):
             "form": form,
             "at": at,
             "explained": explained,
+            "with_costs": with_costs,
             "calendar_ranges": price_calendar.ranges(),
             "calendar_range": price_calendar.DEFAULT_RANGE,
             "strings": price_calendar.strings(),

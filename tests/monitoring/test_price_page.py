@@ -43,8 +43,21 @@ def test_it_tells_what_is_paid_what_is_left_and_why(client, listing):
     assert "Only for vip." in text
 
 
+def test_buyers_who_pay_another_price_have_a_row_of_their_own(client, listing):
+    signed_in(client, "Manager")
+    PromotionFactory(channel=listing.channel, name="Members", value=500, audience=["88VIP"])
+    PromotionFactory(channel=listing.channel, name="Much", measure="amount", tiers=[[99000, 5000]], audience=["new"])
+    text = " ".join(client.get(url(listing)).text.split())
+    table = text[text.index("Buyers who pay another price") :].partition("</section>")[0]
+    for part in ('<th scope="row">88VIP</th>', "<strong>¥94.00</strong>", "<td>Members</td>"):
+        assert part in table
+    assert "new" not in table  # they pay what everybody does
+    assert text.index("¥99.00") < text.index("¥94.00")
+
+
 def test_whoever_may_not_see_costs_sees_the_price_alone(client, listing):
     signed_in(client, "Viewer", listing.channel)
+    PromotionFactory(channel=listing.channel, value=500, audience=["88VIP"])
     text = client.get(url(listing)).text
     assert "¥99.00" in text
     for secret in ("42.00", "57.48", "Break-even", "Margin"):
