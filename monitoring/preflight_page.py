@@ -241,9 +241,14 @@ def _selling(found: Preflight, uplift: Decimal) -> list[SellingRow]:
             "uplift": _figure(uplift),
         }
         if each.available is not None and each.available <= 0:
-            rows.append(SellingRow(each.code, each.sku_id, _("nothing left to sell")))
+            text = _("nothing left to sell")
         else:
-            rows.append(SellingRow(each.code, each.sku_id, labelled(moment(each.sold_out_at), sum_text)))
+            text = labelled(moment(each.sold_out_at), sum_text)
+        if each.too_late is not None:
+            late = _("%(units)s more come too late: %(time)s")
+            figures = {"units": count(each.too_late.units), "time": moment(each.too_late.due_at)}
+            text = f"{text} · {late % figures}"
+        rows.append(SellingRow(each.code, each.sku_id, text))
     return rows[:_SHOWN]
 
 

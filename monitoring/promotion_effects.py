@@ -86,16 +86,31 @@ def pace(days: Sequence[Day], available: int) -> Pace:
     return Pace(sold, counted)
 
 
-def sold_out_after(available: int, per_day: Decimal, *, uplift: Decimal, begins_after: Decimal) -> Decimal | None:
+def sold_out_after(
+    available: int,
+    per_day: Decimal,
+    *,
+    uplift: Decimal,
+    begins_after: Decimal,
+    arrivals: Sequence[tuple[Decimal, int]] = (),
+) -> Decimal | None:
     """Days from now until nothing is left: at the pace of today, and at `uplift` times it once the promotion begins.
 
-    0 where there is nothing left already; None where nothing is sold.
+    `arrivals` are days from now, ascending, and units; what comes once nothing is left comes too late. 0 where there is
+    nothing left already; None where nothing is sold.
     """
     if available <= 0:
         return Decimal(0)
     if per_day <= 0 or uplift <= 0:
         return None
-    before = per_day * begins_after
-    if before >= available:
-        return available / per_day
-    return begins_after + (available - before) / (per_day * uplift)
+    faster = per_day * uplift
+    today, left = Decimal(0), Decimal(available)
+    for due, units in (*arrivals, (None, 0)):
+        slow = max(begins_after - today, Decimal(0))
+        empty_at = today + (left / per_day if per_day * slow >= left else slow + (left - per_day * slow) / faster)
+        if due is None or empty_at <= due:
+            return empty_at
+        slow = min(slow, due - today)
+        left += units - per_day * slow - faster * (due - today - slow)
+        today = due
+    return None

@@ -20,6 +20,7 @@ from catalog.promotions.prices import LOOKED_AHEAD, Price, price_of
 from catalog.promotions.requests import Shop, edges, engine_promotion, shops_of
 from catalog.promotions.services import touched_listings
 from catalog.promotions.words import Words
+from catalog.purchasing.on_the_way import Arrival, arrivals
 from monitoring.promotion_effects import Band, Day, Pace, bands, pace, sold_out_after
 
 MOST_LISTINGS = 300  # that are worked out within one page
@@ -52,13 +53,17 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Selling:
-    """When the last unit of a SKU is sold. `available` None: nobody counted it; `sold_out_at` None: see `pace`."""
+    """When the last unit of a SKU is sold, with what is on its way.
+
+    `available` None: nobody counted it; `sold_out_at` None: see `pace`.
+    """
 
     sku_id: int
     code: str
     available: int | None
     pace: Pace
     sold_out_at: datetime | None = None
+    too_late: Arrival | None = None  # the first that comes once nothing is left
 
 
 @dataclass(slots=True)
@@ -267,17 +272,31 @@ def _sell_out(found: Preflight, *, uplift: Decimal, now: datetime) -> None:
     for sku, code, units in levels.order_by().values_list("sku", "sku__code", "available"):
         available[sku] = available.get(sku, 0) + units
         codes[sku] = code
-    begins_after = Decimal((found.at - now) // timedelta(seconds=1)) / 86_400
+    begins_after = _days_until(found.at, now)
     paces = paces_of(available, now=now)
+    coming: dict[int, list[Arrival]] = defaultdict(list)
+    for each in arrivals(available, now=now):
+        if each.due_at is not None and each.due_at > now:
+            coming[each.sku_id].append(each)
     for sku, units in available.items():
         per_day = paces[sku].per_day
-        after = None if per_day is None else sold_out_after(units, per_day, uplift=uplift, begins_after=begins_after)
+        dated = [(_days_until(each.due_at, now), each.units) for each in coming[sku] if each.due_at is not None]
+        after = (
+            None
+            if per_day is None
+            else sold_out_after(units, per_day, uplift=uplift, begins_after=begins_after, arrivals=dated)
+        )
         at = None if after is None else now + timedelta(seconds=int(min(after, _FAR_DAYS) * 86_400))
-        found.selling.append(Selling(sku, codes[sku], units, paces[sku], at))
+        late = (each for each in coming[sku] if at is not None and each.due_at is not None and each.due_at > at)
+        found.selling.append(Selling(sku, codes[sku], units, paces[sku], at, next(late, None)))
     uncounted = found.sku_ids - available.keys()
     found.selling += [Selling(sku, "", None, Pace(0, 0)) for sku in sorted(uncounted)]
     latest = datetime.max.replace(tzinfo=UTC)
     found.selling.sort(key=lambda each: (each.sold_out_at or latest, each.sku_id))
+
+
+def _days_until(moment: datetime, now: datetime) -> Decimal:
+    return Decimal((moment - now) // timedelta(seconds=1)) / 86_400
 
 
 def paces_of(available: Mapping[int, int], *, now: datetime) -> dict[int, Pace]:

@@ -10,7 +10,15 @@ from catalog.stock.ledger import Kind, Movement, Source, record_movements
 from monitoring.models import PriceQuote
 from monitoring.services.preflight import preflight
 from monitoring.services.prices import requote
-from tests.factories import ChannelFactory, ListingFactory, PromotionFactory, SkuFactory, WarehouseFactory
+from tests.factories import (
+    ChannelFactory,
+    ListingFactory,
+    PromotionFactory,
+    PurchaseOrderFactory,
+    PurchaseOrderLineFactory,
+    SkuFactory,
+    WarehouseFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -245,6 +253,18 @@ class TestStock:
         listing = listed(channel)
         [selling] = asked(proposed(channel)).selling
         assert (selling.sku_id, selling.available, selling.sold_out_at) == (listing.sku_id, None, None)
+
+    @pytest.mark.parametrize(("days", "sold_out", "too_late"), [(10, 27, None), (23, 22, 10)])
+    def test_what_is_on_order_comes_in_time_or_too_late(self, channel, warehouse, days, sold_out, too_late):
+        listing = listed(channel)
+        self.sold(listing.sku, warehouse)
+        order = PurchaseOrderFactory(
+            warehouse=warehouse, status="sent", sent_at=NOW - DAY, expected_at=NOW + days * DAY
+        )
+        PurchaseOrderLineFactory(order=order, sku=listing.sku, quantity=10)
+        [selling] = asked(proposed(channel)).selling
+        assert selling.sold_out_at == NOW + sold_out * DAY
+        assert (selling.too_late and selling.too_late.units) == too_late
 
     def test_of_a_bundle_its_parts_run_out(self, channel, warehouse):
         bundle, part = listed(channel).sku, SkuFactory()

@@ -73,3 +73,20 @@ def test_a_pace_takes_a_week_with_stock(days, per_day):
 def test_a_stock_lasts_as_long_as_its_pace_lets_it(available, per_day, uplift, begins_after, expected):
     found = sold_out_after(available, Decimal(per_day), uplift=Decimal(uplift), begins_after=Decimal(begins_after))
     assert found == (None if expected is None else Decimal(expected))
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "expected"),
+    [
+        pytest.param([(3, 6)], 7, id="in time, before it begins faster"),
+        pytest.param([(5, 6)], 7, id="in time, once it sells faster"),
+        pytest.param([(6, 6)], 6, id="just when nothing is left"),
+        pytest.param([(7, 6)], 6, id="too late"),
+        pytest.param([(5, 3), (6, 3), (8, 4)], 7, id="the last of several too late"),
+    ],
+)
+def test_what_arrives_in_time_is_sold_as_well(arrivals, expected):
+    """24 are there, of which 3 are sold a day, and 6 from the fourth day on: without more they last for 6 days."""
+    coming = [(Decimal(day), units) for day, units in arrivals]
+    found = sold_out_after(24, Decimal(3), uplift=Decimal(2), begins_after=Decimal(4), arrivals=coming)
+    assert found == Decimal(expected)
