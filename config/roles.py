@@ -44,7 +44,8 @@ _EDIT_COSTS = [
 _EDIT_PURCHASES = [
     f"{verb}_{model}" for model in ("purchaseorder", "suppliersku", "lane") for verb in ("add", "change", "delete")
 ]
-_VIEW_PLANS = ["view_skuplan", "view_advice", "view_planrun"]
+_VIEW_PLANS = ["view_skuplan", "view_advice", "view_planrun", "view_planpolicy"]
+_EDIT_PLANS = [f"{verb}_planpolicy" for verb in ("add", "change", "delete")]
 _DECIDE_PLANS = ["change_advice", "add_forecastoverride", "delete_forecastoverride", "add_planrun"]
 _EDIT_THRESHOLDS = ["add_threshold", "change_threshold"]
 _VIEW_TARGETS = ["view_target", "view_route", "view_delivery"]
@@ -67,6 +68,7 @@ ROLES: dict[str, list[str]] = {
         *_EDIT_PURCHASES,
         *_VIEW_PLANS,
         *_DECIDE_PLANS,
+        *_EDIT_PLANS,
         "add_transfer",  # as a plan advises
         "add_stockrule",
         "change_stockrule",

@@ -170,6 +170,7 @@ class PlanPolicy(models.Model):
     )
 
     class Meta:
+        ordering = ["sku__code", "abc", "warehouse__position", "pk"]
         verbose_name = _("planning rule")
         verbose_name_plural = _("planning rules")
         constraints = [
