@@ -356,7 +356,8 @@ def prune() -> str:
     finished, _details = Task.objects.filter(stopped__lt=now - FINISHED_TASKS_KEPT).delete()
     return (
         f"{summary.observations} observations, {summary.poll_runs} poll runs, {summary.alerts} alerts, "
-        f"{summary.deliveries} deliveries, {log.items} sync items, {finished} finished tasks removed"
+        f"{summary.deliveries} deliveries, {summary.work_runs} runs of plans and prices, {log.items} sync items, "
+        f"{finished} finished tasks removed"
     )
 
 

@@ -12,7 +12,18 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from catalog.models import Channel
-from monitoring.models import Alert, DailyRollup, Delivery, ListingWatch, Notification, Observation, PollRun
+from monitoring.models import (
+    Alert,
+    DailyRollup,
+    Delivery,
+    ForecastReport,
+    ListingWatch,
+    Notification,
+    Observation,
+    PlanRun,
+    PollRun,
+    PriceRun,
+)
 from monitoring.rollup import Day, Point, roll_up
 
 _LISTINGS_AT_ONCE = 100
@@ -42,6 +53,7 @@ class PruneSummary:
     alerts: int = 0
     notifications: int = 0  # given up, not those that go with their alert or delivery
     deliveries: int = 0
+    work_runs: int = 0  # of planning, and of working prices out again
 
 
 def prune(*, now: datetime, dry_run: bool = False) -> PruneSummary:
@@ -74,6 +86,7 @@ def prune(*, now: datetime, dry_run: bool = False) -> PruneSummary:
         alerts=_prune_alerts(now, dry_run=dry_run),
         notifications=_prune_given_up(now, dry_run=dry_run),
         deliveries=_prune_deliveries(now, dry_run=dry_run),
+        work_runs=_prune_work_runs(now, dry_run=dry_run),
     )
 
 
@@ -138,6 +151,19 @@ def _prune_runs(now: datetime, *, dry_run: bool) -> int:
         # Without loading the rows, or looking once more for what points at them.
         removed += PollRun.objects.filter(pk__in=ids)._raw_delete(using=old.db)
     return removed
+
+
+def _prune_work_runs(now: datetime, *, dry_run: bool) -> int:
+    """Runs of planning with their report cards, but for the last of everything, and recomputations of prices."""
+    cut_off = now - timedelta(days=settings.POLL_RUN_RETENTION_DAYS)
+    last = PlanRun.objects.filter(kind=PlanRun.Kind.FULL, ended_at__isnull=False, problem="").order_by("-pk")[:1]
+    planning = PlanRun.objects.filter(ended_at__lt=cut_off).exclude(pk__in=list(last.values_list("pk", flat=True)))
+    pricing = PriceRun.objects.filter(ended_at__lt=cut_off)
+    if dry_run:
+        return planning.count() + pricing.count()
+    with transaction.atomic():
+        ForecastReport.objects.filter(run__in=planning).delete()
+        return planning.delete()[0] + pricing.delete()[0]
 
 
 def _prune_alerts(now: datetime, *, dry_run: bool) -> int:

@@ -6,7 +6,17 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.management import call_command
 
-from monitoring.models import Alert, DailyRollup, Delivery, Notification, Observation, PollRun
+from monitoring.models import (
+    Alert,
+    DailyRollup,
+    Delivery,
+    ForecastReport,
+    Notification,
+    Observation,
+    PlanRun,
+    PollRun,
+    PriceRun,
+)
 from monitoring.rollup import StoredDay, points_of
 from monitoring.services import prune
 from tests.factories import (
@@ -156,10 +166,30 @@ def test_old_poll_runs_go_without_being_loaded_and_nothing_points_at_them_any_mo
     ]
     watches = [ListingWatchFactory(listing__channel=listing.channel, poll_run=run) for run in runs]
     # Channels, their observations, watches, ids, rows, no more ids; alerts, news, deliveries.
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(15):
         assert prune(now=NOW).poll_runs == 2
     assert list(PollRun.objects.all()) == runs[2:]
     assert [type(watch).objects.get(pk=watch.pk).poll_run for watch in watches] == [None, None, runs[2]]
+
+
+def test_runs_of_planning_and_pricing_go_but_for_the_last_plan_with_its_report_card():
+    def planned(days_ago, **fields):
+        ended = NOW - timedelta(days=days_ago)
+        run = PlanRun.objects.create(kind="full", started_at=ended, ended_at=ended, **fields)
+        figures = {"of": "ours", "horizon": 14, "level": Decimal("0.95"), "totals": 1}
+        return ForecastReport.objects.create(run=run, **figures).run
+
+    planned(900)
+    last = planned(800)
+    planned(700, problem="MemoryError")
+    for days in (900, 1):
+        ended = NOW - timedelta(days=days)
+        PriceRun.objects.create(listing_ids=b"", total=1, started_at=ended, ended_at=ended)
+    assert prune(now=NOW, dry_run=True).work_runs == 3
+    assert prune(now=NOW).work_runs == 3
+    assert list(PlanRun.objects.all()) == [last]
+    assert list(ForecastReport.objects.values_list("run", flat=True)) == [last.pk]
+    assert PriceRun.objects.get().ended_at == NOW - timedelta(days=1)
 
 
 def test_old_deliveries_go_with_their_notifications_which_would_wait_again_without_them():

@@ -29,7 +29,8 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{summary.observations} observations {verb}, rolled up into {summary.days} days; "
             f"{summary.poll_runs} poll runs, {summary.alerts} alerts, {summary.notifications} notifications given up, "
-            f"{summary.deliveries} deliveries, {log.items} sync items and {log.runs} sync runs {verb}"
+            f"{summary.deliveries} deliveries, {summary.work_runs} runs of plans and prices, {log.items} sync items "
+            f"and {log.runs} sync runs {verb}"
         )
         if options["json"]:
             counts = {**asdict(summary), "sync_items": log.items, "sync_runs": log.runs}
