@@ -46,10 +46,7 @@ def load(*arguments):
     return out.getvalue()
 
 
-def test_it_holds_everything_the_pages_show(world):
-    said = load()
-    assert "100 %" in said
-    assert "Demo world loaded in" in said
+def it_holds_everything_the_pages_show(world):
     now = timezone.now()
 
     assert authenticate(HttpRequest(), username="owner", password="staff-password")
@@ -81,8 +78,7 @@ def test_it_holds_everything_the_pages_show(world):
     assert not PollRun.objects.filter(finished_at=None).exists()
 
 
-def test_its_stock_is_counted_and_shown_by_three_shops_and_a_fourth_waits_for_a_person(world):
-    load()
+def its_stock_is_counted_and_shown_by_three_shops_and_a_fourth_waits_for_a_person(world):
     assert check() == []
     assert not Sku.objects.exclude(stock_levels__is_counted=True).exists()
     confirmed = ChannelSync.objects.filter(is_on=True, is_confirmed=True)
@@ -93,8 +89,7 @@ def test_its_stock_is_counted_and_shown_by_three_shops_and_a_fourth_waits_for_a_
     assert Order.objects.exists()
 
 
-def test_stores_of_other_platforms_sell_the_same_products_and_the_rest_is_proposed(world):
-    load()
+def stores_of_other_platforms_sell_the_same_products_and_the_rest_is_proposed(world):
     assert dict(Channel.objects.exclude(platform="taobao").values_list("platform", "currency")) == {
         "shopify": "USD",
         "woocommerce": "EUR",
@@ -124,6 +119,45 @@ def test_stores_of_other_platforms_sell_the_same_products_and_the_rest_is_propos
         assert timezone.now() - read.ended_at < timedelta(minutes=2)
 
 
+def the_market_is_at_the_present_and_runs_again_afterwards(world):
+    clock = world.control("GET", "clock")
+    assert clock["speed"] == 1
+    assert abs(world.now() - timezone.now()) < timedelta(seconds=10)
+
+
+def a_second_loading_is_refused_and_with_once_quietly_left_out(world):
+    before = PollRun.objects.count()
+    with pytest.raises(CommandError, match="loaded already"):
+        load()
+    assert load("--once") == ""
+    assert PollRun.objects.count() == before
+
+
+def channels_follow_a_simulator_that_moved(world):
+    Credential.objects.update(base_url="http://127.0.0.1:1")
+    load("--once")
+    assert set(Credential.objects.values_list("base_url", flat=True)) == {world.base_url}
+
+
+LOADED_WORLD = (
+    it_holds_everything_the_pages_show,
+    its_stock_is_counted_and_shown_by_three_shops_and_a_fourth_waits_for_a_person,
+    stores_of_other_platforms_sell_the_same_products_and_the_rest_is_proposed,
+    the_market_is_at_the_present_and_runs_again_afterwards,
+    a_second_loading_is_refused_and_with_once_quietly_left_out,
+    channels_follow_a_simulator_that_moved,
+)
+
+
+def test_once_it_is_loaded(world):
+    """To load it takes as long as hundreds of other tests, so that it is looked at in one."""
+    said = load()
+    assert "100 %" in said
+    assert "Demo world loaded in" in said
+    for is_true in LOADED_WORLD:
+        is_true(world)
+
+
 def remove(channels):
     Alert.objects.filter(listing__channel__in=channels).delete()
     StockMovement.objects.filter(channel__in=channels).delete()
@@ -150,13 +184,6 @@ def test_a_demo_of_an_older_version_gets_the_stores_that_it_lacks_once(world):
     remove(Channel.objects.filter(platform="shopify"))
     assert load("--once") == ""
     assert not Channel.objects.filter(platform="shopify").exists()
-
-
-def test_the_market_is_at_the_present_and_runs_again_afterwards(world):
-    load()
-    clock = world.control("GET", "clock")
-    assert clock["speed"] == 1
-    assert abs(world.now() - timezone.now()) < timedelta(seconds=10)
 
 
 def test_one_shop_has_a_gap_in_the_full_world():
@@ -196,28 +223,12 @@ def test_one_that_was_cut_off_is_gone_on_with_and_ends_the_same(world, monkeypat
     assert max(later - earlier for earlier, later in pairwise(moments)) < timedelta(hours=13)
 
 
-def test_a_second_loading_is_refused_and_with_once_quietly_left_out(world):
-    load()
-    before = PollRun.objects.count()
-    with pytest.raises(CommandError, match="loaded already"):
-        load()
-    assert load("--once") == ""
-    assert PollRun.objects.count() == before
-
-
 def test_a_database_with_other_channels_is_left_alone(world):
     ChannelFactory()
     with pytest.raises(CommandError, match="channels of its own"):
         load()
     assert load("--once") == ""
     assert (Channel.objects.count(), User.objects.count(), AuditEvent.objects.count()) == (1, 0, 0)
-
-
-def test_channels_follow_a_simulator_that_moved(world):
-    load()
-    Credential.objects.update(base_url="http://127.0.0.1:1")
-    load("--once")
-    assert set(Credential.objects.values_list("base_url", flat=True)) == {world.base_url}
 
 
 def test_without_a_simulator_it_says_what_to_start(settings):
