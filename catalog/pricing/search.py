@@ -18,7 +18,7 @@ from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 # Steps: places of the walk, sets of lines tried, promotions used, and those looked at to bound what is left.
 BUDGET = 2_500
 BUDGET_PER_CANDIDATE = 4
-FEW = 8  # candidates: a basket of some lines, to be answered even where they can be shared in many ways
+FEW = 12  # candidates: a basket of some lines, to be answered even where they can be shared in many ways
 BUDGET_OF_FEW = 20_000
 LINES_PER_STEP = 5  # where there are more, each step counts as two, and so on
 WORTH_LEAVING_OUT = 3  # candidates, to walk over the most promising ones first
