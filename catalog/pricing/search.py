@@ -16,7 +16,7 @@ from catalog.pricing.conflicts import Conflicts
 from catalog.pricing.evaluation import Outcome, evaluate, working_lines
 
 # Steps: places of the walk, sets of lines tried, promotions used, and those looked at to bound what is left.
-BUDGET = 2_500
+BUDGET = 2_000
 BUDGET_PER_CANDIDATE = 4
 FEW = 12  # candidates: a basket of some lines, to be answered even where they can be shared in many ways
 BUDGET_OF_FEW = 20_000
