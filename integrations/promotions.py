@@ -111,10 +111,10 @@ def stored_of(read: Promotion, channel: Channel) -> StoredPromotion:
 
 
 def _name(row: StoredPromotion) -> str:
-    """Of one without a title: what it does, in the site's language whoever has it read; else its id."""
+    """Of one without a title: what it does, in the language of its buyers; else its id."""
     if not _TERMS.isdisjoint(row.unknown):
         return row.platform_id
-    with translation.override(settings.LANGUAGE_CODE):
+    with translation.override("zh-hans" if row.channel.platform == Platform.TAOBAO else settings.LANGUAGE_CODE):
         told = terms(row)
     return row.platform_id if told == UNKNOWN else told[:_LONGEST_NAME]
 

@@ -13,7 +13,7 @@ from catalog.costs import ListingCosts, RateUsed, costs_of
 from catalog.models import ChannelPricing, Listing
 from catalog.pricing.unit_prices import UnitPrices
 from catalog.promotions.prices import Price, price_of, prices_by_tag, unit_prices_of
-from catalog.promotions.requests import Shop, shops_of
+from catalog.promotions.requests import Shop, minor_units, shops_of
 from catalog.promotions.words import Words
 from config.formatting import change_percent, count, moment, percent, sentences
 from monitoring.charts.waterfall import Amount, Drawing, lying, upright
@@ -116,7 +116,14 @@ def explain(listing: Listing, *, at: datetime, now: datetime, quantity: int, wit
     wide, narrow, axis_text = _pictures(price, shop, words, limit)
     loss = max((limit or 0) - pays, 0)
     return Explained(
-        facts=_facts(price, next_price, units, words, costs=costs if with_costs else None),
+        facts=_facts(
+            price,
+            next_price,
+            units,
+            words,
+            costs=costs if with_costs else None,
+            told=minor_units(listing.promotion_price, price.request.currency) if quantity == 1 and at == now else None,
+        ),
         used=[
             UsedRow(
                 words.name(step.id),
@@ -167,13 +174,23 @@ def basis_label(price: Price) -> str:
 
 
 def _facts(
-    price: Price, following: Price | None, units: UnitPrices, words: Words, *, costs: ListingCosts | None
+    price: Price,
+    following: Price | None,
+    units: UnitPrices,
+    words: Words,
+    *,
+    costs: ListingCosts | None,
+    told: int | None,
 ) -> list[Fact]:
+    """`told` is what the platform itself says that a buyer pays now."""
     first, pays = start_price(price), price.goods or 0
     quantity = price.request.lines[0].qty
     paid = _("%(basis)s %(price)s") % {"basis": basis_label(price), "price": words.money(first)}
     if pays != first:
         paid = f"{paid}, {change_percent(Decimal(first), Decimal(pays))}"
+    if told is not None:
+        theirs = _("the platform says %(price)s") % {"price": words.money(told)}
+        paid = f"{paid} · {theirs}"
     label = _("Buyer pays") if quantity == 1 else _("Buyer pays for %(count)s") % {"count": count(quantity)}
     facts = [
         Fact(label, words.money(pays), f"{paid} · {_best(units, words)}" if _best(units, words) else paid, is_key=True)

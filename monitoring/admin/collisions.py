@@ -7,27 +7,27 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.listing import VisibleRelatedFilter
-from catalog.models import Listing
+from catalog.models import Channel, Listing
 from catalog.pricing.reasons import CannotTell
 from catalog.promotions.requests import amount_of
 from catalog.promotions.rules_text import rule_name, value_text
 from config import formatting
 from config.admin_site import add_button, add_column, add_menu_item, add_tab
-from config.model_admin import FrameModelAdmin, ReadOnly
+from config.model_admin import FrameModelAdmin, ReadOnly, person
 from config.templatetags import evenshelf as parts
 from monitoring.models import Alert, AlertKind, Collision
 from monitoring.price_page import COST_PARTS
-from monitoring.services.collisions import MISSING
+from monitoring.services.collisions import MISSING, due_to_scan
 
 Certainty = Collision.Certainty
 _VIEW = "monitoring.view_collision"
@@ -55,6 +55,20 @@ class CollisionAdmin(ReadOnly, FrameModelAdmin):
     empty_title = _("No losses ahead")
     empty_text = _("Every night, and whenever a promotion changes, all that is live or scheduled is worked through.")
     sortable_by = ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Nothing found is told only once everything was looked through."""
+        context = dict(extra_context or {})
+        channels = Channel.objects.visible_to(person(request))
+        if waiting := due_to_scan(timezone.now()).order_by().filter(listing__channel__in=channels).count():
+            text = ngettext(
+                "%(count)s listing is still to be looked through. Reload this page in a few minutes.",
+                "%(count)s listings are still to be looked through. Reload this page in a few minutes.",
+                waiting,
+            ) % {"count": formatting.count(waiting)}
+            context |= {"list_line": formatting.sentences(f"{self.list_line}.", text)}
+            context |= {"empty_title": gettext("Not all was looked through yet"), "empty_text": text}
+        return super().changelist_view(request, context)
 
 
 def price_url(listing_id: int, at: datetime) -> str:

@@ -67,7 +67,7 @@ def scan_due(*, seconds: float, now_fn: Callable[[], datetime] = timezone.now) -
     total = Scanned()
     while time.monotonic() < ends:
         now = now_fn()
-        due = sorted(_due(now).values_list("pk", flat=True)[:CHUNK])
+        due = sorted(due_to_scan(now).values_list("pk", flat=True)[:CHUNK])
         if not due:
             return total
         found = scan(listing_ids=due, now=now)
@@ -77,7 +77,7 @@ def scan_due(*, seconds: float, now_fn: Callable[[], datetime] = timezone.now) -
             total.possible + found.possible,
             total.cannot_tell + found.cannot_tell,
         )
-    return replace(total, more_due=_due(now_fn()).exists())
+    return replace(total, more_due=due_to_scan(now_fn()).exists())
 
 
 def scan(*, listing_ids: Sequence[int], now: datetime) -> Scanned:
@@ -103,7 +103,8 @@ def scan(*, listing_ids: Sequence[int], now: datetime) -> Scanned:
     )
 
 
-def _due(now: datetime) -> QuerySet[ListingPrice]:
+def due_to_scan(now: datetime) -> QuerySet[ListingPrice]:
+    """Listings that wait to be looked through: of them what is stored is old, or there is nothing yet."""
     due = ListingPrice.objects.filter(Q(scan_due_at__isnull=True) | Q(scan_due_at__lte=now))
     return due.order_by(F("scan_due_at").asc(nulls_first=True), "pk")
 
@@ -138,7 +139,7 @@ def _keep(listing_ids: Sequence[int], found: Sequence[Collision], due: Mapping[i
             by_moment.setdefault(due[listing_id], []).append(listing_id)
         for moment, ids in by_moment.items():
             # Whoever marked one meanwhile wants it looked through once more.
-            _due(now).order_by().filter(pk__in=among(ids)).update(scan_due_at=moment)
+            due_to_scan(now).order_by().filter(pk__in=among(ids)).update(scan_due_at=moment)
 
 
 class _Stack(NamedTuple):

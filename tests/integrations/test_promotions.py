@@ -68,7 +68,12 @@ def test_each_fact_stands_in_its_field(fields, stored):
 )
 def test_one_without_a_title_is_named_by_what_it_does(fields, name):
     with translation.override("zh-hans"):  # whoever has it read
-        assert stored_of(told(**fields), ChannelFactory(currency="CNY")).name == name
+        assert stored_of(told(**fields), ChannelFactory(platform="shopify", currency="CNY")).name == name
+
+
+def test_one_of_taobao_is_named_in_the_language_of_its_buyers():
+    row = told(title="", minimum_amount=Decimal(199), value=Decimal(20))
+    assert stored_of(row, ChannelFactory(platform="taobao", currency="CNY")).name == "满 ¥199.00 减 ¥20.00"
 
 
 @pytest.mark.parametrize(

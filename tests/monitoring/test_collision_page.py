@@ -12,7 +12,7 @@ from catalog.promotions.services import save
 from config.formatting import moment
 from integrations.tasks import collision_lane
 from monitoring.admin.collisions import price_url, reason_text
-from monitoring.models import Alert
+from monitoring.models import Alert, ListingPrice
 from monitoring.services.collisions import scan
 from tests.factories import ChannelFactory, ListingFactory, PromotionFactory, SkuFactory
 from tests.staff import signed_in
@@ -80,6 +80,21 @@ def test_a_person_sees_the_channels_they_work_with_and_only_with_costs(client, c
     assert "Elsewhere" not in text
     signed_in(client, "Viewer", channel)
     assert page(client).status_code == 403
+
+
+def test_no_loss_is_told_of_only_once_all_that_a_person_sees_was_looked_through(client, channel):
+    listing = listing_of(channel)
+    for each in (listing, listing_of(ChannelFactory())):
+        ListingPrice.objects.create(listing=each, due_at=timezone.now())
+    signed_in(client, "Buyer", channel)
+    text = page(client).text
+    assert "Not all was looked through yet" in text
+    assert "1 listing is still to be looked through." in text
+    assert "No losses ahead" not in text
+    scan(listing_ids=[listing.pk], now=timezone.now())
+    text = page(client).text
+    assert "No losses ahead" in text
+    assert "still to be looked through" not in text
 
 
 def test_a_list_takes_the_same_queries_for_many_rows_as_for_few(client, channel, coupon, django_assert_max_num_queries):

@@ -43,6 +43,14 @@ def test_it_tells_what_is_paid_what_is_left_and_why(client, listing):
     assert "Only for vip." in text
 
 
+def test_what_the_platform_itself_says_stands_beside_our_price_of_now(client, listing):
+    signed_in(client, "Manager")
+    listing.promotion_price = Decimal("88.00")
+    listing.save()
+    assert "the platform says ¥88.00" in client.get(url(listing)).text
+    assert "the platform says" not in client.get(url(listing), {"quantity": 2}).text
+
+
 def test_buyers_who_pay_another_price_have_a_row_of_their_own(client, listing):
     signed_in(client, "Manager")
     PromotionFactory(channel=listing.channel, name="Members", value=500, audience=["88VIP"])
