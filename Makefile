@@ -11,6 +11,9 @@ PYTEST_ARGS ?=
 SCHEDULES ?= 300
 SEED ?= 1
 
+# Bytecode is kept, whatever the environment says: to compile the tests takes each worker as long as hundreds of them.
+test soak bench lint: export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps

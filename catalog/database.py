@@ -185,13 +185,15 @@ def update_rows(
     """
     if not rows:
         return []
+    repeated: Mapping[str, str] = {}
     if not isinstance(rows, Rows):
-        fields, rows, alike = _without_alike(model, fields, rows)
+        fields, rows, alike, repeated = _without_alike(model, fields, rows)
         also = {**alike, **(also or {})}
     columns = [_field(model, name) for name in (key, *fields)]
     table = connection.ops.quote_name(model._meta.db_table)
     names = [_name(column) for column in columns]
     settings = [f"{name} = v.{name}" for name in names[1:]]
+    settings += [f"{_name(_field(model, name))} = v.{_name(_field(model, of))}" for name, of in repeated.items()]
     conditions = [f"{table}.{names[0]} = v.{names[0]}"]
     after: list[Any] = []
     for given, parts, form in ((also, settings, "{} = %s"), (only, conditions, table + ".{} = %s")):
@@ -412,20 +414,27 @@ class Microseconds(PlainFunc):
 
 def _without_alike(
     model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> tuple[list[str], list[Sequence[Any]], dict[str, Any]]:
-    """Rows behind a key, without the fields that they all have the same value of; those are said once.
+) -> tuple[list[str], list[Sequence[Any]], dict[str, Any], dict[str, str]]:
+    """Rows behind a key, without the fields that they all have the same value of, which is said once, and without those
+    that repeat another field in every row, by the name of that one.
 
     JSON stays with its row: there it is text that was made already, and would be made once more.
     """
     keys, *columns = zip(*rows, strict=True)
-    alike = {
-        name: each[0]
-        for name, each in zip(fields, columns, strict=True)
-        if each.count(each[0]) == len(each) and not isinstance(_field(model, name), models.JSONField)
-    }
-    left = [name for name in fields if name not in alike]
-    differing = [each for name, each in zip(fields, columns, strict=True) if name not in alike]
-    return left, list(zip(keys, *differing, strict=True)), alike
+    alike: dict[str, Any] = {}
+    repeated: dict[str, str] = {}
+    left: dict[str, tuple[Any, ...]] = {}
+    for name, values in zip(fields, columns, strict=True):
+        field = _field(model, name)
+        if values.count(values[0]) == len(values) and not isinstance(field, models.JSONField):
+            alike[name] = values[0]
+            continue
+        of = next((of for of in left if type(_field(model, of)) is type(field) and left[of] == values), None)
+        if of is None:
+            left[name] = values
+        else:
+            repeated[name] = of
+    return list(left), list(zip(keys, *left.values(), strict=True)), alike, repeated
 
 
 def _insert_select(

@@ -37,6 +37,8 @@ PLANS = (
     Plan("price lane", "integrations.tasks.price_lane", "bulk"),
     Plan("collision lane", "integrations.tasks.collision_lane", "bulk", timeout_seconds=550),
     Plan("plan", "integrations.tasks.plan_all", "bulk", cron="30 2 * * *", timeout_seconds=550),
+    Plan("judge advice", "integrations.tasks.judge_advice", "bulk", cron="10 3 * * *", timeout_seconds=550),
+    Plan("judge forecasts", "integrations.tasks.judge_forecasts", "bulk", cron="20 3 * * *", timeout_seconds=550),
     Plan("plan lane", "integrations.tasks.plan_lane", "bulk", timeout_seconds=550),
     Plan("check promotions", "integrations.tasks.check_promotions", "bulk", cron="*/10 * * * *"),
     Plan("read promotions", "integrations.tasks.read_promotions", "bulk", cron="25 * * * *", timeout_seconds=550),

@@ -33,7 +33,8 @@ from monitoring.services import check_authorisations, check_blind, end_abandoned
 from monitoring.services import prune as prune_history
 from monitoring.services.collisions import scan_due
 from monitoring.services.planning.crossing import check_points
-from monitoring.services.planning.running import run_plan
+from monitoring.services.planning.judging import judge
+from monitoring.services.planning.running import judge_plans, run_plan
 from monitoring.services.price_runs import end_runs
 from monitoring.services.prices import requote_due
 from monitoring.services.promotion_alerts import check_ending
@@ -341,6 +342,17 @@ def plan_lane(sku_ids: Sequence[int] | None = None) -> str:
         if sku_ids is None or time.monotonic() > ends:
             return "another one is at it"
         time.sleep(_SHORTEST_PAUSE_SECONDS)
+
+
+def judge_advice() -> str:
+    """What became of the advice that people decided, once its time is over."""
+    return str(judge(now=timezone.now()))
+
+
+def judge_forecasts() -> str:
+    """How far off the forecasts of each SKU were, once a day."""
+    with _only_one("plan") as turn:  # it writes the same rows
+        return str(judge_plans(now=timezone.now())) if turn else "another one is at it"
 
 
 def check_promotions() -> str:

@@ -7,8 +7,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from config.formatting import MINUS, count, joined
-from monitoring.planning.advice_text import OrderSum, Part, Rounding, Term
+from config.formatting import MINUS, count, joined, sentences
+from monitoring.planning.advice_text import OrderSum, Part, Rounding, ShortSum, Term
 
 _TERMS: Mapping[Term, Promise | str] = {
     Term.NEEDED: gettext_lazy("%(pieces)s needed in %(days)s d"),
@@ -49,6 +49,45 @@ def order_sentence(order: OrderSum) -> str:
     if order.not_counted:
         text = joined([text, _("%(pieces)s overdue not counted") % {"pieces": count(order.not_counted)}])
     return text
+
+
+def short_sentence(short: ShortSum, channel: object) -> str:
+    """Why a promotion is to end: 8 available last 3 d, what is ordered now takes 14 d. Shopify sold 140 in 28 d."""
+    figures = {
+        "available": count(short.available),
+        "days": "" if short.cover_days is None else _figure(_tenths(short.cover_days)),
+        "coming": count(short.coming),
+        "lead": _figure(_tenths(short.lead_days)),
+    }
+    if short.coming:
+        lasts = _(
+            "%(available)s available last %(days)s d; what is ordered now takes %(lead)s d, "
+            "and only %(coming)s arrive before."
+        )
+    else:
+        lasts = _("%(available)s available last %(days)s d; what is ordered now takes %(lead)s d.")
+    if short.sold is None:
+        return lasts % figures
+    sold = {"channel": channel, "units": count(short.sold), "days": count(short.sold_days)}
+    return sentences(lasts % figures, _("%(channel)s sold %(units)s in the last %(days)s d.") % sold)
+
+
+def cap_sentence(short: ShortSum, units: int) -> str:
+    """The sum of a cap: 12 = 40 available + 6 arriving - 34 that other channels need in 14 d."""
+    figures = {
+        "available": count(short.available),
+        "coming": count(short.coming),
+        "others": count(short.others),
+        "lead": _figure(_tenths(short.lead_days)),
+    }
+    if short.coming:
+        there = _("%(available)s available + %(coming)s arriving") % figures
+    else:
+        there = _("%(available)s available") % figures
+    if short.others is not None and short.available + short.coming - short.others == units:
+        needed = _("%(others)s that other channels need in %(lead)s d.") % figures
+        return f"{count(units)} = {there} {MINUS} {needed}"
+    return _("%(there)s: other channels need all of it, %(others)s in %(lead)s d.") % {**figures, "there": there}
 
 
 def _sum(order: OrderSum) -> str:

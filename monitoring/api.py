@@ -78,7 +78,8 @@ class ListingSerializer(ReadSerializer):
     is_low_stock = serializers.BooleanField(
         read_only=True,
         allow_null=True,
-        help_text="Whether its SKU is below the safety stock in a warehouse; null: not planned, or cannot tell.",
+        help_text="Whether its SKU is below the safety stock in a warehouse, or runs out there before anything new can "
+        "arrive; null: not planned, or cannot tell.",
     )
     removed_at = serializers.DateTimeField(allow_null=True, help_text="Since when it is no longer read nor shown.")
     created_at = serializers.DateTimeField()

@@ -1,8 +1,9 @@
-"""Whether what can be sold of a SKU has fallen below the safety stock somewhere."""
+"""Whether cover is short: less than the safety stock is there, or it runs out before anything new can arrive."""
 
 from collections.abc import Collection
+from decimal import Decimal
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import F, OuterRef, Q, Subquery
 
 from catalog.database import among
 from catalog.models import StockLevel
@@ -10,24 +11,28 @@ from monitoring.models import SkuPlan
 
 # Of these nothing is kept in reserve.
 _WITHOUT_SAFETY = (SkuPlan.Status.NO_DEMAND, SkuPlan.Status.RETIRED)
+# Plans of which running out is likelier than their service target allows, with all that arrives in time.
+RUNS_OUT = Q(stock_out_probability__gt=1 - F("service_target")) & ~Q(status__in=_WITHOUT_SAFETY)
 
 
 def low_stock(sku_ids: Collection[int]) -> dict[int, bool | None]:
-    """Per SKU with a plan whether what is available now is below the safety stock in a warehouse that is active.
+    """Per SKU with a plan whether cover is short in a warehouse that is active: what is available now is below the
+    safety stock, or by the last plan it runs out before what is ordered now could arrive.
 
     None: in none that can be compared, while in another the stock or the safety stock is not known. One query.
     """
     level = StockLevel.objects.filter(sku=OuterRef("sku"), warehouse=OuterRef("warehouse"), is_counted=True)
     plans = SkuPlan.objects.filter(sku__in=among([*sku_ids]), warehouse__is_active=True)
     found: dict[int, bool | None] = {}
-    for sku_id, status, safety_stock, available in plans.values_list(
-        "sku_id", "status", "safety_stock", Subquery(level.values("available")[:1])
+    columns = ("sku_id", "status", "safety_stock", "stock_out_probability", "service_target")
+    for sku_id, status, safety_stock, probability, target, available in plans.values_list(
+        *columns, Subquery(level.values("available")[:1])
     ):
         is_low: bool | None = None
         if status in _WITHOUT_SAFETY:
             is_low = False
         elif safety_stock is not None and available is not None:
-            is_low = available < safety_stock
+            is_low = available < safety_stock or _is_likely(probability, target)
         found[sku_id] = _either(found[sku_id], is_low) if sku_id in found else is_low
     return found
 
@@ -36,3 +41,8 @@ def _either(one: bool | None, other: bool | None) -> bool | None:
     if one or other:
         return True
     return None if one is None or other is None else False
+
+
+def _is_likely(probability: float | None, service_target: Decimal | None) -> bool:
+    """As RUNS_OUT has it."""
+    return probability is not None and service_target is not None and probability > 1 - float(service_target)

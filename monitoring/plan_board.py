@@ -27,7 +27,7 @@ from catalog.models import (
     Warehouse,
 )
 from catalog.purchasing.on_the_way import Arrival, arrivals
-from config.formatting import UNKNOWN, count, iso_moment, money
+from config.formatting import UNKNOWN, count, iso_moment, money, sentences
 from monitoring.charts.projection import Small, ahead, small
 from monitoring.history import safe_cell
 from monitoring.models import Advice, PlanRun, SkuPlan
@@ -38,10 +38,12 @@ from monitoring.plan_words import (
     decided_line,
     likely,
     plan_reason,
+    shortfall_line,
     shown_day,
     week_ahead,
 )
 from monitoring.services.planning.deeds import DECIDE, may_accept
+from monitoring.services.planning.minimums import Shortfall, shortfalls
 
 Kind, State, Status = Advice.Kind, Advice.State, SkuPlan.Status
 Place = tuple[int, int]  # SKU, warehouse
@@ -98,6 +100,7 @@ class Row:
     accept: str
     may_accept: bool
     line: str = ""  # of a decided one: what was decided; of a snoozed one: until when
+    is_late: bool = False  # should have been ordered before
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,10 @@ class Board:
         stored |= plans_of({place for place in places | donors if place not in stored})
         stock = Stock(places | donors, now=self.now)
         drafted = _drafted(places) if self.tab == "decide" else {}
+        # What orders come to says what units cost.
+        self._shortfalls: dict[tuple[int, int], Shortfall] = {}
+        if self.sees_money and self.tab == "decide":
+            self._shortfalls = shortfalls({each.supplier_id for each in listed if each.supplier_id})
         rows = [self._advice_row(each, stored, stock, drafted) for each in listed]
         self.rows = rows
         told = [self._plan_row(plan, stock) for plan in plans]
@@ -256,7 +263,7 @@ class Board:
             point = donor_plan.reorder_point if donor_plan else None
         out_on = advice.stock_out_on
         probability = advice.probability
-        line = drafted.get(place, "") if advice.kind == Kind.BUY else ""
+        line = self._order_line(advice, drafted.get(place, "")) if advice.kind == Kind.BUY else ""
         if self.tab == "decided":
             line = decided_line(advice)
         elif self.tab == "snoozed":
@@ -281,7 +288,13 @@ class Board:
             accept=accept_label(advice),
             may_accept=may_accept(self.user, advice.kind),
             line=line,
+            is_late=bool(self.tab == "decide" and advice.kind == Kind.BUY and plan and plan.is_late),
         )
+
+    def _order_line(self, advice: Advice, drafted: str) -> str:
+        """What stands in a draft already; on the first row of an order, whether it is worth enough for the supplier."""
+        shortfall = self._shortfalls.pop((advice.supplier_id or 0, advice.warehouse_id), None)
+        return sentences(drafted, shortfall_line(advice, shortfall) if shortfall else "")
 
     def _plan_row(self, plan: SkuPlan, stock: "Stock") -> Row:
         place = (plan.sku_id, plan.warehouse_id)

@@ -10,14 +10,15 @@ import numpy as np
 from django.db.models import Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
-from catalog.models import Sku, Warehouse
+from catalog.models import Sku, User, Warehouse
 from config.formatting import UNKNOWN, count, joined, moment, percent
 from config.formatting import units as with_unit
 from monitoring.charts.projection import Chart, chart
-from monitoring.models import Advice, DemandHistory, ForecastOverride, ForecastReport, PlanRun, SkuPlan
+from monitoring.models import Advice, DemandHistory, ForecastOverride, SkuPlan
 from monitoring.plan_board import Stock
+from monitoring.plan_cards import Card, cards_of_plan
 from monitoring.plan_words import (
     advice_sentence,
     days_ahead,
@@ -27,6 +28,8 @@ from monitoring.plan_words import (
     shown_day,
     units_text,
 )
+from monitoring.planning.forecasting import MEAN, MEDIAN, NAIVE, SEASONAL_NAIVE
+from monitoring.services.planning.demand import ended_empty
 
 PAST_DAYS, COMING_DAYS = 60, 60
 _ADVICE_SHOWN = 20
@@ -37,13 +40,26 @@ NOTES: Mapping[str, Promise | str] = {
     "lead-time-spread-unknown": gettext_lazy("How much the lead time varies is not known, and taken as not at all."),
     "pooled-spread": gettext_lazy("Its history is short: how much demand varies is taken from SKUs like it."),
     "one-off-orders": gettext_lazy("Large single orders are counted in part only."),
+    "censored": gettext_lazy("On many of its days there was nothing to sell: they do not count for its demand."),
     "by-hand": gettext_lazy("Somebody set the forecast by hand."),
     "oversold": gettext_lazy("More is promised than is there."),
     "overdue": gettext_lazy("Something that should have come is overdue, and not counted on."),
+    "turns-in-pieces": gettext_lazy("Its cost is not known: the turnover is of pieces."),
+    "lane-rate-unknown": gettext_lazy("A lane to here is left out: its exchange rate is not known."),
 }
 _METHODS: Mapping[str, Promise | str] = {
     "": gettext_lazy("chosen for SKUs like it"),
     "by-hand": gettext_lazy("set by hand"),
+    NAIVE: gettext_lazy("as on the last day"),
+    SEASONAL_NAIVE: gettext_lazy("as on the same weekday last week"),
+    MEAN: gettext_lazy("mean of several methods"),
+    MEDIAN: gettext_lazy("median of several methods"),
+}
+_OF_FAMILY: Mapping[str, Promise | str] = {
+    "mean of": gettext_lazy("mean of the last %(parameters)s days"),
+    "SES": gettext_lazy("exponential smoothing %(parameters)s"),
+    "SBA": gettext_lazy("Croston-SBA %(parameters)s"),
+    "TSB": gettext_lazy("TSB %(parameters)s"),
 }
 
 
@@ -86,6 +102,7 @@ class DemandPicture:
     top: int
     ticks: Sequence[tuple[int, int]]  # place, units
     days: Sequence[tuple[int, str]]
+    gaps: Sequence[tuple[int, int]]  # days that nobody knows: from where, how wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +119,12 @@ class SkuPage:
     days: Sequence[DayRow]
     demand: DemandPicture | None
     demand_line: str
-    reports: Sequence[tuple[str, str, str, str, str]]
-    report_line: str
+    cards: Sequence[Card]
     advice: Sequence[tuple[Advice, str, str]]
     overrides: Sequence[tuple[ForecastOverride, str]]
 
 
-def sku_page(sku: Sku, warehouse: Warehouse, *, now: datetime) -> SkuPage:
+def sku_page(sku: Sku, warehouse: Warehouse, *, user: User, now: datetime) -> SkuPage:
     """All that the page shows, in a constant number of queries."""
     place = (sku.pk, warehouse.pk)
     of_place = {"sku": sku, "warehouse": warehouse}
@@ -127,9 +143,9 @@ def sku_page(sku: Sku, warehouse: Warehouse, *, now: datetime) -> SkuPage:
         else None
         for width in (1000, _NARROW)
     )
-    advised = Advice.objects.filter(**of_place).select_related("source", "supplier", "channel", "promotion")
-    run = PlanRun.objects.filter(reports__isnull=False).order_by("-pk").first()
-    reports = list(ForecastReport.objects.filter(run=run, group="").order_by("pk")) if run else []
+    advised = (
+        Advice.objects.visible_to(user).filter(**of_place).select_related("source", "supplier", "channel", "promotion")
+    )
     overrides = ForecastOverride.objects.filter(Q(warehouse=warehouse) | Q(warehouse=None), sku=sku)
     return SkuPage(
         plan=plan,
@@ -144,11 +160,7 @@ def sku_page(sku: Sku, warehouse: Warehouse, *, now: datetime) -> SkuPage:
         days=days,
         demand=_demand_picture(days, plan),
         demand_line=_demand_line(history, plan),
-        reports=[_report(each) for each in reports],
-        report_line=_("Of all SKUs together, totals of %(days)s days at past moments, %(time)s")
-        % {"days": reports[0].horizon, "time": moment(run.started_at)}
-        if run and reports
-        else "",
+        cards=cards_of_plan(plan),
         advice=[
             (each, advice_sentence(each), decided_line(each))
             for each in advised.select_related("warehouse", "decided_by", "order", "transfer", "sku").order_by("-pk")[
@@ -220,6 +232,24 @@ def _shown(value: float | None) -> str | None:
     return None if value is None else units_text(value)
 
 
+def _method(name: str) -> str:
+    if name in _METHODS:
+        return str(_METHODS[name])
+    for family, text in _OF_FAMILY.items():
+        if name.startswith(f"{family} "):
+            return str(text) % {"parameters": name.removeprefix(f"{family} ")}
+    return name
+
+
+def _moved(plan: SkuPlan) -> tuple[int, int]:
+    """Units that the plan moves here and away before it buys; what was decided since it was made is part of it."""
+    is_of_plan = Q(state__in=Advice.UNDECIDED) | Q(decided_at__gte=plan.planned_at)
+    advised = Advice.objects.filter(is_of_plan, sku=plan.sku_id, kind=Advice.Kind.TRANSFER)
+    moves = advised.exclude(state=Advice.State.GONE).values_list("warehouse", "source", "quantity")
+    here = [(to == plan.warehouse_id, source == plan.warehouse_id, units) for to, source, units in moves]
+    return sum(units for comes, _goes, units in here if comes), sum(units for _comes, goes, units in here if goes)
+
+
 def _terms(plan: SkuPlan) -> list[TermRow]:
     """The sum, term by term, with what each is made of."""
     if plan.expected is None or plan.safety_stock is None:
@@ -230,7 +260,7 @@ def _terms(plan: SkuPlan) -> list[TermRow]:
         lead += " ± " + units_text(plan.lead_time_spread_days)
     needed = _("%(per_day)s a day (%(method)s) for %(days)s d: %(lead)s, review period %(review)s d") % {
         "per_day": units_text(plan.per_day),
-        "method": _METHODS.get(plan.method, plan.method),
+        "method": _method(plan.method),
         "days": count(plan.protection_days),
         "lead": lead,
         "review": count(plan.review_days),
@@ -251,8 +281,15 @@ def _terms(plan: SkuPlan) -> list[TermRow]:
         rows.append(TermRow("+", _("reserved"), count(plan.reserved), _("promised to orders")))
     not_counted = _("%(units)s overdue are not counted on") % {"units": count(plan.overdue)} if plan.overdue else ""
     rows.append(TermRow("−", _("on the way"), count(plan.on_the_way), not_counted))
+    comes, goes = _moved(plan)
+    if comes:
+        rows.append(
+            TermRow("−", _("to move here"), count(comes), _("from other warehouses, before anything is bought"))
+        )
+    if goes:
+        rows.append(TermRow("+", _("to move away"), count(goes), _("to other warehouses, which need it sooner")))
     if plan.unrounded is not None:
-        rows.append(TermRow("=", _("missing"), units_text(plan.unrounded), _("never below 0"), True))
+        rows.append(TermRow("=", pgettext("in a sum", "missing"), units_text(plan.unrounded), _("never below 0"), True))
     if plan.quantity is not None:
         why = _("in packs, and at least the minimum order, of %(supplier)s") % {"supplier": plan.supplier or UNKNOWN}
         rows.append(TermRow("→", _("to order"), count(plan.quantity), why, True))
@@ -263,7 +300,7 @@ def _days(plan: SkuPlan | None, history: DemandHistory | None, stock: Stock, pla
     """From the past to what is expected; today has both."""
     past = stock.past(place) or [None] * (PAST_DAYS + 1)
     coming = stock.coming(place, plan.per_day if plan else None, COMING_DAYS)
-    asked = _demand(history)
+    asked = _demand(history, stock.today)
     due = stock.due(place)
     rows = []
     for back in range(PAST_DAYS, 0, -1):
@@ -291,11 +328,15 @@ def _days(plan: SkuPlan | None, history: DemandHistory | None, stock: Stock, pla
     return rows
 
 
-def _demand(history: DemandHistory | None) -> dict[date, int | None]:
-    """What was asked for, by day; None where it is not known. After its last day nothing was booked."""
+def _demand(history: DemandHistory | None, today: date) -> dict[date, int | None]:
+    """What was asked for, by day; None where it is not known.
+
+    After its last day nothing was booked: nothing was asked for, or there was nothing to sell, and nobody knows.
+    """
     if history is None:
         return {}
     units = np.frombuffer(bytes(history.units), "<i4").tolist()
+    units += [-1 if ended_empty(bytes(history.marks)) else 0] * ((today - history.last_day).days - 1)
     return {
         history.first_day + timedelta(days=place): None if value < 0 else value for place, value in enumerate(units)
     }
@@ -314,6 +355,8 @@ def _demand_picture(days: Sequence[DayRow], plan: SkuPlan | None) -> DemandPictu
     step = max(1, -(-int(top) // 4))
     top = step * -(-int(top + 0.999) // step)
 
+    width = -(-(_PLOT_RIGHT - _PLOT_LEFT) // len(shown))
+
     def x(place: int) -> int:
         return round(_PLOT_LEFT + (_PLOT_RIGHT - _PLOT_LEFT) * (place + 0.5) / len(shown))
 
@@ -327,6 +370,11 @@ def _demand_picture(days: Sequence[DayRow], plan: SkuPlan | None) -> DemandPictu
         top,
         [(y(value), value) for value in range(0, top + 1, step)],
         [(x(place), _short_day(row.day)) for place, row in enumerate(shown) if place % 14 == 4],
+        [
+            (x(place) - width // 2, width)
+            for place, row in enumerate(shown[:-1])  # today is not over
+            if row.demand is None
+        ],
     )
 
 
@@ -355,13 +403,6 @@ def _summary(past: Sequence[float | None], coming: Sequence[float], today: date)
         else:
             told.append(_("At this rate it runs out on %(day)s.") % {"day": today + timedelta(days=out)})
     return " ".join(told)
-
-
-def _report(report: ForecastReport) -> tuple[str, str, str, str, str]:
-    shares = (report.wape, report.bias, report.coverage)
-    loss = UNKNOWN if report.quantile_loss is None else f"{report.quantile_loss:.3f}"
-    shown = [UNKNOWN if value is None else f"{value * 100:.1f}%".replace("-", "−") for value in shares]
-    return str(report.get_of_display()), shown[0], shown[1], shown[2], loss
 
 
 def csv_rows(page: SkuPage) -> Iterator[list[str]]:

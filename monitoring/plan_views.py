@@ -4,6 +4,7 @@ Every address answers 404 for what the person may not see, so that it does not t
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,20 +19,22 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView, View
 
 from catalog.admin.stock.scope import product_line
-from catalog.models import Sku, StockLevel, Warehouse
+from catalog.models import Sku, StockLevel, User, Warehouse
 from catalog.stock.ledger import StockError
 from monitoring.admin.alert_deeds import next_page
 from monitoring.models import Advice, ForecastOverride, SkuPlan
 from monitoring.plan_board import PER_PAGE, Board, csv_rows
 from monitoring.plan_forms import ChangeForm, OverrideForm, RejectForm, SnoozeAdviceForm
+from monitoring.plan_page import SkuPage, sku_page
 from monitoring.plan_page import csv_rows as sku_rows
-from monitoring.plan_page import sku_page
-from monitoring.plan_words import advice_sentence, decided_before, done_sentence
+from monitoring.plan_record import record_card
+from monitoring.plan_words import accept_label, advice_sentence, decided_before, done_sentence
 from monitoring.services.planning.asking import ask_for_run
 from monitoring.services.planning.deeds import DECIDE, Decision, accept, may_accept, reject, snooze, wake
 from monitoring.services.planning.overrides import end_forecast, set_forecast
@@ -61,6 +64,7 @@ class BoardPage(PlanView, TemplateView):
             "first": PER_PAGE * (board.page - 1) + 1,
             "next": self.request.get_full_path(),
             "csv_url": f"{reverse('plan:board-csv')}{board.address()}",
+            "record": record_card(self.user, now=self.now) if board.tab == "decided" else None,
             "now": self.now,
         }
 
@@ -108,10 +112,20 @@ class AdviceView(PlanView):
             return HttpResponseRedirect(self.back)
         advice = decision.advice
         if decision.is_new:
-            messages.success(self.request, done(advice))
+            messages.success(self.request, _with_link(done(advice), advice, self.user))
         else:
             messages.warning(self.request, decided_before(advice))
         return HttpResponseRedirect(self.back)
+
+
+def _with_link(text: str, advice: Advice, user: User) -> str:
+    """The sentence with the order that it names as a link, for who may open it."""
+    number = str(advice.order or "")
+    if not number or number not in text or not user.has_perm("catalog.view_purchaseorder"):
+        return text
+    before, after = text.split(number, 1)
+    url = reverse("admin:catalog_purchaseorder_change", args=[advice.order_id])
+    return format_html('{}<a href="{}">{}</a>{}', before, url, number, after)
 
 
 class AcceptView(AdviceView, View):
@@ -251,10 +265,21 @@ class SkuView(PlanView):
         return f"{reverse('plan:sku', args=[self.sku.pk])}?warehouse={self.warehouse.pk}"
 
 
+@dataclass(frozen=True, slots=True)
+class ToDecide:
+    """An advice with what its button says."""
+
+    advice: Advice
+    sentence: str
+    accept: str
+    may_accept: bool
+
+
 class SkuPlanPage(SkuView, TemplateView):
     template_name = "monitoring/plan/sku.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = sku_page(self.sku, self.warehouse, user=self.user, now=self.now)
         return {
             **admin.site.each_context(self.request),
             **super().get_context_data(**kwargs),
@@ -262,16 +287,27 @@ class SkuPlanPage(SkuView, TemplateView):
             "sku": self.sku,
             "warehouse": self.warehouse,
             "warehouses": self.warehouses,
-            "page": sku_page(self.sku, self.warehouse, now=self.now),
+            "page": page,
+            "to_decide": self.to_decide(page),
+            "next": self.address,
             "now": self.now,
         }
+
+    def to_decide(self, page: SkuPage) -> list[ToDecide]:
+        if not self.user.has_perm(DECIDE):
+            return []
+        return [
+            ToDecide(advice, sentence, accept_label(advice), may_accept(self.user, advice.kind))
+            for advice, sentence, _line in page.advice
+            if advice.state in Advice.UNDECIDED and not (advice.snoozed_until and advice.snoozed_until > self.now)
+        ]
 
 
 class SkuCsv(SkuView, View):
     """The days of the charts of a SKU's page."""
 
     def get(self, request: HttpRequest, sku_id: int) -> HttpResponseBase:
-        page = sku_page(self.sku, self.warehouse, now=self.now)
+        page = sku_page(self.sku, self.warehouse, user=self.user, now=self.now)
         return self.export(f"plan-{self.sku.pk}-{self.warehouse.pk}.csv", sku_rows(page), self.sku)
 
 

@@ -8,11 +8,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config.formatting import UNKNOWN, count, day, joined, sentences
-from monitoring.advice_words import order_sentence
+from catalog.models import Promotion
+from config.formatting import UNKNOWN, count, day, joined, money, sentences
+from monitoring.advice_words import cap_sentence, order_sentence, short_sentence
 from monitoring.models import Advice, SkuPlan
-from monitoring.services.planning.running import NO_HISTORY, NO_LEAD_TIME, NO_STOCK_COUNT
-from monitoring.services.planning.sums import order_of
+from monitoring.planning.advice_text import Reason
+from monitoring.services.planning.figures import NO_HISTORY, NO_LEAD_TIME, NO_STOCK_COUNT
+from monitoring.services.planning.minimums import Shortfall
+from monitoring.services.planning.sums import order_of, short_of
 
 Kind, State, Status = Advice.Kind, Advice.State, SkuPlan.Status
 
@@ -45,12 +48,24 @@ def advice_sentence(advice: Advice, *, keeps: int | None = None, point: float | 
             kept = {"keeps": count(keeps), "point": count(round(point))}
             return sentences(moved, _("It keeps %(keeps)s; its reorder point is %(point)s.") % kept)
         case Kind.LOWER_CAP:
-            return _("Show at most %(units)s on %(channel)s, so that what is left lasts.") % figures
+            if not advice.sum:
+                return _("Show at most %(units)s on %(channel)s, so that what is left lasts.") % figures
+            short = short_of(advice.sum)
+            deed = (
+                _("Show at most %(units)s on %(channel)s, where a unit earns least.")
+                if short.reason == Reason.EARNS_LEAST
+                else _("Show at most %(units)s on %(channel)s, which sells most of it.")
+            )
+            return sentences(cap_sentence(short, advice.quantity), deed % figures)
         case _:
             name = {**figures, "promotion": advice.promotion or UNKNOWN}
-            if not advice.quantity:
-                return _("End “%(promotion)s” on %(channel)s: it sells what nothing replaces in time.") % name
-            return _("Limit “%(promotion)s” on %(channel)s to %(units)s, since nothing arrives in time.") % name
+            if advice.quantity:
+                deed = _("Limit “%(promotion)s” on %(channel)s to %(units)s, since nothing arrives in time.")
+            else:
+                deed = _("End “%(promotion)s” on %(channel)s: it sells what nothing replaces in time.")
+            if not advice.sum:
+                return deed % name
+            return sentences(short_sentence(short_of(advice.sum), figures["channel"]), deed % name)
 
 
 def accept_label(advice: Advice) -> str:
@@ -63,6 +78,8 @@ def accept_label(advice: Advice) -> str:
             return _("Accept: move %(units)s") % figures
         case Kind.LOWER_CAP:
             return _("Accept: show at most %(units)s") % figures
+        case _ if advice.promotion and advice.promotion.source == Promotion.Source.PLATFORM:
+            return _("Accept: I limit it there") if advice.quantity else _("Accept: I end it there")
         case _:
             return _("Accept: limit to %(units)s") % figures if advice.quantity else _("Accept: end it")
 
@@ -85,10 +102,19 @@ def done_sentence(advice: Advice) -> str:
             return _("%(units)s × %(sku)s are on their way from %(source)s to %(warehouse)s.") % figures
         case Kind.LOWER_CAP:
             return _("%(channel)s shows at most %(units)s × %(sku)s.") % figures
+        case _ if advice.promotion and advice.promotion.source == Promotion.Source.PLATFORM:
+            if advice.decided_quantity:
+                noted = _(
+                    "Noted. Limit “%(promotion)s” on %(channel)s to %(units)s now: nothing is changed there from here."
+                )
+            else:
+                noted = _("Noted. End “%(promotion)s” on %(channel)s now: nothing is changed there from here.")
+            return noted % figures
         case _ if advice.decided_quantity:
-            return _("“%(promotion)s” is limited to %(units)s.") % figures
+            done = _("“%(promotion)s” counts as limited to %(units)s. Limit it on %(channel)s, too, if it runs there.")
+            return done % figures
         case _:
-            return _("“%(promotion)s” is ended.") % figures
+            return _("“%(promotion)s” counts as ended. End it on %(channel)s, too, if it runs there.") % figures
 
 
 def decided_before(advice: Advice) -> str:
@@ -126,9 +152,15 @@ def days_ahead(when: date, now: datetime) -> str:
 def likely(probability: float | None) -> str:
     if probability is None:
         return _("likelihood not known")
+    return _("%(share)s likely") % {"share": likely_share(probability)}
+
+
+def likely_share(probability: float | None) -> str:
+    """In whole per cent; nothing that is not certain is 0 or 100."""
+    if probability is None:
+        return UNKNOWN
     share = round(probability * 100)
-    shown = ">99%" if share == 100 and probability < 1 else "<1%" if share == 0 and probability > 0 else f"{share}%"
-    return _("%(share)s likely") % {"share": shown}
+    return ">99%" if share == 100 and probability < 1 else "<1%" if share == 0 and probability > 0 else f"{share}%"
 
 
 def units_text(value: float | None) -> str:
@@ -155,6 +187,16 @@ def decided_line(advice: Advice) -> str:
     if advice.outcome:
         parts.append(str(advice.get_outcome_display()))
     return joined(parts)
+
+
+def shortfall_line(advice: Advice, shortfall: Shortfall) -> str:
+    """What all that is advised from its supplier for its warehouse comes to, where that is not enough."""
+    amounts = {"value": shortfall.value, "least": shortfall.least, "missing": shortfall.missing}
+    figures = {name: money(amount, shortfall.currency) for name, amount in amounts.items()}
+    return _(
+        "All that is advised from %(supplier)s to %(warehouse)s comes to %(value)s of at least %(least)s: "
+        "add %(missing)s."
+    ) % {**figures, "supplier": advice.supplier or UNKNOWN, "warehouse": advice.warehouse}
 
 
 def week_ahead(now: datetime) -> date:

@@ -1,10 +1,10 @@
-"""Fixtures that every test may use; those of the simulator and of worker processes live in files of their own."""
+"""Fixtures that every test may use; those of simulator, tables and worker processes live in files of their own."""
 
 import pytest
 from django.core.cache import caches
 from django.utils import translation
 
-pytest_plugins = ["tests.simulator", "tests.workers"]
+pytest_plugins = ["tests.simulator", "tests.tables", "tests.workers"]
 
 
 @pytest.fixture(autouse=True)

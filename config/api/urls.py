@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.routers import SimpleRouter
 
 from catalog.api import ChannelResource, ProductResource, PromotionResource, SkuResource
+from catalog.purchase_api import PurchaseOrderResource
 from config.api.problems import unknown_address
 from config.api.root import Root
 from integrations.syncing.api import SyncStatusResource
@@ -25,6 +26,7 @@ router.register("quotes", PriceQuoteResource)
 router.register("plans", PlanResource)
 router.register("advice", AdviceResource)
 router.register("health", HealthResource, basename="health")
+router.register("purchase-orders", PurchaseOrderResource)
 router.register("sync-status", SyncStatusResource, basename="sync-status")
 
 docs = SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html")

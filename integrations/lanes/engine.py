@@ -178,28 +178,27 @@ class Engine:
         return True
 
     def _claim_chunk(self) -> bool:
-        """Claim a chunk for the channel that will first run out of batches; False when none needs one."""
-        if self._is_over():
-            return False
-        # A channel that did not answer yet gets one small chunk: what a dead one has due is dear to take back.
-        hungry = [
-            lane
-            for lane in self.lanes.values()
-            if not lane.is_drained and len(lane.pending) < _AHEAD and (lane.has_answered or not lane.chunks)
-        ]
-        if not hungry:
-            return False
-        lane = min(hungry, key=lambda lane: len(lane.pending) + lane.in_flight)
-        limit = self._chunk_limit(lane)
-        chunk = Chunk(lane)
-        stored(lane.channel, partial(self._job.claim, lane, chunk, limit, self.clock()))
-        is_last = len(chunk.claims) < limit and not (chunk.claims and chunk.has_more)
-        lane.is_drained = is_last or lane.is_probing
-        if chunk.claims:
-            self._split(chunk)
-        else:
+        """Claim a chunk for the channel that will first run out of batches; False when none needs one, or has more."""
+        while not self._is_over():
+            # A channel that did not answer yet gets one small chunk: what a dead one has due is dear to take back.
+            hungry = [
+                lane
+                for lane in self.lanes.values()
+                if not lane.is_drained and len(lane.pending) < _AHEAD and (lane.has_answered or not lane.chunks)
+            ]
+            if not hungry:
+                return False
+            lane = min(hungry, key=lambda lane: len(lane.pending) + lane.in_flight)
+            limit = self._chunk_limit(lane)
+            chunk = Chunk(lane)
+            stored(lane.channel, partial(self._job.claim, lane, chunk, limit, self.clock()))
+            is_last = len(chunk.claims) < limit and not (chunk.claims and chunk.has_more)
+            lane.is_drained = is_last or lane.is_probing
+            if chunk.claims:
+                self._split(chunk)
+                return True
             self._outcomes.close(lane)
-        return True
+        return False
 
     def _split(self, chunk: Chunk) -> None:
         batches = self._job.split(chunk)
@@ -318,6 +317,8 @@ class Engine:
                     with self._lock:
                         self._in_flight -= 1
                     self._outcomes.take(batch, future)
+                    if not batch.chunk.waiting:
+                        return  # it was recorded, which takes a while: threads may have run out of batches
                 result = self._results.get_nowait()
         except Empty:
             return

@@ -537,11 +537,13 @@ def _push(
     ]
     looks = {look.pk: look for look in verifying.look(connector, unknown, now)} if unknown else {}
     results: dict[int, Result] = {}
-    sent: list[tuple[int, StockTarget]] = []
+    sent: list[StockTarget] = []
+    keys: list[int] = []
     for claim, target in zip(claims, targets, strict=True):
-        look = looks.get(claim.pk)
+        look = looks.get(claim.pk) if looks else None
         if look is None:
-            sent.append((claim.pk, target))
+            keys.append(claim.pk)
+            sent.append(target)
         elif look.status is Status.REFUSED:
             results[claim.pk] = Result(claim.pk, Status.REFUSED, at=now, cause=look.cause, looks=(look,))
         elif look.shown is None and claim.attempts and look.cause != verifying.NOT_STOCKED:
@@ -550,22 +552,22 @@ def _push(
         elif look.shown == target.quantity:
             results[claim.pk] = Result(claim.pk, Status.READ, at=now, shown=look.shown, looks=(look,))
         else:
-            sent.append((claim.pk, target._replace(expected=look.shown)))
+            keys.append(claim.pk)
+            sent.append(target._replace(expected=look.shown))
     if sent:
-        batch = [target for _pk, target in sent]
         # The same rows of the same push have the same key whenever they are sent, and others never do.
-        key = str(uuid5(name, orjson.dumps([tuple(target) for target in batch]).decode()))
+        key = str(uuid5(name, orjson.dumps(list(map(tuple, sent))).decode()))
         started = time.monotonic()
-        outcomes = connector.push_stock(batch, key=key, now=now)
+        outcomes = connector.push_stock(sent, key=key, now=now)
         took = int((time.monotonic() - started) * 1000)
-        for (pk, target), (_listing, _location, status, cause, shown) in zip(sent, outcomes, strict=True):
-            look = looks.get(pk)
+        for pk, target, (_listing, _location, status, cause, shown) in zip(keys, sent, outcomes, strict=True):
+            look = looks.get(pk) if looks else None
             results[pk] = Result(
                 pk,
                 _STATUSES[status],
                 now,
-                target.quantity,
-                target.expected,
+                target[3],  # its quantity, and what is expected; of thousands of rows
+                target[4],
                 shown,
                 "",
                 cause,

@@ -1,9 +1,10 @@
 """The log: a run over a channel, what it wanted of each listing, and each figure on its way."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import Any
 
 import orjson
@@ -131,32 +132,27 @@ def log_pushes(
     they should, the call itself is kept. `pushes` have confirmed_after_ms() where it was seen there already."""
     texts: dict[int, str] = {}  # of the steps, by target: many rows have the same one
     call_ids = _calls(run, [result for _claim, _wanted, result in plain])
-    told: list[tuple[Claim, Wanted, Result, int | None, int | None]] = [
-        (*each, None, call_id) for each, call_id in zip(plain, call_ids, strict=True)
-    ]
-    told += [(*each, None) for each in pushes]
-    rows = []
-    for claim, wanted, result, after_ms, call_id in told:
-        target = wanted.target
-        steps = texts.get(id(target)) or texts.setdefault(id(target), _as_text(target.steps))
-        outcome = outcome_of(result)
-        rows.append(
-            (
-                run.pk,
-                claim.listing_id,
-                claim.location_id,
-                claim.shown,
-                target.quantity,
-                steps,
-                "",
-                wanted.version,
-                outcome,
-                after_ms,
-                now,
-                call_id,
-                result.shown,
-            )
+    told: Iterable[tuple[tuple[Claim, Wanted, Result], int | None, int | None]] = chain(
+        zip(plain, call_ids, repeat(None)), ((each[:3], None, each[3]) for each in pushes)
+    )
+    rows = [
+        (
+            run.pk,
+            claim.listing_id,
+            claim.location_id,
+            claim.shown,
+            wanted.target.quantity,
+            texts.get(id(wanted.target)) or texts.setdefault(id(wanted.target), _as_text(wanted.target.steps)),
+            "",
+            wanted.version,
+            outcome_of(result),
+            after_ms,
+            now,
+            call_id,
+            result.shown,
         )
+        for (claim, wanted, result), call_id, after_ms in told
+    ]
     item_ids = sorted(insert_new(SyncItem, _ITEM_FIELDS, rows))  # in the order of the rows
     attempts = []
     for item_id, (_claim, _wanted, result, _after_ms) in zip(item_ids[len(plain) :], pushes, strict=True):

@@ -94,6 +94,7 @@ class Chart:
     days: list[DayTick]
     plot: tuple[int, int, int, int]  # left, top, right, bottom
     arrivals: list[Tick] = field(default_factory=list)  # where something comes, and how many units
+    gaps: list[tuple[int, int]] = field(default_factory=list)  # where nobody knows it: from where, how wide
 
 
 def chart(
@@ -140,7 +141,19 @@ def chart(
         ],
         plot=(_LEFT, _TOP, right, bottom),
         arrivals=[Tick(x(day), units) for day, units in sorted(arrivals.items()) if 0 <= day <= forward],
+        gaps=[(x(first - back), x(last - back) - x(first - back)) for first, last in holes(past)],
     )
+
+
+def holes(values: Sequence[Value]) -> list[tuple[int, int]]:
+    """From which place to which other one the values are not known, each with the known one after it."""
+    found: list[tuple[int, int]] = []
+    for place, value in enumerate(values):
+        if value is None and place and values[place - 1] is None:
+            found[-1] = (found[-1][0], place + 1)
+        elif value is None:
+            found.append((max(place - 1, 0), place + 1))
+    return [(first, min(last, len(values) - 1)) for first, last in found]
 
 
 def _out(coming: Sequence[float]) -> int | None:

@@ -311,7 +311,10 @@ class SkuPlan(models.Model):
 
     sku = models.ForeignKey(Sku, models.CASCADE, related_name="plans", verbose_name=_("SKU"), db_index=False)
     warehouse = models.ForeignKey(Warehouse, models.CASCADE, related_name="+", verbose_name=_("warehouse"))
-    supplier = models.ForeignKey(Supplier, models.SET_NULL, null=True, related_name="+", verbose_name=_("supplier"))
+    # A night writes all plans anew: an index of the few values there are costs more than it saves.
+    supplier = models.ForeignKey(
+        Supplier, models.SET_NULL, null=True, related_name="+", verbose_name=_("supplier"), db_index=False
+    )
     planned_at = models.DateTimeField(_("planned at"))
     status = models.CharField(_("status"), max_length=12, choices=Status)
     reason = models.CharField(max_length=60, blank=True)  # a slug
@@ -350,12 +353,15 @@ class SkuPlan(models.Model):
     )
     currency = models.CharField(max_length=3, blank=True)
     stock_value = models.DecimalField(max_digits=16, decimal_places=4, null=True)  # at cost, in `currency`
-    turns = models.FloatField(_("turnover"), null=True)  # a year
+    turns = models.FloatField(_("turnover"), null=True)  # a year, of the last 90 days
+    mean_stock = models.FloatField(null=True)  # of these days
     health = models.FloatField(_("health"), null=True)  # 0 to 100
     health_parts = models.JSONField(default=dict)
     wape = models.FloatField(null=True)  # of its own forecasts at past origins
     bias = models.FloatField(null=True)
     coverage = models.FloatField(null=True)
+    quantile_loss = models.FloatField(null=True)
+    report_card = models.JSONField(default=dict)  # with the other methods' figures: services.planning.report_cards
     last_sold_on = models.DateField(_("last sold on"), null=True)
     # Its arrival or departure plans it anew: what it stood at when it was last compared with its points.
     is_below_safety = models.BooleanField(default=False)
@@ -367,7 +373,6 @@ class SkuPlan(models.Model):
         verbose_name = _("plan of a SKU")
         verbose_name_plural = _("plans of SKUs")
         constraints = [models.UniqueConstraint(fields=["sku", "warehouse"], name="sku_plan_identity")]
-        indexes = [models.Index(fields=["order_by"], name="sku_plan_order_by")]
 
     def __str__(self) -> str:
         return f"{self.sku} · {self.warehouse}"

@@ -37,7 +37,8 @@ CSV_COSTS = ["stock value", "currency"]
 _MOST = ExpressionWrapper(
     F("lead_time_days") + F("review_days") + Value(float(usual_cover(0, 0)[1])), output_field=FloatField()
 )
-_VALUE = Cast("stock_value", FloatField())
+# What the turnover is of, at cost: the mean of the days that it is of, and not what is there now.
+_HELD = ExpressionWrapper(F("mean_stock") * Cast("sku__cost_price", FloatField()), output_field=FloatField())
 
 
 def sold_before(now: datetime) -> date:
@@ -65,7 +66,7 @@ class Part:
     plans: int = 0
     unvalued: int = 0  # with stock whose cost is not known
     values: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    turned: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # turns x value, where both are known
+    turned: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # turns x mean stock
     of: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -79,7 +80,7 @@ class Part:
 
     @property
     def turns(self) -> float | None:
-        """A year, each weighed by its stock's value; of several currencies nobody can tell."""
+        """A year, of what was sold beside the mean stock, both at cost; of several currencies nobody can tell."""
         weights = {currency: value for currency, value in self.of.items() if value > 0}
         if len(weights) != 1:
             return None
@@ -124,17 +125,17 @@ class Classes:
 
 def classes(scope: PlanScope, now: datetime) -> Classes:
     """Three queries, whatever there is."""
-    known = Q(turns__isnull=False, stock_value__isnull=False)
+    known = Q(turns__isnull=False, mean_stock__isnull=False, sku__cost_price__isnull=False)
     sums = {
         "plans": Count("pk"),
         "value": Sum("stock_value"),
         "unvalued": Count("pk", filter=Q(on_hand__gt=0, stock_value__isnull=True)),
     }
-    turned = ExpressionWrapper(F("turns") * _VALUE, output_field=FloatField())
+    turned = ExpressionWrapper(F("turns") * _HELD, output_field=FloatField())
     cells = {(abc, xyz): Part() for abc in ABC for xyz in XYZ}
     rows, total = {abc: Part() for abc in ABC}, Part()
     grouped = scope.plans.order_by().values("abc", "xyz", "currency")
-    for row in grouped.annotate(**sums, turned=Sum(turned, filter=known), of=Sum(_VALUE, filter=known)):
+    for row in grouped.annotate(**sums, turned=Sum(turned, filter=known), of=Sum(_HELD, filter=known)):
         for part in (cells[row["abc"], row["xyz"]], rows[row["abc"]], total):
             part.add(row)
     return Classes(

@@ -18,7 +18,7 @@ from catalog.models import Channel, Listing, User
 from monitoring.charts.data import Row, compared_rows, moment_of, unknown_since
 from monitoring.history import safe_cell
 from monitoring.models import Observation
-from monitoring.plan_pages.scope import PAGE_SIZE, page_of
+from monitoring.plan_pages.scope import PAGE_SIZE, PlanScope, page_of
 from monitoring.planning.safety import Floats
 from monitoring.planning.volatility import volatility
 
@@ -48,7 +48,21 @@ class Mover:
     range_share: float | None
 
 
-def moving(channel: Channel, now: datetime) -> QuerySet[Listing]:
+def _narrowed(listings: QuerySet[Listing], scope: PlanScope) -> QuerySet[Listing]:
+    """By what their SKUs are: a listing of no SKU is of no brand, no supplier and no class."""
+    if not scope.form.is_valid():
+        return listings.none()
+    given = scope.given
+    if "brand" in given:
+        listings = listings.filter(sku__product__brand=given["brand"])
+    if "supplier" in given:
+        listings = listings.filter(sku__supplier=given["supplier"])
+    if "abc" in given or "warehouse" in given:
+        listings = listings.filter(sku__in=scope.plans.order_by().values("sku"))
+    return listings
+
+
+def moving(channel: Channel, scope: PlanScope, now: datetime) -> QuerySet[Listing]:
     """Listings of which anything changed in the period, by the span of what was read in it, the widest first.
 
     The order leaves out what was in force when the period began; the figures do not.
@@ -60,16 +74,18 @@ def moving(channel: Channel, now: datetime) -> QuerySet[Listing]:
     span = read.order_by().values("listing").annotate(least=Min(price), most=Max(price)).filter(least__gt=0)
     ratio = span.values_list(Cast(F("most") - F("least"), FloatField()) / Cast("least", FloatField()))
     listings: QuerySet[Listing] = Listing.objects.filter(channel=channel, removed_at__isnull=True)
-    return listings.annotate(span=Subquery(ratio)).filter(span__isnull=False).order_by("-span", "pk")
+    return _narrowed(listings, scope).annotate(span=Subquery(ratio)).filter(span__isnull=False).order_by("-span", "pk")
 
 
-def page_of_movers(channel: Channel, data: Mapping[str, Any], now: datetime) -> tuple[Page[Any], list[Mover]]:
-    page = page_of(moving(channel, now).select_related("channel", "watch", "sku"), data)
+def page_of_movers(channel: Channel, scope: PlanScope, now: datetime) -> tuple[Page[Any], list[Mover]]:
+    page = page_of(moving(channel, scope, now).select_related("channel", "watch", "sku"), scope.data)
     return page, movers(list(page.object_list), channel, now)
 
 
 def movers(listings: Sequence[Listing], channel: Channel, now: datetime) -> list[Mover]:
     """The three measures of each, in the same order; two queries."""
+    if not listings:
+        return []
     rows: dict[int, list[Row]] = defaultdict(list)
     for row in compared_rows(listings, now - timedelta(days=DAYS), now):
         rows[row[0]].append(row)
@@ -117,9 +133,9 @@ def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def csv_rows(channel: Channel, now: datetime) -> Iterator[list[str]]:
+def csv_rows(channel: Channel, scope: PlanScope, now: datetime) -> Iterator[list[str]]:
     yield CSV_HEAD
-    listings = moving(channel, now).select_related("channel", "watch")
+    listings = moving(channel, scope, now).select_related("channel", "watch")
     for start in range(0, listings.count(), PAGE_SIZE * 10):
         for mover in movers(list(listings[start : start + PAGE_SIZE * 10]), channel, now):
             figures = (mover.variation, mover.change, mover.range_share)

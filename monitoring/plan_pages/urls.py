@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from monitoring.plan_pages import views
+from monitoring.plan_pages import views, what_if
 
 app_name = "planning"
 urlpatterns = [
@@ -13,6 +13,8 @@ urlpatterns = [
     path("classes/plans.csv", views.PlansCsv.as_view(), name="list-csv"),
     path("health/", views.HealthPage.as_view(), name="health"),
     path("health/health.csv", views.HealthCsv.as_view(), name="health-csv"),
+    path("what-if/", what_if.WhatIfPage.as_view(), name="what-if"),
+    path("what-if/what-if.csv", what_if.WhatIfCsv.as_view(), name="what-if-csv"),
     path("prices/", views.PricesPage.as_view(), name="prices"),
     path("prices/swings.csv", views.PricesCsv.as_view(), name="prices-csv"),
 ]

@@ -20,6 +20,7 @@ from django.views.generic import TemplateView, View
 from catalog.models import Channel
 from config.formatting import UNKNOWN, count, percent
 from monitoring.models import SkuPlan
+from monitoring.plan_cards import cards_of_groups
 from monitoring.plan_pages import classes, health, heat, prices
 from monitoring.plan_pages.classes import DEAD_DAYS
 from monitoring.plan_pages.scope import NO_CLASS, PlanScope, page_of
@@ -76,7 +77,7 @@ class PlansTemplateView(PlansView, TemplateView):
             "is_narrowed": self.scope.is_narrowed,
             "kept": kept,
             "clear_url": f"{reverse(self.address)}?{urlencode(kept)}",
-            "query": self.query(),
+            "rest": self.query(),
             "csv_url": f"{reverse(self.file)}?{self.query()}",
             "sees_costs": self.sees_costs,
         }
@@ -147,6 +148,7 @@ class ClassesPage(PlansTemplateView):
             "facts": self.facts(found),
             "columns": [name or _("none") for name in classes.XYZ],
             "no_class": _("none"),
+            "cards": cards_of_groups(),
             "matrix": [self.row(found, abc) for abc in classes.ABC if found.rows[abc].plans],
         }
 
@@ -349,6 +351,10 @@ class PricesView(WatchView):
         return prices.PriceFilters(self.request.GET, self.user)
 
     @cached_property
+    def scope(self) -> PlanScope:
+        return PlanScope(self.user, self.request.GET)
+
+    @cached_property
     def channel(self) -> Channel | None:
         """The chosen one, the first without a choice; None where there is none."""
         if not self.form.is_valid():
@@ -364,8 +370,8 @@ class PricesPage(PricesView, TemplateView):
         page: Page[Any] | None = None
         rows: list[prices.Mover] = []
         if self.channel is not None:
-            page, rows = prices.page_of_movers(self.channel, self.request.GET, self.now)
-        query = urlencode({"channel": self.channel.pk}) if self.channel else ""
+            page, rows = prices.page_of_movers(self.channel, self.scope, self.now)
+        query = self.scope.query(channel=self.channel.pk) if self.channel else ""
         return {
             **admin.site.each_context(self.request),
             **super().get_context_data(**kwargs),
@@ -373,9 +379,13 @@ class PricesPage(PricesView, TemplateView):
             "line": _("How much prices moved in the last %(days)d days") % {"days": prices.DAYS},
             "number": page.paginator.count if page else None,
             "form": self.form,
+            "scope": self.scope,
+            "clear_url": f"{reverse('planning:prices')}?{urlencode({'channel': self.channel.pk})}"
+            if self.channel
+            else "",
             "page": page,
             "rows": [MoverRow(mover) for mover in rows],
-            "query": query,
+            "rest": query,
             "csv_url": f"{reverse('planning:prices-csv')}?{query}" if query else "",
         }
 
@@ -384,7 +394,7 @@ class PricesCsv(PricesView, View):
     def get(self, request: HttpRequest) -> HttpResponseBase:
         if self.channel is None:
             raise Http404
-        return self.export("price-swings.csv", prices.csv_rows(self.channel, self.now), self.channel)
+        return self.export("price-swings.csv", prices.csv_rows(self.channel, self.scope, self.now), self.channel)
 
 
 def _tenth(value: float) -> str:

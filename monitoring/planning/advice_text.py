@@ -1,4 +1,4 @@
-"""The sum behind an advice to buy, as codes and figures that others put into words."""
+"""The sum behind an advice, as codes and figures that others put into words."""
 
 import math
 from dataclasses import dataclass
@@ -44,6 +44,27 @@ class OrderSum:
     minimum: int
     not_counted: int = 0  # overdue units on order, which are not among the parts
     unknown: tuple[Term, ...] = ()
+
+
+class Reason(StrEnum):
+    """Why this channel of all."""
+
+    EARNS_LEAST = "earns_least"
+    SELLS_MOST = "sells_most"
+
+
+@dataclass(frozen=True, slots=True)
+class ShortSum:
+    """Why something that sells a SKU is to be slowed down: units and days."""
+
+    available: int
+    coming: int  # that arrives before what is ordered now could
+    cover_days: float | None
+    lead_days: float
+    sold: int | None  # by the channel in the last `sold_days`; None: not known
+    sold_days: int
+    others: int | None = None  # what the other channels need until then; None: nobody asked
+    reason: Reason | None = None
 
 
 def order_sum(

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from monitoring.planning.safety import Floats, floats, refuse_negative
 
 DAYS_OF_A_YEAR = 365
+FRESH_DAYS = 90
 WEIGHTS = {"availability": 0.35, "cover": 0.25, "turnover": 0.20, "freshness": 0.20}
 _SPARE_COVER_DAYS = 60
 
@@ -47,6 +48,18 @@ def cover_part(cover_days: ArrayLike, least_days: ArrayLike, most_days: ArrayLik
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(cover < least, cover / least, np.where(cover > most, 1 - (cover - most) / most, 1.0))
     return np.where(np.isnan(cover + least + most), np.nan, np.maximum(0.0, part))
+
+
+def dead_share(last_sold: ArrayLike, unsold_days: ArrayLike, on_hand: ArrayLike) -> Floats:
+    """Of a SKU's stock in a warehouse: 0 if it was sold in the last 90 days, 1 if it could have been and was not.
+
+    `last_sold` is days ago, below 0 for never; `unsold_days` the days since then, or of all its history, on which it
+    could be sold. NaN without stock, and where these are fewer than 90: nobody can tell yet.
+    """
+    ago, unsold, there = map(floats, (last_sold, unsold_days, on_hand))
+    fresh = (ago >= 0) & (ago <= FRESH_DAYS)
+    share = np.where(fresh, 0.0, np.where(unsold >= FRESH_DAYS, 1.0, np.nan))
+    return np.where(there > 0, share, np.nan)
 
 
 @dataclass(frozen=True, slots=True)

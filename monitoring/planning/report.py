@@ -3,14 +3,14 @@
 Each figure is of totals at past origins, forecast by what was known there, the choice of the method included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from monitoring.planning import safety
-from monitoring.planning.choosing import Groups, actual_totals, choose, past_ends
+from monitoring.planning.choosing import Forecaster, Groups, actual_totals, choose, past_ends
 from monitoring.planning.demand import is_new, velocity
 from monitoring.planning.forecasting import Calendar, Series, seasonal_naive
 from monitoring.planning.safety import Floats, floats
@@ -40,6 +40,14 @@ class ReportCard:
     everything: dict[str, Accuracy]
 
 
+def past_forecasters(
+    sample: NDArray[np.floating], horizon: int, calendar: Calendar, groups: Groups | None = None
+) -> dict[int, Forecaster]:
+    """Those of the last ORIGINS past origins, or of as many as there are, each chosen on what was known there."""
+    ends = past_ends(sample.shape[1], horizon, calendar)[-ORIGINS:]
+    return {end: choose(sample[:, :end], horizon, calendar, groups) for end in ends}
+
+
 def report_card(
     demand: NDArray[np.floating],
     horizon: int,
@@ -47,9 +55,16 @@ def report_card(
     groups: Groups | None = None,
     *,
     level: float = TARGET,
+    chosen: Mapping[int, Forecaster] | None = None,
+    told_of: Groups | None = None,
 ) -> ReportCard:
-    """Judges the forecasts of the last ORIGINS past origins, or of as many as there are."""
-    ends = past_ends(demand.shape[1], horizon, calendar)[-ORIGINS:]
+    """Judges the forecasts at past origins: those of past_forecasters() of a sample, or else of these series.
+
+    `told_of` are the groups that figures are told of, where they are not the ones that methods are chosen for.
+    """
+    if chosen is None:
+        chosen = past_forecasters(demand, horizon, calendar, groups)
+    ends = sorted(chosen)
     series = Series(demand)
     actual = actual_totals(series, ends, horizon)
     for column, end in enumerate(ends):
@@ -58,7 +73,7 @@ def report_card(
     forecasts = {OURS: (blank.copy(), blank.copy()), TEXTBOOK: (blank.copy(), blank.copy())}
     for column, end in enumerate(ends):
         known = demand[:, :end]
-        totals = choose(known, horizon, calendar, groups).totals(known, groups)
+        totals = chosen[end].totals(known, groups)
         mean, spread = velocity(known, calendar.mean_window)[0], velocity(known, calendar.spread_window)[1]
         for name, (means, quantiles) in forecasts.items():
             means[:, column] = totals.mean if name == OURS else mean * horizon
@@ -66,6 +81,7 @@ def report_card(
             quantiles[:, column] = totals.quantile(level) if name == OURS else mean * horizon + held
     repeated = seasonal_naive(series, calendar.season, horizon, ends).astype(float) * horizon
     forecasts[SEASONAL_NAIVE] = (repeated, blank)
+    told_of = groups if told_of is None else told_of
     every, one = np.arange(len(demand)), np.zeros(len(demand), np.intp)
     return ReportCard(
         level,
@@ -75,7 +91,7 @@ def report_card(
                 name: accuracy(actual, means, quantiles, level=level, of=of)
                 for name, (means, quantiles) in forecasts.items()
             }
-            for of in (every, one if groups is None else groups, one)
+            for of in (every, one if told_of is None else told_of, one)
         ),
     )
 

@@ -19,8 +19,8 @@ from monitoring.planning.safety import Floats, floats, refuse_negative
 Ints = NDArray[np.int64]
 
 _SKUS_AT_ONCE = 200  # the solver's time grows faster than the problem
-# Entries with a fixed cost or a lot: each call takes its time however small it is, and with many it tries for long.
-_TIED_AT_ONCE = 32
+_NODES_AT_ONCE = 4_000  # of the search; the deepest first, so that few wait
+_EVEN = 1e-7  # money: what differs by less is as good
 
 
 def surplus(available: ArrayLike, keep: ArrayLike) -> Floats:
@@ -134,10 +134,9 @@ def _best_units(
     # What is best without fixed costs and lots is best with them as long as it meets neither.
     met = np.unique(sku[(units > 0) & ((fixed > 0) | (units < lot))])
     entries = np.flatnonzero(np.isin(sku, met))
-    tied = int(((fixed > 0) | (lot > 1))[entries].sum())
-    for part in _by_sku(sku, entries, at_once=max(1, _TIED_AT_ONCE * met.size // max(1, tied))):
-        rows, limits = _limits(donor[part], receiver[part], given, taken)
-        units[part] = _solve_lots(gain[part], rows, limits, fixed[part], lot[part])
+    if entries.size:
+        tied = _Tied(source[entries], destination[entries], gain[entries], fixed[entries], lot[entries])
+        units[entries] = _search(sku[entries], tied, given, taken)
     return units
 
 
@@ -172,25 +171,106 @@ def _solve_plain(gain: Floats, rows: sparse.csc_array, limits: Floats) -> Ints:
     return _whole(found, found.x, rows, limits)
 
 
-def _solve_lots(gain: Floats, rows: sparse.csc_array, limits: Floats, fixed: Floats, lot: Floats) -> Ints:
-    """With a 0-1 variable for each entry that has a fixed cost or a lot: whether anything moves there."""
-    number = gain.size
-    tied = np.flatnonzero((fixed > 0) | (lot > 1))
-    most = np.where(rows.toarray() > 0, limits[:, np.newaxis], np.inf).min(axis=0)
-    moved = sparse.eye_array(number, format="csr")[tied]
-    found = optimize.milp(
-        np.concatenate([-gain, fixed[tied]]),
-        integrality=np.ones(number + tied.size),
-        bounds=optimize.Bounds(0, np.concatenate([most, np.where(lot > most, 0.0, 1.0)[tied]])),
-        constraints=[
-            optimize.LinearConstraint(sparse.hstack([rows, sparse.csc_array((limits.size, tied.size))]), ub=limits),
-            # Nothing moves unless the lane is used, and then at least a lot.
-            optimize.LinearConstraint(sparse.hstack([moved, -sparse.diags_array(most[tied])]), ub=np.zeros(tied.size)),
-            optimize.LinearConstraint(sparse.hstack([moved, -sparse.diags_array(lot[tied])]), lb=np.zeros(tied.size)),
-        ],
-        options={"mip_rel_gap": 0, "presolve": False},  # so small that presolving takes longer
+@dataclass(frozen=True, slots=True)
+class _Tied:
+    """Entries of SKUs whose best plan meets a fixed cost or a lot."""
+
+    source: NDArray[np.intp]
+    destination: NDArray[np.intp]
+    gain: Floats
+    fixed: Floats
+    lot: Floats
+
+
+def _search(sku: NDArray[np.intp], tied: _Tied, given: Floats, taken: Floats) -> Ints:
+    """Branch and bound, of all SKUs at the same time.
+
+    A node says of some entries that they are used, with a lot at least, or are not. What is left to move is a plain
+    transportation problem again: the lots are taken off first, and of an entry that is still open each piece bears its
+    part of the fixed cost of as many as could go, which is never more than it would cost. So the solver's corners are
+    in whole pieces, its gain is no less than the best below the node, and its plan, paid in full, is one that holds.
+    """
+    skus, first, counts = np.unique(sku, return_index=True, return_counts=True)
+    width = int(counts.max())
+    entry = np.where(np.arange(width) < counts[:, None], first[:, None] + np.arange(width), -1)
+    best, units = np.full(skus.size, -np.inf), np.zeros(sku.size, np.int64)
+    waiting = [(np.arange(skus.size), np.zeros((skus.size, width), np.int8), np.full(skus.size, np.inf))]
+    while waiting:
+        number, use, bound = waiting.pop()
+        if number.size > _NODES_AT_ONCE:
+            waiting.append((number[:-_NODES_AT_ONCE], use[:-_NODES_AT_ONCE], bound[:-_NODES_AT_ONCE]))
+            number, use, bound = number[-_NODES_AT_ONCE:], use[-_NODES_AT_ONCE:], bound[-_NODES_AT_ONCE:]
+        left = bound > best[number] + _EVEN
+        number, use = number[left], use[left]
+        if not number.size:
+            continue
+        nodes = _solve_nodes(entry[number], use, tied, given[skus[number]], taken[skus[number]])
+        # The last of a SKU's best nodes in ascending order of their gain is the best of all.
+        order = np.argsort(nodes.gain, kind="stable")
+        order = order[nodes.gain[order] > best[number[order]] + _EVEN]
+        for node in dict(zip(number[order].tolist(), order.tolist(), strict=True)).values():
+            best[number[node]] = nodes.gain[node]
+            here = entry[number[node]]
+            units[here[here >= 0]] = nodes.units[node][here >= 0]
+        gap = nodes.gap.max(axis=1)
+        open_nodes = np.flatnonzero((nodes.bound > best[number] + _EVEN) & (gap > 0))
+        if open_nodes.size:
+            at = nodes.gap[open_nodes].argmax(axis=1)
+            unused, used = use[open_nodes].copy(), use[open_nodes].copy()
+            unused[np.arange(at.size), at], used[np.arange(at.size), at] = -1, 1
+            waiting.append(
+                (
+                    np.tile(number[open_nodes], 2),
+                    np.concatenate([unused, used]),
+                    np.tile(nodes.bound[open_nodes], 2),
+                )
+            )
+    return units
+
+
+@dataclass(frozen=True, slots=True)
+class _Nodes:
+    bound: Floats  # no plan below gains more; -inf: there is none
+    gain: Floats  # of the plan that was found, in full
+    units: Ints  # [node, entry]
+    gap: Floats  # [node, entry] what the bound leaves out; 0: nothing
+
+
+def _solve_nodes(entry: NDArray[np.intp], use: NDArray[np.int8], tied: _Tied, give: Floats, take: Floats) -> _Nodes:
+    """`use` of each entry is 1, -1 where it is not to be used, and 0 while it is open."""
+    count, warehouses = give.shape
+    node = np.broadcast_to(np.arange(count)[:, None], entry.shape)
+    source, destination = tied.source[entry], tied.destination[entry]
+    gain, fixed, lot = tied.gain[entry], tied.fixed[entry], tied.lot[entry]
+    is_there = (entry >= 0) & (use >= 0)
+    # Of an entry that is used so many go at least that they pay for its fixed cost: none would be as good.
+    least = np.where(is_there & (use > 0), np.maximum(lot, np.floor(fixed / gain - _EVEN) + 1), 0.0)
+    give, take = give.copy(), take.copy()
+    np.subtract.at(give, (node, source), least)
+    np.subtract.at(take, (node, destination), least)
+    holds = np.minimum(give.min(axis=1), take.min(axis=1)) >= 0
+    room = np.minimum(give[node, source], take[node, destination])
+    is_open = is_there & (use == 0) & ((fixed > 0) | (lot > 1))
+    each = np.where(is_open, gain - fixed / np.maximum(room, 1), gain)
+    moves = is_there & holds[:, None] & (room > 0) & (each > 0) & ~(is_open & (lot > room))
+    units = least.astype(np.int64)
+    for start in range(0, count, _SKUS_AT_ONCE):
+        part = np.zeros_like(moves)
+        part[start : start + _SKUS_AT_ONCE] = moves[start : start + _SKUS_AT_ONCE]
+        if part.any():
+            donor, receiver = node[part] * warehouses + source[part], node[part] * warehouses + destination[part]
+            rows, limits = _limits(donor, receiver, give, take)
+            units[part] += _solve_plain(each[part], rows, limits)
+    bound = (each * (units - least)).sum(axis=1, where=moves) + (gain * least - fixed).sum(axis=1, where=least > 0)
+    chosen = is_open & (units > 0)
+    gap = np.where(chosen, fixed * (1 - units / np.maximum(room, 1)) + gain * np.maximum(lot - units, 0), 0.0)
+    # What is less than a lot stays, and so does what does not pay.
+    stays = chosen & ((units < lot) | (gain * units <= fixed))
+    full = np.where(stays, 0, units)
+    paid = (gain * full).sum(axis=1) - fixed.sum(axis=1, where=full > 0)
+    return _Nodes(
+        np.where(holds, bound, -np.inf), np.where(holds, paid, -np.inf), full, np.where(gap > _EVEN, gap, 0.0)
     )
-    return _whole(found, None if found.x is None else found.x[:number], rows, limits)
 
 
 def _whole(found: optimize.OptimizeResult, values: Floats | None, rows: sparse.csc_array, limits: Floats) -> Ints:

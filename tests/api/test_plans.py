@@ -162,9 +162,9 @@ def test_pages_of_plans_follow_each_other(owner):
 
 
 def place(sku, *, available=None, is_counted=True, is_active=True, **fields):
-    """A planned SKU in a warehouse of its own, with a safety stock of 8."""
+    """A planned SKU in a warehouse of its own, with a safety stock of 8, that runs out in time in 2 of 100 cases."""
     warehouse = WarehouseFactory(is_active=is_active)
-    SkuPlanFactory(sku=sku, warehouse=warehouse, **fields)
+    SkuPlanFactory(sku=sku, warehouse=warehouse, **{"stock_out_probability": 0.02, **fields})
     if available is not None:
         StockLevelFactory(sku=sku, warehouse=warehouse, on_hand=available + 3, reserved=3, is_counted=is_counted)
 
@@ -176,6 +176,8 @@ def place(sku, *, available=None, is_counted=True, is_active=True, **fields):
         pytest.param([{"available": 8}], False, id="at the safety stock"),
         pytest.param([{"available": 7}], True, id="below"),
         pytest.param([{"available": -2}], True, id="oversold"),
+        pytest.param([{"available": 9, "stock_out_probability": 0.05}], False, id="as likely as the target allows"),
+        pytest.param([{"available": 9, "stock_out_probability": 0.06}], True, id="runs out before anything arrives"),
         pytest.param([{"available": 50}, {"available": 7}], True, id="below in one warehouse"),
         pytest.param([{"available": 7, "is_active": False}], None, id="in a warehouse that is not offered"),
         pytest.param([{"available": 7, "is_counted": False}], None, id="never counted"),
@@ -188,7 +190,7 @@ def place(sku, *, available=None, is_counted=True, is_active=True, **fields):
         ),
     ],
 )
-def test_a_listing_is_low_when_its_sku_is_below_the_safety_stock_somewhere(owner, places, is_low):
+def test_a_listing_is_low_when_cover_is_short_somewhere(owner, places, is_low):
     listing = ListingFactory(sku=SkuFactory())
     for fields in places:
         place(listing.sku, **fields)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.django_db
 
 LISTS = [
     *("products", "skus", "channels", "listings", "thresholds", "alerts", "promotions", "quotes"),
-    *("plans", "advice", "health", "sync-status"),
+    *("plans", "advice", "health", "purchase-orders", "sync-status"),
 ]
 
 
@@ -20,7 +20,7 @@ LISTS = [
         pytest.param(["read:watch"], ["listings"], id="watch"),
         pytest.param(["read:alerts"], ["thresholds", "alerts"], id="alerts"),
         pytest.param(["read:prices"], ["promotions", "quotes"], id="prices"),
-        pytest.param(["read:plans"], ["plans", "advice", "health"], id="plans"),
+        pytest.param(["read:plans"], ["plans", "advice", "health", "purchase-orders"], id="plans"),
         pytest.param(["read:sync"], ["sync-status"], id="sync"),
         pytest.param(["read:cost"], [], id="no list"),
     ],

@@ -57,7 +57,7 @@ def test_a_cost_stored_ahead_begins_by_itself(sku, clock):
     requote(listing_ids=[listing.pk], now=NOW)
     assert ListingPrice.objects.get().due_at == NOW + HOUR
     clock.move_to(NOW + HOUR)
-    requote_due(seconds=5)
+    requote_due(seconds=30)
     assert Sku.objects.get(pk=sku.pk).cost_price == Decimal("50.00")
     assert list(PriceQuote.objects.order_by("pk").values_list("margin", flat=True)) == [5_700, 4_900]
     assert keep_in_step(now=NOW + HOUR) == []

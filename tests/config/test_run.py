@@ -65,7 +65,7 @@ class Run:
 
     def start(self):
         self.spawn()
-        wait_for(lambda: "Press Ctrl-C" in self.said() or not self.is_running, seconds=120, said=self.said)
+        wait_for(lambda: "Press Ctrl-C" in self.said() or not self.is_running, seconds=300, said=self.said)
         assert self.is_running, self.said()
 
     def said(self):
@@ -76,7 +76,7 @@ class Run:
 
     def stop(self, signum=signal.SIGINT):
         self.process.send_signal(signum)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,10 @@ def run(folder):
 
 def sign_in(run, user, password):
     session = requests.Session()
-    token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', session.get(run.url("/login/"), timeout=10).text)
+    token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', session.get(run.url("/login/"), timeout=60).text)
     assert token is not None
     form = {"username": user, "password": password, "csrfmiddlewaretoken": token[1], "next": "/"}
-    answer = session.post(run.url("/login/"), data=form, headers={"Referer": run.url("/login/")}, timeout=10)
+    answer = session.post(run.url("/login/"), data=form, headers={"Referer": run.url("/login/")}, timeout=60)
     return answer.status_code, answer.url
 
 
@@ -111,7 +111,7 @@ def test_it_comes_up_with_the_demo_world_stops_without_leftovers_and_comes_up_ag
     assert "staff login:    owner    staff-password" in run.said()
     assert sign_in(run, "owner", "staff-password") == (200, run.url("/"))
     assert sign_in(run, "manager", "manager-password") == (200, run.url("/"))
-    wait_for(lambda: requests.get(run.url("/readyz"), timeout=10).ok, seconds=20, said=run.said)
+    wait_for(lambda: requests.get(run.url("/readyz"), timeout=60).ok, seconds=60, said=run.said)
     everyone = family(run.process.pid)
     assert (
         len(everyone) >= 10
@@ -137,14 +137,14 @@ def test_it_comes_up_with_the_demo_world_stops_without_leftovers_and_comes_up_ag
 def test_a_process_that_ends_is_named_with_its_last_lines_and_the_rest_is_stopped(run, argument, name, last_line):
     run.start()
     log = run.folder / "var" / "log" / f"{name}.log"
-    wait_for(lambda: last_line in log.read_text(), seconds=30, said=run.said)
+    wait_for(lambda: last_line in log.read_text(), seconds=60, said=run.said)
     everyone = family(run.process.pid)
     os.kill(find(everyone, argument), signal.SIGKILL)
-    assert run.process.wait(timeout=20) == 1
+    assert run.process.wait(timeout=60) == 1
     assert f"{name} ended (exit code -9). Its last lines, from" in run.said()
     assert last_line in run.said()
     # What a killed worker had started ends by itself, as soon as it notices.
-    wait_for(lambda: not alive(everyone), seconds=15, said=lambda: f"still there: {alive(everyone)}")
+    wait_for(lambda: not alive(everyone), seconds=60, said=lambda: f"still there: {alive(everyone)}")
 
 
 @pytest.mark.parametrize("name", ["PORT", "SIMULATOR_PORT"])
@@ -153,7 +153,7 @@ def test_a_port_in_use_is_named_before_anything_is_started(run, name):
         taken.bind(("127.0.0.1", int(run.env[name])))
         taken.listen()
         run.spawn()
-        assert run.process.wait(timeout=20) == 1
+        assert run.process.wait(timeout=60) == 1
     assert f"CommandError: {name} {run.env[name]} cannot be used (Address already in use)" in run.said()
     assert f"make run {name}=" in run.said()
     assert "Traceback" not in run.said()

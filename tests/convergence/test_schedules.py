@@ -10,7 +10,7 @@ from tests.convergence.run import check
 
 IS_POSTGRES = "postgresql" in settings.DATABASES["default"]["ENGINE"]
 # On PostgreSQL fewer, since what differs there, real processes at once, has tests of its own.
-SEEDS = range(1, int(os.environ.get("SCHEDULES", "10" if IS_POSTGRES else "100")) + 1)
+SEEDS = range(1, int(os.environ.get("SCHEDULES", "10" if IS_POSTGRES else "300")) + 1)
 
 
 @pytest.mark.django_db

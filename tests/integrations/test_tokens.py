@@ -339,7 +339,7 @@ def outcomes() -> set[tuple[str, str]]:
 def test_a_token_refused_in_mid_run_is_replaced_and_the_listings_are_read_in_the_same_run(simulator, watched):
     before = stored()
     simulator.shopify.change_tokens(revoke="shopify-nuanju")
-    summary = fetch_slice(now_fn=timezone.now, seconds=5)
+    summary = fetch_slice(now_fn=timezone.now, seconds=30)
     assert not summary.problems
     assert outcomes() == {("read", "")}
     after = stored()
@@ -350,7 +350,7 @@ def test_a_token_refused_in_mid_run_is_replaced_and_the_listings_are_read_in_the
 
 def test_a_refused_new_token_asks_a_person(simulator, watched):
     simulator.shopify.fail_next(method="shop,nodes", times=0, status=401)
-    fetch_slice(now_fn=timezone.now, seconds=5)
+    fetch_slice(now_fn=timezone.now, seconds=30)
     assert stored().state(timezone.now()) == State.REAUTHORISE
     assert token_calls(simulator) == 1
     assert AuditEvent.objects.filter(action="authorisation lost").count() == 1
@@ -366,7 +366,7 @@ def test_a_refusal_while_no_token_is_to_be_had_pauses_the_channel_without_a_pers
     simulator.clear_faults()
     QuotaSlot.objects.all().delete()
     ChannelHealth.objects.update(retry_at=timezone.now())
-    fetch_slice(now_fn=timezone.now, seconds=5)
+    fetch_slice(now_fn=timezone.now, seconds=30)
     assert outcomes() == {("read", "")}
 
 
@@ -388,7 +388,7 @@ def test_keys_that_are_refused_ask_a_person_at_once(simulator):
     ListingFactory(channel=channel, platform_item_id=str(row["num_iid"]), platform_sku_id=str(row["sku_id"] or ""))
     ensure_watches(now=timezone.now() - timedelta(seconds=1))
     simulator.woocommerce.revoke_key(shop["consumer_key"])
-    fetch_slice(now_fn=timezone.now, seconds=5)
+    fetch_slice(now_fn=timezone.now, seconds=30)
     assert stored().state(timezone.now()) == State.REAUTHORISE
 
 

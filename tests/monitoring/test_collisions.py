@@ -208,7 +208,7 @@ class TestWarnings:
     def test_a_loss_ahead_is_told_before_it_begins_and_as_a_loss_once_it_does(self, listing):
         coupon = PromotionFactory(channel=listing.channel, value=5000, start=NOW + DAY, end=NOW + 2 * DAY)
         mark_due(listing_ids=[listing.pk], now=NOW)
-        scan_due(seconds=5, now_fn=lambda: NOW)
+        scan_due(seconds=30, now_fn=lambda: NOW)
         requote(listing_ids=[listing.pk], now=NOW)
         assert self.in_force() == [("loss_ahead", "warning")]
         alert = Alert.objects.get()
@@ -216,7 +216,7 @@ class TestWarnings:
         assert ListingPrice.objects.get().scan_due_at == coupon.start - DAY + 14 * HOUR  # the night, at two
         for at in (coupon.start, coupon.end):
             requote(listing_ids=[listing.pk], now=at)
-            scan_due(seconds=5, now_fn=partial(lambda at: at, at))
+            scan_due(seconds=30, now_fn=partial(lambda at: at, at))
             expected = [("below_break_even", "critical")] if at == coupon.start else []
             assert self.in_force() == expected
             assert [row.starts_at for row in Collision.objects.all()] == [coupon.start] * len(expected)
@@ -250,14 +250,14 @@ class TestWhenItIsDue:
     def test_only_what_a_change_can_touch_is_looked_through_again(self, listing):
         other = listing_of(listing.channel)
         mark_due(listing_ids=[listing.pk, other.pk], now=NOW)
-        assert scan_due(seconds=5, now_fn=lambda: NOW).listings == 2
-        assert scan_due(seconds=5, now_fn=lambda: NOW + HOUR).listings == 0
+        assert scan_due(seconds=30, now_fn=lambda: NOW).listings == 2
+        assert scan_due(seconds=30, now_fn=lambda: NOW + HOUR).listings == 0
         mark_due(listing_ids=[other.pk], now=NOW + HOUR)
-        assert scan_due(seconds=5, now_fn=lambda: NOW + HOUR).listings == 1
+        assert scan_due(seconds=30, now_fn=lambda: NOW + HOUR).listings == 1
 
     def test_each_listing_is_looked_through_every_night(self, listing):
         mark_due(listing_ids=[listing.pk], now=NOW)
-        seen = [scan_due(seconds=5, now_fn=partial(lambda at: at, NOW + hour * HOUR)).listings for hour in range(48)]
+        seen = [scan_due(seconds=30, now_fn=partial(lambda at: at, NOW + hour * HOUR)).listings for hour in range(48)]
         assert sum(seen) == 3
 
     def test_a_mark_set_meanwhile_stays(self, listing):

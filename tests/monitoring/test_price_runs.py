@@ -85,7 +85,7 @@ def test_competitors_and_removed_listings_are_left_out(channel, listings):
 
 def test_many_take_the_same_queries_as_few(channel, listings, django_assert_num_queries):
     run = asked(ListingFactory.create_batch(20, channel=channel))
-    requote_due(seconds=5)
+    requote_due(seconds=30)
     with django_assert_num_queries(2):
         assert progress(run).untold == {"price": 20}
 

@@ -59,7 +59,7 @@ def test_each_edge_of_a_window_is_worked_out_when_it_comes(listing, fees):
     mark_due(listing_ids=[listing.pk], now=NOW)
     seen = []
     for moment in (NOW, NOW + HOUR - timedelta(seconds=1), NOW + HOUR, NOW + 2 * HOUR, NOW + 3 * HOUR):
-        requote_due(seconds=5, now_fn=partial(datetime.fromtimestamp, moment.timestamp(), UTC))
+        requote_due(seconds=30, now_fn=partial(datetime.fromtimestamp, moment.timestamp(), UTC))
         seen.append(last_quote(listing).buy_one)
     assert seen == [9900, 9900, 9400, 9900, 9900]
     assert ListingPrice.objects.get().due_at is None
@@ -73,7 +73,7 @@ def test_fees_and_costs_that_begin_later_are_counted_from_then_on(listing, fees)
     mark_due(listing_ids=[listing.pk], now=NOW)
     margins = []
     for hour in range(3):
-        requote_due(seconds=5, now_fn=partial(datetime.fromtimestamp, (NOW + hour * HOUR).timestamp(), UTC))
+        requote_due(seconds=30, now_fn=partial(datetime.fromtimestamp, (NOW + hour * HOUR).timestamp(), UTC))
         margins.append(last_quote(listing).margin)
     assert margins == [3466, 2971, 2171]
     assert ListingPrice.objects.get().due_at is None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.charts.projection import ahead, chart, small
+from monitoring.charts.projection import ahead, chart, holes, small
 
 TODAY = date(2026, 11, 22)
 
@@ -21,6 +21,20 @@ TODAY = date(2026, 11, 22)
 )
 def test_demand_takes_from_the_stock_and_arrivals_add(available, per_day, arrivals, line):
     assert ahead(available, per_day, arrivals, 4) == line
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([1, 2], []),
+        ([None, None, 2, 3], [(0, 2)]),
+        ([1, None, 2, None, None, 3], [(0, 2), (2, 5)]),
+        ([1, None], [(0, 1)]),
+        ([], []),
+    ],
+)
+def test_a_hole_reaches_from_one_known_value_to_the_next(values, found):
+    assert holes(values) == found
 
 
 def test_what_nobody_knew_is_a_hole_and_the_end_has_a_cross():

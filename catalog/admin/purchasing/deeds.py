@@ -50,6 +50,12 @@ class _OrderForm(forms.Form):
     def done(self, text: str) -> Done:
         return Done(text, url("purchaseorder_change", self.order.pk))
 
+    def told_of_warehouse(self) -> list[str]:
+        if self.order.warehouse.is_active:
+            return []
+        message = gettext("%(warehouse)s is not active: what is there is not offered.")
+        return [message % {"warehouse": self.order.warehouse}]
+
 
 class SendOrderForm(_OrderForm):
     name = "send_order"
@@ -98,20 +104,20 @@ class SendOrderForm(_OrderForm):
             for line in self.lines
             if (own := terms.get(line.sku_id)) and (line.quantity % own.pack or line.quantity < own.minimum)
         ]
-        told = []
+        told = self.told_of_warehouse()
         if odd:
             message = gettext("Not in whole packs, or below the minimum order: %(skus)s.")
             told.append(message % {"skus": formatting.joined(odd)})
-        least = self.order.supplier.minimum_value
-        if least is not None and may_see_cost(self.request) and self.order.currency == self.order.supplier.currency:
+        least = least_value(self.order)
+        if least is not None and may_see_cost(self.request):
             value = order_value(self.lines)
             if value is None:
                 told.append(
                     gettext("Its value is not known, so nobody can tell whether it is enough for the supplier.")
                 )
             elif value < least:
-                message = gettext("%(value)s is below the minimum order value of %(least)s.")
-                figures = {"value": value, "least": least}
+                message = gettext("%(value)s of %(least)s, which the supplier asks for at least: add %(missing)s.")
+                figures = {"value": value, "least": least, "missing": least - value}
                 written = {name: formatting.money(each, self.order.currency) for name, each in figures.items()}
                 told.append(message % written)
         return formatting.sentences(*told)
@@ -187,9 +193,11 @@ class ReceiveOrderForm(_OrderForm):
             sentence = gettext("%(units)s of %(due)s arrive in %(warehouse)s; still to come: %(rest)s.")
         else:
             sentence = gettext("%(units)s of %(due)s arrive in %(warehouse)s; nothing more is to come.")
-        warning = gettext("More than was to come: %(skus)s.") % {"skus": formatting.joined(more)} if more else ""
+        told = self.told_of_warehouse()
+        if more:
+            told.append(gettext("More than was to come: %(skus)s.") % {"skus": formatting.joined(more)})
         mark = _mark([f"{line}:{number}" for line, number in arrived.items()])
-        return Shown(sentence % figures, gettext("Receive %(units)s") % figures, mark, warning)
+        return Shown(sentence % figures, gettext("Receive %(units)s") % figures, mark, formatting.sentences(*told))
 
     def book(self, key: str, actor: User, now: datetime) -> Done:
         receipt = receive_order(
@@ -256,3 +264,8 @@ def order_value(lines: list[PurchaseOrderLine]) -> Decimal | None:
             return None
         total += line.unit_cost * line.quantity
     return total
+
+
+def least_value(order: PurchaseOrder) -> Decimal | None:
+    """What the supplier asks for at least in one order; None: nothing, or it cannot be compared."""
+    return order.supplier.minimum_value if order.supplier.currency == order.currency else None

@@ -29,7 +29,10 @@ class LaneAdmin(FrameModelAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "currency":
             return forms.ChoiceField(
-                label=capfirst(str(db_field.verbose_name)), choices=currency_choices(), initial=db_field.default
+                label=capfirst(str(db_field.verbose_name)),
+                choices=currency_choices(),
+                initial=db_field.default,
+                help_text=_("Another currency counts by its exchange rate; while none is known the lane is left out."),
             )
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 

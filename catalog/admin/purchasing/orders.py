@@ -23,6 +23,7 @@ from catalog.admin.purchasing.deeds import (
     ReceiveOrderForm,
     SendOrderForm,
     day_field,
+    least_value,
     order_value,
     start_of,
 )
@@ -318,13 +319,15 @@ def _lines(order: PurchaseOrder) -> list[PurchaseOrderLine]:
 
 def _facts(request: HttpRequest, order: PurchaseOrder) -> dict[str, Any]:
     lines = _lines(order)
+    value, least = order_value(lines), least_value(order)
     return {
         "ordered": sum(line.quantity for line in lines),
         "arrived": sum(line.received for line in lines),
         "outstanding": sum(line.outstanding for line in lines) if order.is_on_the_way else 0,
         "shows_cost": may_see_cost(request),
-        "value": order_value(lines),
-        "least": order.supplier.minimum_value if order.supplier.currency == order.currency else None,
+        "value": value,
+        "least": least,
+        "missing": least - value if value is not None and least is not None and value < least else None,
         "expected": formatting.day(order.expected_at, timezone.now()),
         "is_overdue": _is_overdue(order),
     }

@@ -196,26 +196,23 @@ class StockWriter:
 
     def _addressed(self, batch: Sequence[StockTarget]) -> list[_Row]:
         """The targets with the inventory item and location that each is written to; others get their outcome."""
-        sent = []
         is_id = parse.is_id
+        stock_ids = self._stock_ids(
+            [each for each in batch if not each.stock_id and is_id(each.sku_id) and is_id(each.item_id)]
+        )
+        locations = {target.location_id for target in batch}
+        only = self._only_location() if "" in locations else ""
+        known = {each for each in (*locations, only) if is_id(each)}
+        rows = []
         for place, target in enumerate(batch):
-            _listing, item_id, sku_id, quantity, expected, _location, _stock = target
+            _listing, item_id, sku_id, quantity, expected, location_id, stock_id = target
+            location_id = location_id or only
             if not is_id(sku_id) or not is_id(item_id):
                 # Sent along, it would make the platform refuse the whole call; and so would the next.
                 self._note(place, target, PushStatus.REFUSED, "bad-listing-id")
             elif not 0 <= quantity <= _LARGEST_QUANTITY or abs(expected or 0) > _LARGEST_QUANTITY:
                 self._note(place, target, PushStatus.REFUSED, "refused-by-rule")
-            else:
-                sent.append((place, target))
-        stock_ids = self._stock_ids([target for _place, target in sent if not target.stock_id])
-        locations = {target.location_id for _place, target in sent}
-        only = self._only_location() if "" in locations else ""
-        known = {each for each in (*locations, only) if parse.is_id(each)}
-        rows = []
-        for place, target in sent:
-            stock_id = target.stock_id or stock_ids.get((target.item_id, target.sku_id), "")
-            location_id = target.location_id or only
-            if not is_id(stock_id):
+            elif not is_id(stock_id := stock_id or stock_ids.get((item_id, sku_id), "")):
                 self._note(place, target, PushStatus.REFUSED, "unknown-listing")
             elif location_id not in known:
                 self._note(place, target, PushStatus.REFUSED, "unknown-location")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from catalog.models import Sku
 from monitoring.models import Advice
-from monitoring.services.planning.running import changed_skus, run_plan
+from monitoring.services.planning.running import changed_skus, judge_plans, run_plan
 
 
 class Command(BaseCommand):
@@ -19,8 +19,11 @@ class Command(BaseCommand):
         chosen = parser.add_mutually_exclusive_group()
         chosen.add_argument("--sku", action="append", metavar="CODE", help="this SKU only; may be given several times")
         chosen.add_argument("--changes", action="store_true", help="SKUs whose stock moved since they were planned")
+        parser.add_argument(
+            "--report-cards", action="store_true", help="then judge the forecasts of each SKU, as each night does"
+        )
 
-    def handle(self, *args: Any, sku: list[str] | None, changes: bool, **options: Any) -> None:
+    def handle(self, *args: Any, sku: list[str] | None, changes: bool, report_cards: bool, **options: Any) -> None:
         now = timezone.now()
         sku_ids = _skus(sku) if sku else changed_skus(now=now) if changes else None
         if sku_ids == []:
@@ -29,6 +32,8 @@ class Command(BaseCommand):
         begun = time.monotonic()
         _run, planned = run_plan(sku_ids, now=now, tell=self._tell)
         self.stdout.write(f"{planned} in {time.monotonic() - begun:.1f} s")
+        if report_cards:
+            self.stdout.write(f"{judge_plans(sku_ids, now=now)}.")
         waiting = Advice.objects.filter(state=Advice.State.OPEN).count()
         self.stdout.write(f"{waiting} open advice in all.")
 

@@ -71,9 +71,10 @@ def accept(
     """Do what is advised, with another number where one is given.
 
     Buying writes a line into a draft order that nobody has sent yet; a transfer is booked as sent; a cap is lowered,
-    and a promotion of our own is limited or ended. `shown` is the number that the person saw: raises AdviceError where
-    another one is advised by now, and for what cannot be done. Roles are the caller's business, visibility is not:
-    raises Advice.DoesNotExist for what the person does not see.
+    and a promotion of our own is limited or ended; one that the platform runs is left to the person, who does it there.
+    `shown` is the number that the person saw: raises AdviceError where another one is advised by now, and for what
+    cannot be done. Roles are the caller's business, visibility is not: raises Advice.DoesNotExist for what the person
+    does not see.
     """
     with transaction.atomic():
         advice = _locked(advice_id, actor)
@@ -250,10 +251,12 @@ def _lower_cap(advice: Advice, units: int, actor: User, now: datetime) -> None:
         message = gettext("%(sku)s has no listing on %(channel)s any more.")
         raise AdviceError(message % {"sku": advice.sku, "channel": advice.channel})
     rules = {rule.listing_id: rule for rule in StockRule.objects.select_for_update().filter(listing__in=listings)}
+    general = StockRule.objects.filter(channel=advice.channel_id).values_list("cap", flat=True).first()
     lowered = []
     for listing in listings:
         rule = rules.get(listing.pk) or StockRule(listing=listing)
-        if rule.cap is not None and rule.cap <= units:
+        held = general if rule.cap is None else rule.cap
+        if held is not None and held <= units:
             continue
         before, is_added = rule.cap, rule.pk is None
         rule.cap = units
@@ -265,15 +268,14 @@ def _lower_cap(advice: Advice, units: int, actor: User, now: datetime) -> None:
 
 
 def _limit_promotion(advice: Advice, units: int, actor: User, now: datetime) -> None:
-    """So many are left to claim, or none: then it ends. What a platform says is changed on the platform."""
+    """So many are left to claim, or none: then it ends. What a platform says is changed there, by whoever accepts."""
     promotion = None
     if advice.promotion_id is not None:
         promotion = Promotion.objects.select_related("channel").filter(pk=advice.promotion_id).first()
     if promotion is None:
         raise AdviceError(gettext("This promotion does not exist any more."))
     if promotion.source == Promotion.Source.PLATFORM:
-        message = gettext("“%(promotion)s” is run by the platform. Limit or end it there, and reject this advice.")
-        raise AdviceError(message % {"promotion": promotion})
+        return
     if units:
         promotion.remaining = units if promotion.remaining is None else min(promotion.remaining, units)
     elif promotion.start is not None and promotion.start >= now:

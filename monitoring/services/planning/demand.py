@@ -36,6 +36,7 @@ _OVERLAP = timedelta(hours=1)  # a booking may be seen later than the time it be
 _DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1).toordinal()
 PLACES = 10**7  # warehouses' keys are below it
+NEVER = date.max.toordinal()
 _FIELDS = ("source", "first_day", "last_day", "units", "marks", "built_at")
 
 
@@ -47,6 +48,7 @@ class Demand:
     warehouse: Ints
     units: NDArray[np.float32]
     last_day: date
+    counted_since: Ints  # the first day at whose end the stock was known, as an ordinal; NEVER: none
 
     @property
     def keys(self) -> Ints:
@@ -129,6 +131,7 @@ def load_demand(keys: Ints | None = None, *, now: datetime, most_days: int = 365
     else:
         rows = rows.filter(sku__in=among(np.unique(keys // PLACES).tolist()))
     units = np.full((len(keys), max(days, 1)), np.nan, np.float32)
+    counted_since = np.full(len(keys), NEVER, np.int64)
     begin = last - units.shape[1] + 1
     place_of = {key: place for place, key in enumerate(keys.tolist())}
     columns = ("sku", "warehouse", "first_day", "last_day", "units", "marks")
@@ -140,12 +143,18 @@ def load_demand(keys: Ints | None = None, *, now: datetime, most_days: int = 365
         start = max(first_day - begin, 0)
         row = units[place]
         row[start : start + len(known)] = known
-        if not _ended_empty(marks):
+        if not ended_empty(marks):
             row[max(last_day - begin + 1, 0) :] = 0
+        counted_since[place] = first_day if marks[0] & Mark.COUNTED else _counted_since(first_day, marks)
     for start in range(0, len(units), SKUS_AT_ONCE):
         part = units[start : start + SKUS_AT_ONCE]
         part[part < 0] = np.nan
-    return Demand(keys // PLACES, keys % PLACES, units, date.fromordinal(last))
+    return Demand(keys // PLACES, keys % PLACES, units, date.fromordinal(last), counted_since)
+
+
+def _counted_since(first_day: int, marks: bytes) -> int:
+    counted = np.frombuffer(marks, np.uint8) & Mark.COUNTED
+    return first_day + int(counted.argmax()) if counted.any() else NEVER
 
 
 def local_day(moment: str) -> Any:
@@ -279,7 +288,7 @@ def _padded(history: _Earlier, until: int) -> _Earlier:
     missing = until - history.first - len(history.units)
     if missing <= 0:
         return history
-    is_empty = _ended_empty(history.marks.tobytes())
+    is_empty = ended_empty(history.marks.tobytes())
     mark = history.marks[-1] & (Mark.COUNTED | Mark.LOWER_BOUND)
     return _Earlier(
         history.first,
@@ -289,7 +298,8 @@ def _padded(history: _Earlier, until: int) -> _Earlier:
     )
 
 
-def _ended_empty(marks: bytes) -> bool:
+def ended_empty(marks: bytes) -> bool:
+    """Whether the last day of a history ended with nothing to sell, so that the days after it tell nothing."""
     return bool(marks[-1] & Mark.COUNTED) and bool(marks[-1] & Mark.LOWER_BOUND)
 
 
@@ -489,6 +499,7 @@ def _of_readings(readings: Sequence[tuple[datetime, int | None]], before: int) -
         return None
     units, marks = np.zeros(before - begin), np.zeros(before - begin, np.uint8)
     opening = np.full(before - begin, np.nan)
+    is_hidden = np.zeros(before - begin, bool)  # a receipt came while nobody read
     last: tuple[int, int] | None = None  # day and stock of the last reading that told one
     was_gap = False
     for day, (_at, stock) in zip(days, readings, strict=True):
@@ -510,13 +521,14 @@ def _of_readings(readings: Sequence[tuple[datetime, int | None]], before: int) -
                 marks[gap] |= np.uint8(Mark.SPREAD)
             if balance.unexplained_receipts > 0:
                 marks[day - begin] |= np.uint8(Mark.INFERRED)
+                is_hidden[gap] |= was_gap
         last, was_gap = (day, stock), False
     if last is not None:
         opening[last[0] + 1 - begin :] = last[1]
     # Whole units, so that their sum stays what it was.
     whole = np.diff(np.floor(np.cumsum(units) + 1e-6), prepend=0).astype(np.int64)
     with np.errstate(invalid="ignore"):
-        whole[opening <= 0] = -1
+        whole[(opening <= 0) | is_hidden] = -1
     return _Earlier(begin, whole, marks, Source.SNAPSHOTS)
 
 

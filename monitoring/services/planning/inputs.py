@@ -4,17 +4,16 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.costs import OLDEST_RATE
 from catalog.database import TenThousandths, among, driver_rows
 from catalog.models import (
     BundleComponent,
-    ExchangeRate,
+    Lane,
     Listing,
     Sku,
     StockLevel,
@@ -25,9 +24,11 @@ from catalog.models import (
 from catalog.pricing.currencies import exponent
 from catalog.purchasing.lead_times import lead_times
 from catalog.purchasing.on_the_way import arrivals
-from monitoring.models import ForecastOverride, PlanPolicy
+from monitoring.models import ForecastOverride, PlanPolicy, SkuPlan
 from monitoring.planning.safety import Flags, Floats
 from monitoring.services.planning.demand import PLACES, Ints, history_keys, place_keys, site_zone
+from monitoring.services.planning.rates import Rates, rates_at
+from monitoring.services.planning.turnover import Flow, flow_of
 
 SERVICE_TARGET = 0.95
 TURNS_TARGET = 6.0
@@ -57,7 +58,13 @@ class Inputs:
     currency: NDArray[np.object_]
     margin: Floats  # of a unit, in `currency`
     price: Floats
+    flow: Flow
     overrides: dict[int, ForecastOverride] = field(default_factory=dict)  # by place
+    policies: list[PlanPolicy] = field(default_factory=list)
+    lanes: list[Lane] = field(default_factory=list)
+    rates: Rates = field(default_factory=lambda: Rates({}))
+    grades: NDArray[np.str_] | None = None  # ABC as the last plan has it; None: worked out among these places
+    service_target: Floats | None = None  # instead of what the rules say; NaN where they count
 
     @property
     def available(self) -> Floats:
@@ -118,7 +125,8 @@ def inputs_of(keys: Ints, *, now: datetime) -> Inputs:
     )
     supplier = np.array([each or 0 for each in suppliers], np.int64)[at]
     terms = _terms(supplier, sku, now)
-    sale = _sales(skus, {row[0]: (row[3], row[4]) for row in rows}, now)
+    rates = rates_at(now)
+    sale = _sales(skus, {row[0]: (row[3], row[4]) for row in rows}, rates)
     margin, price = sale
     return Inputs(
         keys,
@@ -136,7 +144,11 @@ def inputs_of(keys: Ints, *, now: datetime) -> Inputs:
         currencies[at],
         np.array([margin.get(pk, math.nan) for pk in sku.tolist()], np.float64),
         np.array([price.get(pk, math.nan) for pk in sku.tolist()], np.float64),
+        flow_of(place_of, skus, now=now),
         _overrides(place_of, skus, today),
+        list(PlanPolicy.objects.all()),
+        list(Lane.objects.filter(source__is_active=True, destination__is_active=True)),
+        rates,
     )
 
 
@@ -159,7 +171,7 @@ def _terms(supplier: Ints, sku: Ints, now: datetime) -> tuple[Floats, Floats, Fl
 
 
 def _sales(
-    skus: list[int], costs: Mapping[int, tuple[int | None, str]], now: datetime
+    skus: list[int], costs: Mapping[int, tuple[int | None, str]], rates: Rates
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Mean margin and mean price of a unit over the own listings of each SKU, in the currency of its cost.
 
@@ -170,12 +182,11 @@ def _sales(
         *("sku", "pack_factor", "channel__currency", TenThousandths("list_price")),
         *("price__quote__margin", "price__quote__currency"),
     )
-    rates = _rates(now)
     margins: dict[int, list[float]] = defaultdict(list)
     prices: dict[int, list[float]] = defaultdict(list)
     for sku, pack, currency, list_price, margin, quoted_in in driver_rows(own, columns):
         cost, cost_currency = costs[sku]
-        rate = 1.0 if currency == cost_currency else rates.get((cost_currency, currency))
+        rate = rates.between(cost_currency, currency)
         if rate is None:
             continue
         price = None if list_price is None else list_price / _SCALE / pack / rate
@@ -190,13 +201,6 @@ def _sales(
 
 def _means(values: Mapping[int, list[float]]) -> dict[int, float]:
     return {key: sum(each) / len(each) for key, each in values.items()}
-
-
-def _rates(now: datetime) -> dict[tuple[str, str], float]:
-    """Units of the sale currency for one of the cost currency, the newest of each pair."""
-    last = (now + timedelta(days=1)).date()
-    rows = ExchangeRate.objects.filter(day__lte=last, day__gt=last - OLDEST_RATE).order_by("day")
-    return {(row.cost_currency, row.sale_currency): float(row.rate) for row in rows}
 
 
 def _overrides(place_of: Mapping[int, int], skus: list[int], today: Any) -> dict[int, ForecastOverride]:
@@ -227,7 +231,7 @@ class Rules:
 
 def rules_of(inputs: Inputs, abc: Iterable[str]) -> Rules:
     """The SKU's own rule counts before its class's, then the warehouse's, then the general one."""
-    rows = list(PlanPolicy.objects.all())
+    rows = inputs.policies
     by_sku = {row.sku_id: row for row in rows if row.sku_id}
     by_class = {row.abc: row for row in rows if row.abc and not row.sku_id}
     by_warehouse = {row.warehouse_id: row for row in rows if row.warehouse_id}
@@ -250,6 +254,8 @@ def rules_of(inputs: Inputs, abc: Iterable[str]) -> Rules:
             ]
         found[place] = cache[key]
     target, lead, review, presence, turns = found.T
+    if inputs.service_target is not None:
+        target = np.where(np.isnan(inputs.service_target), target, inputs.service_target)
     return Rules(
         np.where(np.isnan(target), SERVICE_TARGET, target),
         lead,
@@ -257,6 +263,14 @@ def rules_of(inputs: Inputs, abc: Iterable[str]) -> Rules:
         np.nan_to_num(presence),
         np.where(np.isnan(turns), TURNS_TARGET, turns),
     )
+
+
+def known_grades(inputs: Inputs) -> NDArray[np.str_] | None:
+    """The classes of the last plan, for some SKUs, since a class is what a SKU earns among all; C for those that it did
+    not have, and None where it had none of them."""
+    plans = SkuPlan.objects.filter(sku__in=among(np.unique(inputs.sku).tolist())).exclude(abc="").order_by()
+    known = dict(driver_rows(plans, ("sku", "abc")))
+    return np.array([known.get(sku, "C") for sku in inputs.sku.tolist()], "<U1") if known else None
 
 
 def commonest(values: Iterable[str]) -> str:

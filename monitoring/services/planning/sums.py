@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from monitoring.planning.advice_text import OrderSum, Part, Rounding, Term
+from monitoring.planning.advice_text import OrderSum, Part, Reason, Rounding, ShortSum, Term
 
 
 def as_json(order: OrderSum) -> str:
@@ -36,3 +36,8 @@ def order_of(stored: Mapping[str, Any]) -> OrderSum:
         stored["minimum"],
         stored["not_counted"],
     )
+
+
+def short_of(stored: Mapping[str, Any]) -> ShortSum:
+    """The sum of an advice to limit something, as it is stored by its fields."""
+    return ShortSum(**{**stored, "reason": stored["reason"] and Reason(stored["reason"])})

@@ -237,6 +237,16 @@ def test_the_rest_of_an_order_is_cancelled_and_what_came_stays():
     assert AuditEvent.objects.filter(action="cancelled").count() == 1
 
 
+def test_what_comes_after_the_rest_was_cancelled_is_refused():
+    order, (line,) = ordered(40)
+    receive(order, {line: 30})
+    cancel_order(order_id=order.pk, actor=None, now=LATER)
+    with pytest.raises(StockError, match="is not on its way, so nothing can arrive of it"):
+        receive(order, {line: 10}, key="r2", accept_more=True)
+    assert receive(order, {line: 30}).pk == PurchaseReceipt.objects.get().pk, "the same receipt again is the same"
+    assert on_hand(order, line) == 30
+
+
 @pytest.mark.parametrize("is_sent", [True, False])
 def test_an_order_of_which_nothing_came_is_cancelled(is_sent):
     order, _lines = ordered(40, is_sent=is_sent)

@@ -154,7 +154,15 @@ def test_an_order_below_the_minimum_value_says_so(client, order):
     signed_in(client, "Buyer")
     order.lines.filter(sku__code="EV-2").delete()
     page = asked(client, deed("send", order), expected_on="")
-    assert "¥100.00 is below the minimum order value of ¥500.00." in page.text
+    assert "¥100.00 of ¥500.00, which the supplier asks for at least: add ¥400.00." in page.text
+    order.refresh_from_db()
+    assert order.is_draft
+    told = client.get(reverse("admin:catalog_purchaseorder_change", args=[order.pk])).text
+    assert "of at least ¥500.00: add ¥400.00" in told
+    order.lines.update(quantity=200)  # just as much
+    page = asked(client, deed("send", order), expected_on="")
+    assert "asks for at least" not in page.text
+    assert "of at least" not in client.get(reverse("admin:catalog_purchaseorder_change", args=[order.pk])).text
 
 
 def test_an_order_that_changed_since_is_shown_again(client, order):
@@ -200,6 +208,19 @@ def test_more_than_was_ordered_takes_a_tick(client, order):
     assert "More than was to come: EV-1." in page.text
     agreed(client, deed("receive", order), page, **data)
     assert StockLevel.objects.get(sku__code="EV-1").on_hand == 41
+
+
+def test_a_warehouse_that_is_not_active_takes_what_arrives_and_says_that_it_is_not_offered(client, order):
+    signed_in(client, "Buyer")
+    type(order.warehouse).objects.update(is_active=False)
+    words = "Hangzhou is not active: what is there is not offered."
+    assert words in asked(client, deed("send", order), expected_on="").text
+    sent(order)
+    data = {**lines(order, 40, 0), "note": ""}
+    page = asked(client, deed("receive", order), **data)
+    assert words in page.text
+    agreed(client, deed("receive", order), page, **data)
+    assert StockLevel.objects.get().on_hand == 40
 
 
 def test_nothing_is_no_receipt(client, order):

@@ -52,7 +52,7 @@ def test_good_answers_to_calls_that_were_under_way_do_not_end_a_hold_just_set(
     channel = connect()
     simulator.taobao.fail_next(code=7, sub_code="accesscontrol.limited-by-app-access-count")
     simulator.taobao.fail_next(times=0, kind="delay", seconds=0.5)
-    summary = fetch_slice(seconds=5)
+    summary = fetch_slice(seconds=30)
     assert summary.read > 0
     health = ChannelHealth.objects.get()
     assert (health.kind, health.cause) == ("wait", "daily-quota")
@@ -153,7 +153,7 @@ def test_without_any_read_that_is_permitted_the_channel_as_a_whole_rests(connect
     add_competitors(channel, simulator)
     for method in READ.values():
         simulator.taobao.refuse_method(method)
-    fetch_slice(seconds=5)
+    fetch_slice(seconds=30)
     health = ChannelHealth.objects.get(channel=channel)
     assert (health.kind, health.cause) == ("review", "permission")
     assert health.retry_at is not None
@@ -302,7 +302,7 @@ def test_a_slot_that_a_clock_left_far_ahead_does_not_stop_the_channel(connect):
     QuotaSlot.objects.create(
         credential=channel.credential, operation="read", next_free_at=timezone.now() + timedelta(hours=3)
     )
-    assert fetch_slice(seconds=5).read == 3
+    assert fetch_slice(seconds=30).read == 3
 
 
 def test_a_channel_that_cannot_send_for_its_own_quota_says_so(connect, simulator):

@@ -90,7 +90,7 @@ def test_a_second_pass_over_a_market_that_stands_still_changes_nothing(connected
 def test_orders_show_as_less_stock_at_the_next_reading(connected, subject, simulator):
     row = subject.ordinary()[0]
     channel = connected(subject, [row])
-    fetch_slice(seconds=5)
+    fetch_slice(seconds=30)
     assert listing_of(channel, row).stock == row.stock
     for _ in range(4):  # one that is never paid takes nothing in some shops
         subject.order(row, 1)
@@ -98,7 +98,7 @@ def test_orders_show_as_less_stock_at_the_next_reading(connected, subject, simul
     left = subject.row(row).stock
     assert left < row.stock
     make_due()
-    fetch_slice(seconds=5)
+    fetch_slice(seconds=30)
     assert listing_of(channel, row).stock == left
 
 
@@ -149,7 +149,7 @@ def test_access_that_ends_between_two_calls_goes_on_where_no_person_is_needed(
         return read(self, batch, now=now)
 
     monkeypatch.setattr(connector_class, "read_listings", read_listings)
-    summary = fetch_slice(seconds=5)
+    summary = fetch_slice(seconds=30)
     channel.credential.refresh_from_db()
     states = {channel.credential.state(timezone.now())}
     if connector_for_keys(channel).can_request_token:
@@ -176,7 +176,7 @@ def connector_for_keys(channel):
 def test_keys_that_work_again_are_used_once_they_are_entered(connected, subject):
     channel = connected(subject, subject.ordinary(2))
     subject.end_access()
-    fetch_slice(seconds=5)
+    fetch_slice(seconds=30)
     given = subject.with_access().credentials
     stored = Credential.objects.get(channel=channel)
     stored.app_key, stored.app_secret = given.app_key, given.app_secret
@@ -185,7 +185,7 @@ def test_keys_that_work_again_are_used_once_they_are_entered(connected, subject)
     stored.save()
     forget_failures(channel)
     make_due()
-    summary = fetch_slice(seconds=5)
+    summary = fetch_slice(seconds=30)
     assert (summary.read, summary.problems) == (2, [])
 
 
@@ -208,7 +208,7 @@ def test_a_platform_that_throttles_is_waited_for_and_its_listings_stay_due(conne
     assert problem.retry_at == health.retry_at
     subject.simulator.clear_faults()
     ChannelHealth.objects.update(retry_at=timezone.now())
-    assert fetch_slice(seconds=5).read == 2
+    assert fetch_slice(seconds=30).read == 2
     assert ChannelHealth.objects.get().kind == ""
 
 
@@ -239,11 +239,11 @@ def test_what_needs_a_person_is_told_on_the_channels_page_and_on_the_board(
     subject = SUBJECTS[platform](simulator)
     row = subject.ordinary()[0]
     channel = connected(subject, [row])
-    fetch_slice(seconds=5)
+    fetch_slice(seconds=30)
     price = listing_of(channel, row).list_price
     spoil(simulator)
     make_due()
-    summary = fetch_slice(seconds=5)
+    summary = fetch_slice(seconds=30)
     assert summary.read == 0
     [problem] = summary.problems
     assert problem.cause == cause
@@ -277,7 +277,7 @@ def test_amounts_stand_in_the_shops_currency(connected, simulator, client, subje
         keys = {"app_key": subject.shop["client_id"], "app_secret": subject.shop["client_secret"]}
         channel.credential.options["shop"] = subject.shop["domain"]
         Credential.objects.filter(channel=channel).update(options=channel.credential.options, **keys)
-    assert fetch_slice(seconds=5).read == 1
+    assert fetch_slice(seconds=30).read == 1
     client.force_login(UserFactory(is_superuser=True))
     page = client.get(f"/catalog/listing/{listing_of(channel, row).pk}/change/").text
     assert text.format(row.list_price) in page

@@ -121,10 +121,10 @@ def test_a_channel_that_must_wait_gets_no_further_call_and_its_listings_no_penal
     connect()
     simulator.taobao.fail_next(kind="retry_after")
     simulator.clear_ledger()
-    summary = fetch_slice(seconds=5)
+    summary = fetch_slice(seconds=30)
     assert [problem.kind for problem in summary.problems] == ["wait"]
     assert len(simulator.ledger()) == 1
-    assert fetch_slice(seconds=5).read == 0, "the channel is still held back"
+    assert fetch_slice(seconds=30).read == 0, "the channel is still held back"
     assert len(simulator.ledger()) == 1
     tried = ListingWatch.objects.filter(tried_at__isnull=False).count()
     assert 0 < tried == summary.failed < Listing.objects.count()

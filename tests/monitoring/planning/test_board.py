@@ -139,6 +139,16 @@ def test_filters_narrow_the_board(client):
     assert other.sku in groups(board(client))[0][1]
 
 
+def test_what_should_have_been_ordered_before_says_so(client):
+    late, on_time = (advised(plan={"is_late": is_late}) for is_late in (True, False))
+    move = advised(kind="transfer", source=WarehouseFactory(), plan={"is_late": True})
+    signed_in(client, "Manager")
+    page = board(client)
+    rows = {row.sku: row.is_late for group in page.context["board"].groups for row in group.rows}
+    assert rows == {late.sku: True, on_time.sku: False, move.sku: False}
+    assert page.text.count("should have been ordered before") == 1
+
+
 def test_the_button_writes_the_order_once_and_the_next_press_says_so(client):
     advice = advised()
     manager = signed_in(client, "Manager")
@@ -146,7 +156,8 @@ def test_the_button_writes_the_order_once_and_the_next_press_says_so(client):
     page = client.post(url, {"shown": 16, "next": "/plan/?kind=buy"}, follow=True)
     assert page.redirect_chain == [("/plan/?kind=buy", 302)]
     order = PurchaseOrder.objects.get()
-    assert f"16 × {advice.sku} are in the draft {order}" in page.text
+    link = reverse("admin:catalog_purchaseorder_change", args=[order.pk])
+    assert f'16 × {advice.sku} are in the draft <a href="{link}">{order}</a>.' in page.text
     again = client.post(url, {"shown": 16}, follow=True).text
     assert "Nothing was changed: it was decided before (accepted, " in again
     assert str(manager.username) in again

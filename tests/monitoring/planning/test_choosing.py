@@ -154,6 +154,18 @@ def test_skus_that_sold_once_each_are_forecast_no_more_than_they_sold():
     assert np.isnan(forecaster.choices[-1].wape)  # nothing was sold after any past origin: no error to speak of
 
 
+def test_a_hundred_thousand_skus_of_one_sale_each_are_forecast():
+    random = np.random.default_rng(4)
+    sold_on = random.integers(0, 70, 100_000)
+    demand = np.zeros((100_000, 70), np.float32)
+    demand[np.arange(100_000), sold_on] = 1
+    demand[np.arange(70) < sold_on[:, np.newaxis]] = NAN  # a SKU is there from its sale on
+    totals = choose(demand, 14, DAYS).totals(demand)
+    assert np.isfinite(totals.quantile(0.95)).all()
+    assert 0 < totals.mean.mean() < 1
+    assert (totals.quantile(0.95) >= 0).all()
+
+
 def test_chunks_change_nothing(monkeypatch):
     demand = lumpy(101, 150)
     groups = np.arange(101) % 2

@@ -179,6 +179,19 @@ def test_a_cap_is_lowered_on_the_sku_s_own_listings_of_that_channel_alone(manage
     assert not {foreign.pk, elsewhere.pk, neighbour.pk} & set(rules)
 
 
+def test_a_cap_of_the_whole_channel_that_is_lower_is_not_raised(manager):
+    listing = ListingFactory(sku=SkuFactory())
+    StockRuleFactory(channel=listing.channel, cap=5)
+    advice = AdviceFactory(
+        kind="lower-cap", subject="lower-cap:1", sku=listing.sku, channel=listing.channel, quantity=20
+    )
+    accept(advice_id=advice.pk, actor=manager, now=NOW)
+    assert not StockRule.objects.filter(listing=listing).exists()
+    again = AdviceFactory(kind="lower-cap", subject="lower-cap:1", sku=listing.sku, channel=listing.channel, quantity=3)
+    accept(advice_id=again.pk, actor=manager, now=NOW)
+    assert StockRule.objects.get(listing=listing).cap == 3
+
+
 @pytest.mark.parametrize(
     ("quantity", "changed"),
     [
@@ -196,15 +209,14 @@ def test_a_promotion_of_our_own_is_limited_or_ended(manager, quantity, changed):
     assert {name: getattr(promotion, name) for name in changed} == changed
 
 
-def test_a_promotion_of_the_platform_is_not_touched(manager):
-    promotion = PromotionFactory(source=Promotion.Source.PLATFORM, platform_id="coupon:1")
+def test_a_promotion_of_the_platform_is_left_to_the_person_who_accepts(manager):
+    promotion = PromotionFactory(source=Promotion.Source.PLATFORM, platform_id="coupon:1", remaining=90)
     advice = AdviceFactory(
         kind="limit-promotion", subject="limit-promotion:1", promotion=promotion, channel=promotion.channel
     )
-    with pytest.raises(AdviceError, match="run by the platform"):
-        accept(advice_id=advice.pk, actor=manager, now=NOW)
-    advice.refresh_from_db()
-    assert advice.state == State.OPEN
+    assert accept(advice_id=advice.pk, actor=manager, now=NOW).advice.state == State.ACCEPTED
+    before, promotion = promotion, Promotion.objects.get()
+    assert (promotion.end, promotion.remaining, promotion.status) == (before.end, 90, before.status)
 
 
 def test_no_needs_a_reason_and_is_kept(purchase, manager):

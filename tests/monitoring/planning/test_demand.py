@@ -17,6 +17,7 @@ from monitoring.planning.demand import (
     velocity,
     without_censored,
 )
+from tests.monitoring.planning.series import lumpy
 
 NAN = float("nan")
 TODAY = date(2026, 11, 22)
@@ -106,6 +107,44 @@ def test_a_rise_without_a_booked_movement_is_told_and_hides_the_sales():
     found = sales_of_snapshots(10, 100, receipts=24, transfers=-4)
     assert (found.sold.item(), found.unexplained_receipts.item()) == (0, 70)
     assert np.isnan(found.demand)
+
+
+@pytest.mark.parametrize("every", [1, 2, 7])
+def test_with_booked_receipts_snapshots_tell_all_sales_and_without_them_those_of_the_days_of_receipts_are_lost(every):
+    sold = np.nan_to_num(lumpy(200, 84))
+    received = np.zeros_like(sold)
+    received[:, 3::7] = sold.reshape(200, 12, 7).sum(axis=2)  # each week what the week sells
+    stock = 500 + np.cumsum(received - sold, axis=1)
+    before = np.hstack([np.full((200, 1), 500.0), stock])[:, :-1:every]
+    after = stock[:, every - 1 :: every]
+    booked = received.reshape(200, -1, every).sum(axis=2)
+    assert sales_of_snapshots(before, after, receipts=booked).demand.sum() == sold.sum()
+    unbooked = sales_of_snapshots(before, after)
+    assert unbooked.sold.sum() < {1: 0.99, 2: 0.95, 7: 0.65}[every] * sold.sum()
+    # Nothing is made up: what rose is told, and its sales are not known.
+    assert np.array_equal(np.isnan(unbooked.demand), unbooked.unexplained_receipts > 0)
+
+
+def test_days_that_opened_with_stock_tell_the_rate_best():
+    """Deliveries each week of what is too little: the sales of all days, and those of days that did not sell out, tell
+    less of the demand than those of the days that opened with stock."""
+    wanted = np.nan_to_num(lumpy(400, 364, mean=3))
+    sold, opening = np.zeros_like(wanted), np.zeros_like(wanted)
+    stock = np.zeros(400)
+    weekly = np.ceil(5 * wanted.mean(axis=1))
+    for day in range(364):
+        stock = stock + weekly * (day % 7 == 0)
+        opening[:, day], sold[:, day] = stock, np.minimum(stock, wanted[:, day])
+        stock = stock - sold[:, day]
+    out = (opening <= 0).mean(axis=1) > 0.1
+    true = wanted.mean(axis=1)[out]
+    ended = np.where(opening - sold > 0, sold, np.nan)
+    shares = [
+        np.nanmedian(velocity(each[out].astype(np.float32))[0] / true)
+        for each in (without_censored(sold, opening), sold, ended)
+    ]
+    assert shares[0] == pytest.approx(0.87, abs=0.03)
+    assert shares[1:] == pytest.approx([0.73, 0.73], abs=0.03)
 
 
 def test_sales_of_a_gap_are_spread_over_its_days():

@@ -40,6 +40,9 @@ def at_end(method, demand, *args, **options):
 def test_worked_examples():
     assert at_end(croston, WORKED, 0.1) == close(1.627586)
     assert at_end(sba, WORKED, 0.1) == close(1.546207)
+    # Its parts: the sizes and the intervals, each started at the first.
+    assert at_end(ses, [5, 3, 4], 0.1, textbook_start=True) == close(4.72)
+    assert at_end(ses, [3, 3, 2], 0.1, textbook_start=True) == close(2.9)
     assert at_end(tsb, WORKED, 0.1, 0.1, textbook_start=True) == close(1.133031)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.planning.health import cover_part, health, turnover, usual_cover
+from monitoring.planning.health import WEIGHTS, cover_part, dead_share, health, turnover, usual_cover
 
 NAN = float("nan")
 
@@ -65,3 +65,28 @@ def test_the_part_of_the_cover(cover, part):
 
 def test_without_lead_time_no_cover_is_too_short():
     assert cover_part(0, 0, 65) == 1
+
+
+@pytest.mark.parametrize(
+    ("last_sold", "unsold", "on_hand", "share"),
+    [
+        pytest.param(1, 0, 5, 0, id="sold yesterday"),
+        pytest.param(90, 89, 5, 0, id="sold on the 90th day"),
+        pytest.param(91, 90, 5, 1, id="for 90 days not sold"),
+        pytest.param(200, 89, 5, NAN, id="not there for most of the time"),
+        pytest.param(-1, 89, 5, NAN, id="new, and never sold"),
+        pytest.param(-1, 0, 5, NAN, id="without any history"),
+        pytest.param(-1, 90, 5, 1, id="for 90 days never sold"),
+        pytest.param(1, 0, 0, NAN, id="nothing is there"),
+        pytest.param(200, 199, -3, NAN, id="oversold"),
+        pytest.param(200, 199, NAN, NAN, id="stock not known"),
+    ],
+)
+def test_what_could_be_sold_for_90_days_and_was_not_is_dead(last_sold, unsold, on_hand, share):
+    assert dead_share(last_sold, unsold, on_hand) == close(share)
+
+
+def test_a_sku_that_could_not_be_sold_for_90_days_has_no_freshness_and_the_others_weigh_more():
+    known, new = asked(dead_share=dead_share(-1, 90, 5)), asked(dead_share=dead_share(-1, 89, 5))
+    assert (known.freshness, new.freshness) == close((0, NAN))
+    assert new.score == close(known.score / (1 - WEIGHTS["freshness"]))

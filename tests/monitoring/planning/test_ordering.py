@@ -37,6 +37,7 @@ def test_reorder_point():
         pytest.param(0.1 + 0.2, 0, 0.3, 0, {}, 0, 0, id="a hair is no piece"),
         pytest.param(280, 60, -10, 0, {}, 350, 350, id="below 0 the sign stays"),
         pytest.param(0, 0, 3, 0, {}, 0, 0, id="no demand"),
+        pytest.param(0, 0, -3, 1, {}, 2, 2, id="no demand, and oversold"),
         pytest.param(0, 0, 3, 0, {"presence": 5}, 2, 2, id="minimum presence without demand"),
         pytest.param(280, 60, 0, 0, {"is_discontinued": True}, 0, 0, id="discontinued"),
         pytest.param(NAN, NAN, NAN, 0, {"is_discontinued": True}, 0, 0, id="discontinued, whatever is not known"),

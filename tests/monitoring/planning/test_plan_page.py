@@ -4,18 +4,20 @@ import csv
 from datetime import timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import AuditEvent
-from monitoring.models import ForecastOverride, ForecastReport, PlanRun, SkuPlan
+from monitoring.models import DemandHistory, ForecastOverride, ForecastReport, PlanRun, SkuPlan
 from tests.factories import (
     AdviceFactory,
     DemandHistoryFactory,
     PurchaseOrderLineFactory,
     SkuPlanFactory,
     StockLevelFactory,
+    SupplierFactory,
     WarehouseFactory,
 )
 from tests.staff import signed_in
@@ -71,6 +73,72 @@ def test_it_says_how_the_sku_stands_and_what_the_order_is_made_of(client, plan):
         'class="band"',
     ):
         assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("advice", "row"),
+    [
+        pytest.param({}, ("−", "to move here", "5"), id="advised"),
+        pytest.param({"state": "snoozed"}, ("−", "to move here", "5"), id="snoozed"),
+        pytest.param({"state": "accepted", "decided_at": DAY}, ("−", "to move here", "5"), id="accepted since"),
+        pytest.param({"state": "accepted", "decided_at": -DAY}, None, id="accepted before"),
+        pytest.param({"state": "gone"}, None, id="not needed any more"),
+        pytest.param({"is_from_here": True}, ("+", "to move away", "5"), id="from here"),
+    ],
+)
+def test_what_moves_first_is_a_term_of_the_sum(client, plan, advice, row):
+    advice, here, there = dict(advice), plan.warehouse, WarehouseFactory()
+    if advice.pop("is_from_here", False):
+        here, there = there, here
+    if "decided_at" in advice:
+        advice["decided_at"] = plan.planned_at + advice["decided_at"]
+    subject = f"transfer:{there.pk}"
+    AdviceFactory(sku=plan.sku, warehouse=here, source=there, kind="transfer", subject=subject, quantity=5, **advice)
+    signed_in(client, "Manager")
+    shown = [(each.sign, each.name, each.units) for each in page(client, plan).context["page"].terms]
+    assert [each for each in shown if "move" in each[1]] == ([row] if row else [])
+
+
+def test_what_is_advised_is_decided_on_the_page_too(client, plan):
+    supplier = SupplierFactory()
+    advice = AdviceFactory(sku=plan.sku, warehouse=plan.warehouse, supplier=supplier, quantity=18)
+    signed_in(client, "Manager")
+    text = page(client, plan).text
+    assert "Accept: buy 18" in text
+    here = f"{reverse('plan:sku', args=[plan.sku_id])}?warehouse={plan.warehouse_id}"
+    answer = client.post(reverse("plan:accept", args=[advice.pk]), {"shown": 18, "next": here}, follow=True)
+    assert answer.redirect_chain == [(here, 302)]
+    advice.refresh_from_db()
+    order = reverse("admin:catalog_purchaseorder_change", args=[advice.order_id])
+    assert f'<a href="{order}">{advice.order.number}</a>. Send it when it is complete.' in answer.text
+    assert "Accept: buy 18" not in answer.text
+    signed_in(client, "Viewer")
+    AdviceFactory(sku=plan.sku, warehouse=plan.warehouse, quantity=18)
+    assert "Accept: buy 18" not in page(client, plan).text
+
+
+@pytest.mark.parametrize(
+    ("last_mark", "later"),
+    [
+        pytest.param(DemandHistory.Mark.COUNTED, 0, id="there was some to sell"),
+        pytest.param(DemandHistory.Mark.COUNTED | DemandHistory.Mark.LOWER_BOUND, None, id="there was nothing to sell"),
+    ],
+)
+def test_days_that_nobody_knows_are_hatched_and_not_0(client, plan, last_mark, later):
+    """Ten days are known, of which the second one is not; the last three came after the history."""
+    today = timezone.localdate()
+    units = np.array([3, -1, 0, 2, 1, 4, 2], "<i4").tobytes()
+    DemandHistory.objects.update(
+        first_day=today - 10 * DAY, last_day=today - 4 * DAY, units=units, marks=bytes([32] * 6 + [last_mark])
+    )
+    signed_in(client, "Manager")
+    answer = page(client, plan)
+    found = answer.context["page"]
+    asked = {(today - row.day).days: row.demand for row in found.days}
+    assert [asked[ago] for ago in range(11, 0, -1)] == [None, 3, None, 0, 2, 1, 4, 2, later, later, later]
+    # 50 days before, the second one, and the last three where they are not known
+    assert len(found.demand.gaps) == 50 + 1 + (3 if later is None else 0)
+    assert 'fill="url(#hatch-demand)"' in answer.text
 
 
 def test_the_file_has_the_days_of_the_charts(client, plan):

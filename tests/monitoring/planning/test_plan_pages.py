@@ -122,14 +122,16 @@ def test_each_cell_of_the_matrix_leads_to_its_plans(client, boss):
 
 
 def test_turnover_is_weighed_by_the_value_of_one_currency(client, boss):
-    plan(abc="A", turns=6.0, stock_value=Decimal(300))
-    plan(abc="A", turns=2.0, stock_value=Decimal(100))
-    plan(abc="A", turns=None, stock_value=Decimal(999))
+    # Of the mean stock at cost, 300 and 100: what is there now may be all or nothing of it.
+    plan(sku=SkuFactory(cost_price=Decimal(10)), abc="A", turns=6.0, mean_stock=30.0, stock_value=Decimal(0))
+    plan(sku=SkuFactory(cost_price=Decimal(5)), abc="A", turns=2.0, mean_stock=20.0, stock_value=Decimal(900))
+    plan(sku=SkuFactory(cost_price=Decimal(5)), abc="A", turns=None, stock_value=Decimal(999))
+    plan(sku=SkuFactory(cost_price=None), abc="A", turns=1.0, mean_stock=5.0)
     assert get(client, "classes").context["found"].total.turns == pytest.approx(5.0)
-    plan(abc="A", turns=9.0, stock_value=Decimal(100), currency="USD")
+    plan(sku=SkuFactory(cost_price=Decimal(5)), abc="A", turns=9.0, mean_stock=20.0, currency="USD")
     found = get(client, "classes").context["found"]
     assert found.total.turns is None
-    assert found.total.amounts == "¥1,399.00 · US$100.00"
+    assert found.total.amounts == "¥1,899.00"
 
 
 @pytest.mark.parametrize(
@@ -246,6 +248,16 @@ def test_every_page_and_file_is_narrowed_by_the_filters(client, boss, field):
     assert [row.group.plans for row in get(client, "health", **{field: value}).context["rows"]] == [1]
     for name in FILES:
         assert len(lines(client, name, **{field: value})) == 1
+
+
+@pytest.mark.parametrize("name", [*PAGES, "what-if"])
+def test_the_search_of_the_site_stays_empty_when_a_page_is_narrowed(client, boss, name):
+    supplier = SupplierFactory()
+    plan(supplier=supplier)
+    text = get(client, name, supplier=supplier.pk, page=1).text
+    assert (
+        text.count('name="q"') == text.count('name="q" id="site-search" value=""') + text.count('name="q" value=""') > 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -370,3 +382,19 @@ def test_prices_take_the_same_queries_for_many_as_for_few(client, boss):
             get(client, "prices")
         counts.append(len(captured))
     assert counts[0] == counts[1] <= 20
+
+
+def test_prices_are_narrowed_by_what_their_skus_are(client, boss):
+    north, supplier = WarehouseFactory(), SupplierFactory()
+    sku = SkuFactory(product=ProductFactory(brand="Nuanju"), supplier=supplier)
+    plan(sku=sku, warehouse=north, supplier=supplier, abc="A")
+    mine = watched(read=timedelta(minutes=1), sku=sku)
+    for listing in (mine, watched(read=timedelta(minutes=1), channel=mine.channel)):
+        observe(listing, timedelta(hours=1), list_price=Decimal(10))
+    assert len(get(client, "prices").context["rows"]) == 2
+    for query in ({"brand": "Nuanju"}, {"supplier": supplier.pk}, {"abc": "A"}, {"warehouse": north.pk}):
+        page = get(client, "prices", **query)
+        assert [row.mover.listing for row in page.context["rows"]] == [mine], query
+        assert len(client.get(page.context["csv_url"]).getvalue().splitlines()) == 2
+    assert "No listings match these filters" in get(client, "prices", abc="B").text
+    assert get(client, "prices", abc="Q").context["rows"] == []

@@ -66,7 +66,7 @@ def test_a_run_that_fails_says_so_and_leaves_the_plans_as_they_were(skus, monkey
     def broken(*args, **kwargs):
         raise ArithmeticError("no optimum")
 
-    monkeypatch.setattr(running, "_save_advice", broken)
+    monkeypatch.setattr(running, "save_advice", broken)
     with pytest.raises(ArithmeticError):
         plan_all()
     run = PlanRun.objects.latest("pk")

@@ -51,6 +51,11 @@ def test_worked_examples(held, expected):
     assert held() == pytest.approx(expected, rel=1e-6, abs=1e-2 if expected > 500 else 1e-4)
 
 
+def test_the_deviation_of_the_demand_of_a_variable_lead_time():
+    # sqrt(9 x 12^2 + 20^2 x 2^2) = sqrt(2896), at a service of one standard deviation.
+    assert safety.variable_lead_time(20, 12, 9, 2, 0.8413447460685429) == close(53.8145)
+
+
 def test_the_variable_lead_time_of_a_week_by_its_service():
     # 17,549.93 is held for one standard deviation, which is a service of 84.13 %.
     assert safety.variable_lead_time(2500, 500, 7, 7, 0.8413447460685429) == pytest.approx(17_549.93, abs=0.01)
