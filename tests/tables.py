@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,20 +19,19 @@ MEMORY = "file:evenshelf_tests?mode=memory&cache=shared"
 
 
 class Copy:
-    """What the first worker made. From `wait` to `let_others_go_on` no other worker is at it."""
+    """What the first worker made."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is of all the workers."""
         self._path = folder / "tables"  # on a server an empty file, which tells that there is a copy
         self._lock = folder / "tables.lock"
-        self._held = ExitStack()
 
-    def wait(self) -> None:
-        file = self._held.enter_context(self._lock.open("w"))
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-    def let_others_go_on(self) -> None:
-        self._held.close()
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other worker is at it meanwhile."""
+        with self._lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @property
     def is_made(self) -> bool:
@@ -72,37 +71,28 @@ class Copy:
 
 
 @pytest.fixture(scope="session")
-def copied_tables(
+def django_db_setup(
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     django_db_modify_db_settings: None,  # the database's name is this worker's by then
-) -> Iterator[Copy | None]:
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        yield None
-        return
-    copy = Copy(tmp_path_factory.getbasetemp().parent)
-    copy.wait()
-    with ExitStack() as until:
-        if copy.is_made:
-            copy.put_in_place(until)
-        yield copy
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(
-    copied_tables: Copy | None, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+    django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[None]:
     """As pytest-django has it, but for the migrations that another worker ran."""
-    if copied_tables is None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        request.getfixturevalue("django_db_setup")  # pytest-django's
         yield
         return
-    is_first = not copied_tables.is_made
-    if is_first:
-        with django_db_blocker.unblock():
-            copied_tables.make()
-    copied_tables.let_others_go_on()
-    yield
-    if is_first:
-        copied_tables.wait()
-        with django_db_blocker.unblock():
-            copied_tables.remove()
-        copied_tables.let_others_go_on()
+    copy = Copy(tmp_path_factory.getbasetemp().parent)
+    with ExitStack() as until:
+        with copy.alone():
+            is_first = not copy.is_made
+            if not is_first:
+                copy.put_in_place(until)
+            request.getfixturevalue("django_db_setup")
+            if is_first:
+                with django_db_blocker.unblock():
+                    copy.make()
+        yield
+        if is_first:
+            with copy.alone(), django_db_blocker.unblock():
+                copy.remove()

@@ -63,6 +63,14 @@ def test_values_that_all_rows_have_alike_are_stored_as_any_others():
     assert set(Listing.objects.values_list("title", "live_price")) == {("同", Decimal("3.5000"))}
 
 
+def test_a_column_that_repeats_another_one_is_stored_as_any_other():
+    first, second = ListingFactory(), ListingFactory()
+    rows = [(first.pk, "7", "7", 7), (second.pk, "8", "8", 9)]
+    update_rows(Listing, "id", ("platform_sku_id", "platform_stock_id", "stock"), rows)
+    stored = Listing.objects.order_by("pk").values_list("platform_sku_id", "platform_stock_id", "stock")
+    assert list(stored) == [("7", "7", 7), ("8", "8", 9)]
+
+
 def test_only_rows_that_still_hold_a_value_are_updated():
     ours, theirs = uuid4(), uuid4()
     watches = [ListingWatchFactory(lease_token=token) for token in (ours, theirs, None)]

@@ -95,6 +95,7 @@ def stock_targets(
     targets = []
     alike: dict[tuple[int, int | None, int], Target] = {}  # by channel, units and pack; many listings come to the same
     not_mapped, inactive = Target(None, blocked=Blocked.NOT_MAPPED), Target(None, blocked=Blocked.SKU_INACTIVE)
+    at = available.at
     for pk, channel, _platform, _mode, pack, sku, status, version in rows:
         own = of_listings.get(pk)
         if own is None:
@@ -108,12 +109,13 @@ def stock_targets(
             elif status != _ACTIVE:
                 target = inactive
             elif own is not None:
-                target = target_of(available.at(sku, location), rule, pack)
+                target = target_of(at(sku, location), rule, pack)
             else:
-                key = channel, available.at(sku, location), pack
+                key = channel, at(sku, location), pack
                 target = alike.get(key) or alike.setdefault(key, target_of(key[1], rule, pack))
-            mark = f"{ways} {sku} {pack} {status}"
-            targets.append(ListingTarget(pk, channel, location.id, sku, version or 0, mark, target))
+            targets.append(
+                ListingTarget(pk, channel, location.id, sku, version or 0, f"{ways} {sku} {pack} {status}", target)
+            )
     return targets
 
 
@@ -184,8 +186,9 @@ class _Available:
 
     def at(self, sku: int, location: _Location) -> int | None:
         parts = self._components.get(sku)
-        if parts is None and len(location.warehouses) == 1:
-            warehouse, is_active = location.warehouses[0]
+        warehouses = location.warehouses
+        if parts is None and len(warehouses) == 1:
+            ((warehouse, is_active),) = warehouses
             units = self._units.get((sku, warehouse))
             return units if is_active or units is None else 0
         if parts is None:

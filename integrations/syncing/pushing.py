@@ -188,9 +188,12 @@ class PushingJob(Job):
             self._note_awaited_orders(claims, lane.channel.pk, now)
             wanted = wanted_of(sorted({claim.listing_id for claim in claims}))
             wanted |= left_of(wanted, claims)
+            zeros = []
             for claim in claims:
-                self._wanted[claim.pk] = wanted.get((claim.listing_id, claim.location_id), NOTHING_WANTED)
-            zeros = [claim.pk for claim in claims if _is_zeroed(claim, self._wanted[claim.pk])]
+                each = wanted.get((claim.listing_id, claim.location_id), NOTHING_WANTED)
+                self._wanted[claim.pk] = each
+                if each.target.quantity == 0 and _without_call(claim, each, claim.known) is None:
+                    zeros.append(claim.pk)  # over something else, as far as we know
             if zeros:
                 self._held |= self._guard.held(lane.channel.pk, zeros, now)
         elif sum(not _is_push(each) for each in lane.chunks) >= _LOOKING:
@@ -205,7 +208,7 @@ class PushingJob(Job):
 
     def _note_awaited_orders(self, claims: Sequence[Claim], channel_id: int, now: datetime) -> None:
         self._awaits_orders.discard(channel_id)
-        if any(claim.has_moved for claim in claims):
+        if any(claim.cause and claim.has_moved for claim in claims):
             since = now - _LONGEST_WAIT_FOR_ORDERS
             sync = ChannelSync.objects.filter(channel=channel_id, orders_due_at__gt=since, orders_due_at__lte=now)
             if sync.exists():
@@ -513,11 +516,6 @@ def _without_call(claim: Claim, wanted: Wanted, known: int | None) -> Result | N
     if quantity == known:
         return Result(claim.pk, Status.UNCHANGED)
     return None
-
-
-def _is_zeroed(claim: Claim, wanted: Wanted) -> bool:
-    """Whether it is to be sent a 0, as far as we know over something else."""
-    return wanted.target.quantity == 0 and _without_call(claim, wanted, claim.known) is None
 
 
 def _push(

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from monitoring.planning.ordering import reorder_point
 from monitoring.planning.transfers import Lanes, plan_transfers, shortage, surplus
@@ -224,3 +224,52 @@ def test_with_fixed_costs_and_lots_no_plan_of_all_is_cheaper():
             if not ((plan > 0) & (plan < lot)).any()
         )
         assert moves.cost[case] == pytest.approx(best)
+
+
+def least_cost_with_lots(given, taken, cost, worth, fixed, lot):
+    """scipy's optimum with a 0-1 variable for each lane: whether it is used."""
+    rows, columns = cost.shape
+    lanes = rows * columns
+    most = np.minimum.outer(given, taken).ravel()
+    giving = np.kron(np.eye(rows), np.ones(columns))
+    taking = np.kron(np.ones(rows), np.eye(columns))
+    none = np.zeros((rows + columns, lanes))
+    held = [
+        LinearConstraint(np.hstack([np.vstack([giving, taking]), none]), ub=np.concatenate([given, taken])),
+        LinearConstraint(np.hstack([np.eye(lanes), -np.diag(most)]), ub=np.zeros(lanes)),
+        LinearConstraint(np.hstack([np.eye(lanes), -np.diag(lot.ravel())]), lb=np.zeros(lanes)),
+    ]
+    objective = np.concatenate([(cost - worth).ravel(), fixed.ravel()])
+    found = milp(
+        objective,
+        integrality=np.ones(2 * lanes),
+        bounds=Bounds(0, np.concatenate([most, np.ones(lanes)])),
+        constraints=held,
+        options={"mip_rel_gap": 0},
+    )
+    return float((taken * worth).sum() + found.fun)
+
+
+def test_plans_with_fixed_costs_and_lots_cost_what_the_library_finds():
+    rng = np.random.default_rng(7)
+    donors, receivers, cases = 3, 3, 40
+    size = donors + receivers
+    given, taken = np.zeros((cases, size)), np.zeros((cases, size))
+    given[:, :donors] = rng.integers(1, 80, (cases, donors))
+    taken[:, donors:] = rng.integers(1, 80, (cases, receivers))
+    worth = rng.integers(100, 1_500, (cases, size)) / 100
+    cost, fixed, lot = np.full((size, size), NAN), np.zeros((size, size)), np.ones((size, size))
+    block = (slice(donors), slice(donors, None))
+    cost[block] = rng.integers(1, 400, (donors, receivers)) / 100
+    fixed[block] = rng.integers(0, 9_000, (donors, receivers)) / 100
+    lot[block] = rng.integers(1, 40, (donors, receivers))
+    moves = plan_transfers(given, taken, Lanes(cost, np.ones(cost.shape), fixed, lot), worth)
+    for case in range(cases):
+        expected = least_cost_with_lots(
+            given[case, :donors], taken[case, donors:], cost[block], worth[case, donors:], fixed[block], lot[block]
+        )
+        assert moves.cost[case] == pytest.approx(expected, abs=1e-6)
+    assert (moves.units >= lot[moves.source, moves.destination]).all()
+    left = given.copy()
+    np.subtract.at(left, (moves.sku, moves.source), moves.units)
+    assert left.min() >= 0
