@@ -46,6 +46,15 @@ def blocks_readers() -> str:
     return "" if mode == "wal" else f"journal mode {mode}"
 
 
+def refresh_statistics(*written: type[models.Model]) -> None:
+    """After many rows were written at once and before they are asked for: what PostgreSQL knew of a table that was
+    empty makes it look through all of it once for every row. Nothing to do on SQLite."""
+    if connection.vendor == "postgresql":
+        tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in written)
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {tables}")
+
+
 class Rows(list[Sequence[Any]]):
     """Rows that copy_rows() and update_rows() both take, with the same kinds of columns: they are made ready once."""
 

@@ -3,12 +3,12 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
-from catalog.database import Microseconds, claim_rows, copy_rows, insert_new, update_rows
-from catalog.models import Channel, Listing
+from catalog.database import Microseconds, claim_rows, copy_rows, insert_new, refresh_statistics, update_rows
+from catalog.models import Channel, Listing, Sku
 from monitoring.models import ListingWatch, Observation
-from tests.factories import NOW, ChannelFactory, ListingFactory, ListingWatchFactory
+from tests.factories import NOW, ChannelFactory, ListingFactory, ListingWatchFactory, SkuFactory
 
 pytestmark = pytest.mark.django_db
 FIELDS = ("listing", "observed_at", "is_gap", "list_price", "live_price", "promotion_price", "stock", "shelf_state")
@@ -131,3 +131,12 @@ def test_rows_that_conflict_are_left_out_of_an_insert():
     assert insert_new(Channel, fields, rows) == []
     assert insert_new(Channel, fields, []) == []
     assert Channel.objects.count() == 2
+
+
+def test_what_is_known_of_a_table_is_as_new_as_its_rows():
+    SkuFactory.create_batch(30)
+    refresh_statistics(Sku)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reltuples FROM pg_class WHERE relname = 'catalog_sku'")
+            assert cursor.fetchone() == (30,)

@@ -61,7 +61,7 @@ class Work:
 
     def wait_for_new_cluster(self, old):
         wait_for(lambda: self.clusters()[-1] != old, seconds=180, said=self.said)
-        assert members(old) == []
+        wait_for(lambda: members(old) == [], seconds=10, said=self.said)  # a killed process is gone a moment later
         self.wait_until_beating()
 
 

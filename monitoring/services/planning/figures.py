@@ -92,6 +92,7 @@ class Move:
     source: int  # places
     destination: int
     units: int
+    in_days: int  # when it has to leave at the latest, so that what is there does not fall below the safety stock
 
 
 def figure_out(demand: Demand, sample: Array, inputs: Inputs, *, now: datetime) -> Figures:
@@ -146,7 +147,7 @@ def figure_out(demand: Demand, sample: Array, inputs: Inputs, *, now: datetime) 
     )
     point = forecast.mean + safety_stock
     lack = np.where(inputs.is_retired, 0.0, shortage(counted + inputs.on_the_way, point))
-    moves = _moves(inputs, counted, point, lack, lead.days)
+    moves = _moves(inputs, counted, point, lack, lead.days, held=safety_stock, per_day=per_day)
     moved = np.zeros(count)
     for move in moves:
         moved[move.source] -= move.units
@@ -423,7 +424,9 @@ def _days(
         return out, np.maximum(by, 0), by < 0
 
 
-def _moves(inputs: Inputs, available: Floats, point: Floats, lack: Floats, lead: Floats) -> list[Move]:
+def _moves(
+    inputs: Inputs, available: Floats, point: Floats, lack: Floats, lead: Floats, *, held: Floats, per_day: Floats
+) -> list[Move]:
     """What to move first: SKUs that one warehouse has too much of and another too little."""
     if not inputs.lanes:
         return []
@@ -466,10 +469,15 @@ def _moves(inputs: Inputs, available: Floats, point: Floats, lack: Floats, lead:
     found = plan_transfers(
         grid(spare), grid(lack), Lanes(cost, days, fixed, lot), np.maximum(grid(worth), 0), lead_time_days=grid(lead)
     )
-    return [
-        Move(int(number[sku, source]), int(number[sku, destination]), int(units))
-        for sku, source, destination, units in zip(found.sku, found.source, found.destination, found.units, strict=True)
-    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lasts = np.floor((available - held) / per_day + 1e-9)
+    moves = []
+    for sku, source, destination, units in zip(found.sku, found.source, found.destination, found.units, strict=True):
+        place = int(number[sku, destination])
+        in_days = lasts[place] - days[source, destination]
+        in_days = int(in_days) if math.isfinite(in_days) else 0
+        moves.append(Move(int(number[sku, source]), place, int(units), max(in_days, 0)))
+    return moves
 
 
 def _has_unrated_lane(inputs: Inputs) -> Flags:

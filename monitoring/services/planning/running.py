@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from catalog.database import among
+from catalog.database import among, refresh_statistics
 from catalog.models import StockLevel
-from monitoring.models import PlanRun, SkuPlan
+from monitoring.models import Advice, PlanRun, SkuPlan
 from monitoring.planning.forecasting import Array
 from monitoring.services.planning.crossing import check_points
 from monitoring.services.planning.demand import Demand, Ints, catch_up, history_keys, load_demand
@@ -66,6 +66,8 @@ def plan(sku_ids: Collection[int] | None = None, *, now: datetime, run: PlanRun,
     with transaction.atomic():
         save_plans(figures, now, sku_ids=sku_ids)
         advised, gone = save_advice(figures, now, sku_ids=sku_ids)
+        if sku_ids is None:
+            refresh_statistics(SkuPlan, Advice)
         limits, needless = propose_limits(sku_ids, now=now)
         if sku_ids is None:
             save_report(sample, figures.period, run)

@@ -193,7 +193,8 @@ def advice_of(figures: Figures, now: datetime) -> Iterator[tuple[int, str, str, 
         risks = (out[place], probability[place], money[place], currency[place], rank, changed_at)
         for move in incoming.get(place, ()):
             source = int(inputs.warehouse[move.source])
-            moved = (source, None, move.units, stored_today, "{}", *risks)
+            leaves = connection.ops.adapt_datefield_value(today + move.in_days * _DAY)
+            moved = (source, None, move.units, leaves, "{}", *risks)
             yield place, str(Kind.TRANSFER), f"{Kind.TRANSFER}:{source}", moved
         if buys[place]:
             told = order_sum(

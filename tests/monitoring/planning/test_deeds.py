@@ -215,8 +215,8 @@ def test_a_promotion_of_the_platform_is_left_to_the_person_who_accepts(manager):
         kind="limit-promotion", subject="limit-promotion:1", promotion=promotion, channel=promotion.channel
     )
     assert accept(advice_id=advice.pk, actor=manager, now=NOW).advice.state == State.ACCEPTED
-    before, promotion = promotion, Promotion.objects.get()
-    assert (promotion.end, promotion.remaining, promotion.status) == (before.end, 90, before.status)
+    after = Promotion.objects.get()
+    assert (after.end, after.remaining, after.status) == (promotion.end, 90, promotion.status)
 
 
 def test_no_needs_a_reason_and_is_kept(purchase, manager):

@@ -247,7 +247,8 @@ def test_the_record_counts_what_one_sees_and_what_can_be_told():
     AdviceFactory(sku=foreign, kind="transfer", state="rejected", outcome="too-much", judged_at=NOW)
     AdviceFactory(state="accepted", outcome="right", judged_at=NOW - 91 * DAY)
     everything, purchases, moves = track_record(member("Manager"), now=NOW)
-    assert (everything.kind, everything.judged, everything.share_right) == ("", 6, pytest.approx(3 / 5))
+    assert (everything.kind, everything.judged) == ("", 6)
+    assert everything.share_right == pytest.approx(3 / 5)
     assert (purchases.kind, purchases.right, purchases.ran_out, purchases.cannot_tell) == ("buy", 3, 1, 1)
     assert (moves.kind, moves.too_much, moves.share_right) == ("transfer", 1, 0)
     assert [record.judged for record in track_record(member("Operator", mine), now=NOW)] == [5, 5]

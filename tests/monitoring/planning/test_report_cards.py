@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_the_report_of_a_run_is_of_all_and_of_each_pattern_of_demand():
     rare = np.where(random.random((40, DAYS)) < 0.1, 2, 0).astype(np.float32)
     run = PlanRun.objects.create(kind=PlanRun.Kind.FULL, started_at=NOW)
     save_report(np.concatenate([steady, rare]), np.full(5, 14.0), run)
-    told = {(card.group, card.of): card for card in ForecastReport.objects.filter(run=run)}
+    told: dict[Any, Any] = {(card.group, card.of): card for card in ForecastReport.objects.filter(run=run)}
     assert set(told) == {(group, of) for group in ("", "smooth", "intermittent") for of in METHODS}
     assert told["smooth", "ours"].totals + told["intermittent", "ours"].totals == told["", "ours"].totals == 320
     assert told["smooth", "ours"].wape < told["", "ours"].wape < told["intermittent", "ours"].wape

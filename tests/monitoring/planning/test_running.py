@@ -1,5 +1,6 @@
 """From the ledger to advice: what is planned, what is advised, and what a second run changes."""
 
+import math
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from catalog.models import PurchaseOrder
 from catalog.stock.ledger import Kind, Movement, Source, record_movements
@@ -316,6 +318,19 @@ def test_what_another_warehouse_has_too_much_of_is_moved_before_anything_is_boug
     assert advice.quantity == pytest.approx(here.reorder_point - 20, abs=1)
     assert there.on_hand - advice.quantity >= there.reorder_point
     assert here.quantity == 0
+
+
+def test_a_transfer_leaves_in_time_to_arrive_before_the_safety_stock_is_touched(sku, warehouse):
+    other = WarehouseFactory(position=2)
+    ListingFactory(sku=sku, list_price=Decimal("90.00"))
+    LaneFactory(source=other, destination=warehouse, days=2, unit_cost=Decimal("0.50"))
+    sells(sku, warehouse, 10, left=100)
+    sells(sku, other, 1, left=1000)
+    run_plan()
+    here, advice = the_plan(warehouse=warehouse), Advice.objects.get()
+    lasts = math.floor((100 - here.safety_stock) / here.per_day)
+    assert lasts > 2
+    assert advice.by == timezone.localdate(NOW) + timedelta(days=lasts - 2)
 
 
 def test_a_margin_that_is_not_known_makes_no_money_at_stake(sku, supplier, warehouse):

@@ -95,7 +95,7 @@ def compare(change, **which):
 
 
 def stored(sku) -> tuple[Any, ...]:
-    found = SkuPlan.objects.get(sku=sku)
+    found: Any = SkuPlan.objects.get(sku=sku)
     rounded = [round(each, 4) for each in (found.stock_out_probability, found.safety_stock, found.reorder_point)]
     money = round(found.money_at_stake, 2)
     return (found.quantity, found.order_by, found.stock_out_on, *rounded, money)
@@ -179,11 +179,11 @@ def test_a_forecast_by_hand_moves_the_likelihood_and_the_money_at_stake(sku, war
         now=NOW,
     )
     run()
-    before = SkuPlan.objects.get()
+    before: Any = SkuPlan.objects.get()
     assert 0.6 < before.stock_out_probability < 1
     ForecastOverride.objects.create(sku=sku, until=TODAY + 400 * DAY, reason="fair", made_at=NOW, **by_hand)
     run()
-    found = SkuPlan.objects.get()
+    found: Any = SkuPlan.objects.get()
     assert (found.method, found.stock_out_probability) == ("by-hand", pytest.approx(likely, abs=0.001))
     assert float(found.money_at_stake) == pytest.approx(lost, rel=0.01, abs=1)
 
@@ -196,7 +196,7 @@ def test_what_is_expected_by_hand_alone_says_how_likely_it_runs_out(sku, warehou
     )
     ForecastOverride.objects.create(sku=fresh, per_day=5, until=TODAY + 400 * DAY, reason="launch", made_at=NOW)
     run()
-    found = SkuPlan.objects.get(sku=fresh)
+    found: Any = SkuPlan.objects.get(sku=fresh)
     # 45 are expected in 9 days, of which 10 are there
     assert found.stock_out_probability == pytest.approx(1, abs=1e-4)
     assert float(found.money_at_stake) == pytest.approx(35 * 60, rel=0.001)
@@ -208,7 +208,7 @@ def test_what_is_oversold_lacks_that_and_the_demand_of_the_lead_time(sku, wareho
         now=NOW,
     )
     run()
-    found = SkuPlan.objects.get()
+    found: Any = SkuPlan.objects.get()
     assert (found.on_hand, found.stock_out_probability) == (-30, 1)
     # 9 days of 19 are lacking, and the 30 that are owed; not the 5 days of the review period
     assert float(found.money_at_stake) == pytest.approx((9 * 19 + 30) * 60, rel=0.01)
