@@ -42,6 +42,7 @@ NOTES: Mapping[str, Promise | str] = {
     "one-off-orders": gettext_lazy("Large single orders are counted in part only."),
     "censored": gettext_lazy("On many of its days there was nothing to sell: they do not count for its demand."),
     "by-hand": gettext_lazy("Somebody set the forecast by hand."),
+    "as-shown": gettext_lazy("Nobody counted it here: its stock is the least that one of its listings shows."),
     "oversold": gettext_lazy("More is promised than is there."),
     "overdue": gettext_lazy("Something that should have come is overdue, and not counted on."),
     "turns-in-pieces": gettext_lazy("Its cost is not known: the turnover is of pieces."),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from catalog.database import Rows, copy_rows, update_alike, update_rows
 from catalog.facts import Facts, ShelfState
 from catalog.models import Listing
 from monitoring.models import GAP_INTERVALS, ListingWatch, Observation
+from monitoring.services.planning.crossing import check_listings
 from monitoring.services.prices import mark_repriced
 from monitoring.services.thresholds import Read, check_readings
 from monitoring.services.watching import Claim, Run, microseconds
@@ -22,6 +24,7 @@ from monitoring.timing import CLOCK_SKEW, due_after_absence, due_after_failure, 
 
 _FACT_FIELDS = ("list_price", "live_price", "promotion_price", "stock", "shelf_state")
 _PRICES = 3  # of them, the first ones
+_STOCK = _FACT_FIELDS.index("stock")
 _NAME_FIELDS = ("title", "outer_id")
 _WATCH_FIELDS = ("outcome", "cause", "attempts", "read_at", "next_due_at")
 _GAP = {"is_gap": True, **dict.fromkeys(_FACT_FIELDS), "shelf_state": ShelfState.UNKNOWN.value}
@@ -90,6 +93,7 @@ def record(
     reads: list[Read] = []  # the same with what they said, for thresholds
     others: list[tuple[Any, ...]] = []  # whole rows of watches
     repriced: list[int] = []  # listings with another price
+    restocked: list[int] = []  # listings that show another stock
     changed = Rows()  # listing and its facts: observations, and the latest facts of the listings
     gaps: list[tuple[int, datetime]] = []  # listing, and since when it was not known before this reading
     renamed: list[tuple[int, str, str]] = []
@@ -125,6 +129,8 @@ def record(
             changed.append((claim.listing_id, *values))
             if values[:_PRICES] != claim[6 : 6 + _PRICES]:
                 repriced.append(claim.listing_id)
+            if values[_STOCK] != claim[6 + _STOCK]:
+                restocked.append(claim.listing_id)
         if reading.title != claim.title or reading.outer_id != claim.outer_id:
             title = _text(reading.title, _LONGEST_TITLE) or claim.title
             outer_id = _text(reading.outer_id, _LONGEST_OUTER_ID) or claim.outer_id
@@ -149,6 +155,10 @@ def record(
         update_rows(Listing, "id", _NAME_FIELDS, renamed, also=written)
         mark_repriced([pk for pk in repriced if pk in ours], now=now)
         check_readings(channel_id=run.channel_id, reads=reads, now=now, started_at=run.started_at)
+        if restocked:
+            # What is wrong with a plan is no reason to lose what was read.
+            moved = [pk for pk in restocked if pk in ours]
+            transaction.on_commit(partial(check_listings, moved, now=now), robust=True)
 
     outcomes = [row[1] for row in others if row[0] in ours]
     missing = outcomes.count(ListingWatch.Outcome.MISSING.value)

@@ -12,6 +12,7 @@ from catalog.models import BundleComponent, Listing, StockLevel
 from catalog.purchasing.on_the_way import Place, arrivals, by_place
 from monitoring.models import Alert, AlertKind, Severity, SkuPlan
 from monitoring.services.alerts import end_alerts, open_alerts
+from monitoring.services.planning.readings import planned_by_readings, shown_stock
 
 KINDS: Mapping[AlertKind, Severity] = {
     AlertKind.BELOW_SAFETY_STOCK: Severity.WARNING,
@@ -46,6 +47,14 @@ def check_points(sku_ids: Collection[int], *, now: datetime) -> list[int]:
     return sorted(crossed)
 
 
+def check_listings(listing_ids: Collection[int], *, now: datetime) -> list[int]:
+    """The same for listings that were read to show another stock, where a plan goes by that."""
+    found: list[int] = []
+    for some in parts(sorted(listing_ids)):
+        found += check_points(planned_by_readings(some), now=now)
+    return found
+
+
 def shorts(plan: SkuPlan, *, available: int | None, on_the_way: int) -> list[Short]:
     """Both points of a plan; `on_the_way` is what is counted on.
 
@@ -78,6 +87,8 @@ def _check(sku_ids: Sequence[int], now: datetime) -> set[int]:
         available: dict[Place, int] = {
             (sku, warehouse): units for sku, warehouse, units in driver_rows(levels, ("sku", "warehouse", "available"))
         }
+        if uncounted := {plan.sku_id for plan in plans if (plan.sku_id, plan.warehouse_id) not in available}:
+            available |= shown_stock(uncounted, now=now)
         coming = by_place(arrivals(sku_ids, now=now))
         found: dict[Place, list[Short]] = {}
         moved: list[tuple[int, bool, bool]] = []

@@ -24,6 +24,7 @@ from catalog.database import Microseconds, among, driver_rows, moment_of, put_ro
 from catalog.models import Listing, Order, OrderLine, StockLevel, StockMovement, Warehouse
 from monitoring.models import DemandHistory, ImportedSale, Observation, PlanRun
 from monitoring.planning.demand import over_gap, sales_of_snapshots
+from monitoring.services.planning.readings import shown_stock
 
 Mark, Source = DemandHistory.Mark, DemandHistory.Source
 Ints: TypeAlias = NDArray[np.int64]
@@ -37,6 +38,7 @@ _DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1).toordinal()
 PLACES = 10**7  # warehouses' keys are below it
 NEVER = date.max.toordinal()
+_OF_LEDGER = (Source.ORDERS.value, Source.LEDGER.value)
 _FIELDS = ("source", "first_day", "last_day", "units", "marks", "built_at")
 
 
@@ -107,6 +109,7 @@ def catch_up(sku_ids: Collection[int] | None = None, *, now: datetime) -> int:
     begun = {sku * PLACES + warehouse for sku, warehouse in places}
     old |= {key // PLACES for key in recent if key not in begun}
     old |= set(imported.values_list("sku", flat=True).distinct())
+    old |= {sku for sku, _warehouse in shown_stock(sku_ids, now=now)}
     recent = {key: begin for key, begin in recent.items() if key // PLACES not in old}
     return _rebuild(sorted(old), now) + _continue(recent, now)
 
@@ -134,8 +137,8 @@ def load_demand(keys: Ints | None = None, *, now: datetime, most_days: int = 365
     counted_since = np.full(len(keys), NEVER, np.int64)
     begin = last - units.shape[1] + 1
     place_of = {key: place for place, key in enumerate(keys.tolist())}
-    columns = ("sku", "warehouse", "first_day", "last_day", "units", "marks")
-    for sku, warehouse, first_day, last_day, blob, marks in _blobs(rows, columns):
+    columns = ("sku", "warehouse", "first_day", "last_day", "units", "marks", "source")
+    for sku, warehouse, first_day, last_day, blob, marks, source in _blobs(rows, columns):
         place = place_of.get(sku * PLACES + warehouse)
         if place is None:
             continue
@@ -143,7 +146,8 @@ def load_demand(keys: Ints | None = None, *, now: datetime, most_days: int = 365
         start = max(first_day - begin, 0)
         row = units[place]
         row[start : start + len(known)] = known
-        if not ended_empty(marks):
+        # Where the ledger speaks, nothing booked is nothing sold; files and readings tell of their own days alone.
+        if source in _OF_LEDGER and not ended_empty(marks):
             row[max(last_day - begin + 1, 0) :] = 0
         counted_since[place] = first_day if marks[0] & Mark.COUNTED else _counted_since(first_day, marks)
     for start in range(0, len(units), SKUS_AT_ONCE):
@@ -234,17 +238,21 @@ class _Earlier:
 def _rebuild(sku_ids: Sequence[int] | None, now: datetime) -> int:
     if sku_ids is None:
         moved = StockMovement.objects.order_by().values_list("sku", flat=True).distinct()
-        sku_ids = sorted({*moved, *ImportedSale.objects.order_by().values_list("sku", flat=True).distinct()})
+        imported = ImportedSale.objects.order_by().values_list("sku", flat=True).distinct()
+        sku_ids = sorted({*moved, *imported, *(sku for sku, _warehouse in shown_stock(now=now))})
+    today = yesterday(now).toordinal() + 1
     built = 0
     for start in range(0, len(sku_ids), SKUS_AT_ONCE):
-        of_skus = Q(sku__in=among(sku_ids[start : start + SKUS_AT_ONCE]))
+        some = sku_ids[start : start + SKUS_AT_ONCE]
+        of_skus = Q(sku__in=among(some))
         movements = StockMovement.objects.filter(of_skus)
         events = _events(movements, movements)
         begins: dict[int, int] = {}
         for key, day in zip(events.key, events.day, strict=True):
             begins[key] = min(day, begins.get(key, day))
-        # What a file says counts for more than what readings let one guess.
-        earlier = _snapshots(sku_ids[start : start + SKUS_AT_ONCE], begins, now) | _imported(of_skus, begins)
+        # Where nothing was ever booked, readings and files tell of all days until yesterday.
+        until = {sku * PLACES + warehouse: today for sku, warehouse in shown_stock(some, now=now)} | begins
+        earlier = _together(_imported(of_skus, begins), _snapshots(some, until, now))
         keys = np.array(sorted({*begins, *earlier}), np.int64)
         built += _store(keys, events, np.zeros(len(keys), np.int64), earlier, None, now)
     return built
@@ -487,6 +495,24 @@ def _snapshots(sku_ids: Sequence[int], begins: Mapping[int, int], now: datetime)
         key = sku * PLACES + (warehouse or 0)
         if (history := _of_readings(listings[chosen], begins[key])) is not None:
             found[key] = history
+    return found
+
+
+def _together(imported: Mapping[int, _Earlier], read: Mapping[int, _Earlier]) -> dict[int, _Earlier]:
+    """What a file says counts for more than what readings let one guess; those go on where it ends."""
+    found = {**read, **imported}
+    for key in imported.keys() & read.keys():
+        told, after = imported[key], read[key]
+        gap = after.first - told.last - 1
+        if after.last <= told.last:
+            continue
+        kept = max(-gap, 0)
+        found[key] = _Earlier(
+            told.first,
+            np.concatenate([told.units, np.full(max(gap, 0), -1), after.units[kept:]]),
+            np.concatenate([told.marks, np.zeros(max(gap, 0), np.uint8), after.marks[kept:]]),
+            Source.SNAPSHOTS,
+        )
     return found
 
 

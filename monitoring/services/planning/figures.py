@@ -545,6 +545,7 @@ def _notes(
             "one-off-orders": had_one_off,
             "censored": is_censored,
             "by-hand": is_by_hand,
+            "as-shown": inputs.is_shown,
             "oversold": inputs.on_hand - inputs.reserved < 0,
             "overdue": inputs.overdue > 0,
             "turns-in-pieces": ~np.isnan(turns) & np.isnan(inputs.unit_cost),

@@ -28,6 +28,7 @@ from monitoring.models import ForecastOverride, PlanPolicy, SkuPlan
 from monitoring.planning.safety import Flags, Floats
 from monitoring.services.planning.demand import PLACES, Ints, history_keys, place_keys, site_zone
 from monitoring.services.planning.rates import Rates, rates_at
+from monitoring.services.planning.readings import shown_stock
 from monitoring.services.planning.turnover import Flow, flow_of
 
 SERVICE_TARGET = 0.95
@@ -65,6 +66,7 @@ class Inputs:
     rates: Rates = field(default_factory=lambda: Rates({}))
     grades: NDArray[np.str_] | None = None  # ABC as the last plan has it; None: worked out among these places
     service_target: Floats | None = None  # instead of what the rules say; NaN where they count
+    is_shown: Flags = field(default_factory=lambda: np.empty(0, bool))  # nobody counted it: stock as the shop shows it
 
     @property
     def available(self) -> Floats:
@@ -102,6 +104,11 @@ def inputs_of(keys: Ints, *, now: datetime) -> Inputs:
     for sku_id, warehouse_id, here, promised in driver_rows(levels, ("sku", "warehouse", "on_hand", "reserved")):
         if (place := place_of.get(sku_id * PLACES + warehouse_id)) is not None:
             on_hand[place], reserved[place] = here, promised
+    is_shown = np.zeros(count, bool)
+    for (sku_id, warehouse_id), shown in shown_stock(skus, now=now).items():
+        if (place := place_of.get(sku_id * PLACES + warehouse_id)) is not None:
+            # A shop shows what is not promised yet.
+            on_hand[place], reserved[place], is_shown[place] = shown, 0, True
 
     on_the_way, overdue = np.zeros((2, count))
     due: dict[int, list[tuple[int | None, int]]] = defaultdict(list)
@@ -149,6 +156,7 @@ def inputs_of(keys: Ints, *, now: datetime) -> Inputs:
         list(PlanPolicy.objects.all()),
         list(Lane.objects.filter(source__is_active=True, destination__is_active=True)),
         rates,
+        is_shown=is_shown,
     )
 
 
