@@ -105,7 +105,8 @@ def inputs_of(keys: Ints, *, now: datetime) -> Inputs:
         if (place := place_of.get(sku_id * PLACES + warehouse_id)) is not None:
             on_hand[place], reserved[place] = here, promised
     is_shown = np.zeros(count, bool)
-    for (sku_id, warehouse_id), shown in shown_stock(skus, now=now).items():
+    uncounted = np.unique(sku[np.isnan(on_hand)]).tolist()
+    for (sku_id, warehouse_id), shown in shown_stock(uncounted, now=now).items() if uncounted else ():
         if (place := place_of.get(sku_id * PLACES + warehouse_id)) is not None:
             # A shop shows what is not promised yet.
             on_hand[place], reserved[place], is_shown[place] = shown, 0, True
