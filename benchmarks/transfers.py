@@ -7,6 +7,7 @@ on each of the 90 lanes, and the SKUs one after the other with scipy.
 """
 
 import itertools
+from functools import partial
 
 import numpy as np
 from scipy.optimize import linprog
@@ -45,7 +46,7 @@ def main(database: str) -> None:
         "lots": Lanes(cost, lanes.days, least_lot=12 * one),
         "fixed_costs_everywhere": Lanes(cost, lanes.days, np.full(cost.shape, 20.0)),
     }
-    taken_by = {name: timed(lambda: plan_transfers(given, taken, each, worth)) for name, each in tied.items()}  # noqa: B023
+    taken_by = {name: timed(partial(plan_transfers, given, taken, each, worth)) for name, each in tied.items()}
     report(
         "transfers of 2,000 SKUs between 10 warehouses",
         target=f"under {MOST_SECONDS} s",

@@ -92,7 +92,7 @@ class ListingSerializer(ReadSerializer):
         now = timezone.now()
         latest = now + CLOCK_SKEW
         spans: dict[int, timedelta] = {}
-        low = low_stock({row["sku"] for row in rows if row["sku"] is not None})
+        low = low_stock({row["sku"] for row in rows if row["sku"] is not None}, now=now)
         for row in rows:
             row["is_low_stock"] = low.get(row["sku"])
             own, read_at = row.pop("interval"), row["read_at"]

@@ -7,12 +7,14 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from monitoring.models import Advice, SkuPlan
 from tests.factories import (
     NOW,
     AdviceFactory,
     ListingFactory,
+    ListingWatchFactory,
     ProductFactory,
     SkuFactory,
     SkuPlanFactory,
@@ -195,6 +197,14 @@ def test_a_listing_is_low_when_cover_is_short_somewhere(owner, places, is_low):
     for fields in places:
         place(listing.sku, **fields)
     assert owner.get(f"listings/{listing.pk}/").json()["is_low_stock"] is is_low
+
+
+@pytest.mark.parametrize(("shown", "is_low"), [(8, False), (7, True)])
+def test_what_nobody_counted_is_low_by_what_its_shop_shows(owner, shown, is_low):
+    sku = SkuFactory()
+    watch = ListingWatchFactory(listing=ListingFactory(sku=sku, stock=shown), read_at=timezone.now(), outcome="read")
+    place(sku)
+    assert owner.get(f"listings/{watch.pk}/").json()["is_low_stock"] is is_low
 
 
 def test_a_listing_without_a_sku_is_not_said_to_have_enough(owner):
